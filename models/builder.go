@@ -1,0 +1,86 @@
+package models
+
+// Builder puts a network together layer by layer. Each method takes the name
+// of the new layer and of its input and returns the new name, so that calls
+// chain; faults are collected and reported by Build.
+type Builder struct {
+	net Network
+}
+
+// NewBuilder starts a network for that input.
+func NewBuilder(name string, input Shape, classes int) *Builder {
+	return &Builder{net: Network{Name: name, Input: input, Classes: classes}}
+}
+
+// Input returns the name of the network's input.
+func (b *Builder) Input() string { return InputName }
+
+func (b *Builder) add(l Layer) string {
+	b.net.Layers = append(b.net.Layers, l)
+	return l.Name
+}
+
+// Conv appends a convolution.
+func (b *Builder) Conv(name, in string, attrs Conv) string {
+	return b.add(Layer{Name: name, Kind: KindConv, Inputs: []string{in}, Conv: &attrs})
+}
+
+// BatchNorm appends a batch normalisation.
+func (b *Builder) BatchNorm(name, in string, attrs BatchNorm) string {
+	return b.add(Layer{Name: name, Kind: KindBatchNorm, Inputs: []string{in}, BatchNorm: &attrs})
+}
+
+// ReLU appends max(0, x).
+func (b *Builder) ReLU(name, in string) string { return b.Activation(name, in, Activation{}) }
+
+// Activation appends a rectifier with the given bound.
+func (b *Builder) Activation(name, in string, attrs Activation) string {
+	return b.add(Layer{Name: name, Kind: KindActivation, Inputs: []string{in}, Activation: &attrs})
+}
+
+// Add appends the sum of two layers.
+func (b *Builder) Add(name, left, right string) string {
+	return b.add(Layer{Name: name, Kind: KindAdd, Inputs: []string{left, right}})
+}
+
+// MaxPool appends a max pooling.
+func (b *Builder) MaxPool(name, in string, attrs Pool) string {
+	return b.add(Layer{Name: name, Kind: KindMaxPool, Inputs: []string{in}, Pool: &attrs})
+}
+
+// AvgPool appends an average pooling.
+func (b *Builder) AvgPool(name, in string, attrs Pool) string {
+	return b.add(Layer{Name: name, Kind: KindAvgPool, Inputs: []string{in}, Pool: &attrs})
+}
+
+// GlobalAvgPool appends the mean of each channel.
+func (b *Builder) GlobalAvgPool(name, in string) string {
+	return b.add(Layer{Name: name, Kind: KindGlobalAvgPool, Inputs: []string{in}})
+}
+
+// Flatten appends the feature map as one vector, channels first.
+func (b *Builder) Flatten(name, in string) string {
+	return b.add(Layer{Name: name, Kind: KindFlatten, Inputs: []string{in}})
+}
+
+// Dense appends a fully connected layer.
+func (b *Builder) Dense(name, in string, attrs Dense) string {
+	return b.add(Layer{Name: name, Kind: KindDense, Inputs: []string{in}, Dense: &attrs})
+}
+
+// Subsample appends an option A shortcut.
+func (b *Builder) Subsample(name, in string, attrs Subsample) string {
+	return b.add(Layer{Name: name, Kind: KindSubsample, Inputs: []string{in}, Subsample: &attrs})
+}
+
+// Build validates the network whose class scores and feature vector are the
+// layers named.
+func (b *Builder) Build(logits, embedding string) (*Network, error) {
+	n := b.net
+	n.Logits, n.Embedding = logits, embedding
+	n.setDefaults()
+	if err := n.Validate(); err != nil {
+		return nil, err
+	}
+	return &n, nil
+}

@@ -1,0 +1,150 @@
+package models
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestParameterCounts(t *testing.T) {
+	// He et al. (2016) and the Deep Mutual Learning paper print 0.46M and 0.5M.
+	for _, tc := range []struct {
+		name    string
+		classes int
+		want    int
+		macs    int64
+	}{
+		{"resnet20", 10, 269722, 40551040},
+		{"resnet32", 10, 464154, 68862592},
+		{"resnet32", 100, 470004, 68868352},
+		{"resnet44", 10, 658586, 97174144},
+		{"resnet56", 10, 853018, 125485696},
+	} {
+		n, err := Build(tc.name, Shape{3, 32, 32}, tc.classes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := n.ParameterCount(); got != tc.want {
+			t.Errorf("%s with %d classes: %d parameters, want %d", tc.name, tc.classes, got, tc.want)
+		}
+		if got, _ := n.MultiplyAdds(); got != tc.macs {
+			t.Errorf("%s with %d classes: %d multiply-adds, want %d", tc.name, tc.classes, got, tc.macs)
+		}
+	}
+}
+
+func TestCatalogBuildsAtManySizes(t *testing.T) {
+	for _, a := range Catalog() {
+		for _, in := range []Shape{a.Input, {1, 28, 28}, {3, 33, 17}, {3, 128, 64}} {
+			n, err := Build(a.Name, in, 7)
+			if err != nil {
+				t.Errorf("%s at %v: %v", a.Name, in, err)
+				continue
+			}
+			shapes, err := n.Shapes()
+			if err != nil || shapes[n.Logits] != Vector(7) || shapes[n.Embedding] != Vector(64) {
+				t.Errorf("%s at %v: logits %v, embedding %v, %v", a.Name, in, shapes[n.Logits], shapes[n.Embedding], err)
+			}
+		}
+	}
+}
+
+func TestJSONRoundTrip(t *testing.T) {
+	for _, a := range Catalog() {
+		n, err := Build(a.Name, a.Input, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := n.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(n, back) {
+			t.Errorf("%s changed on its way through JSON", a.Name)
+		}
+	}
+}
+
+func TestUnknownArchitecture(t *testing.T) {
+	_, err := Build("resnet33", Shape{3, 32, 32}, 10)
+	if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "resnet32") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestValidateReportsAllFaults(t *testing.T) {
+	n := &Network{Name: "bad", Input: Shape{3, 8, 8}, Classes: 10, Logits: "fc", Embedding: "nowhere", Layers: []Layer{
+		{Name: "c", Kind: KindConv, Inputs: []string{"input"}, Conv: &Conv{Out: 4, Kernel: Square(9), Stride: Square(1), Dilation: Square(1), Groups: 1}},
+		{Name: "r", Kind: "swish", Inputs: []string{"input"}},
+		{Name: "g", Kind: KindGlobalAvgPool, Inputs: []string{"later"}},
+		{Name: "p", Kind: KindMaxPool, Inputs: []string{"input"}},
+		{Name: "after", Kind: KindGlobalAvgPool, Inputs: []string{"c"}},
+		{Name: "fc", Kind: KindDense, Inputs: []string{"input"}, Dense: &Dense{Out: 10}},
+	}}
+	err := n.Validate()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{`"c" (conv): window`, `"r" (swish): unknown kind`, `"g" (global_avg_pool): input "later"`,
+		`"p" (max_pool): attributes "pool" are missing`, `"nowhere"`, `"fc" (dense): needs a vector`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), `"after"`) {
+		t.Errorf("a consequence is reported as a fault of its own:\n%v", err)
+	}
+}
+
+func TestInitIsSeededAndScaled(t *testing.T) {
+	n, err := Build("resnet8", Shape{3, 32, 32}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := n.Init(1)
+	b, _ := n.Init(1)
+	c, _ := n.Init(2)
+	if !reflect.DeepEqual(a, b) || reflect.DeepEqual(a, c) {
+		t.Error("initial weights must follow the seed alone")
+	}
+	if err := n.CheckWeights(a); err != nil {
+		t.Error(err)
+	}
+	w := a["layer3.0.conv2.weight"]
+	var sum, sq float64
+	for _, v := range w {
+		sum += float64(v)
+		sq += float64(v) * float64(v)
+	}
+	mean, std := sum/float64(len(w)), math.Sqrt(sq/float64(len(w)))
+	if want := math.Sqrt(2.0 / (64 * 9)); math.Abs(std/want-1) > 0.02 || math.Abs(mean) > 0.002 {
+		t.Errorf("mean %g, deviation %g, want 0, %g", mean, std, want)
+	}
+	delete(a, "bn1.bias")
+	if err := n.CheckWeights(a); err == nil || !strings.Contains(err.Error(), "bn1.bias") {
+		t.Errorf("missing parameter: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	n, _ := Build("convnet", Shape{1, 28, 28}, 10)
+	data, _ := json.Marshal(n)
+	f.Add(data)
+	f.Add([]byte(`{"name":"x","input":{"channels":1},"layers":[{"kind":"conv"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		n, err := Parse(data)
+		if err != nil {
+			return
+		}
+		if _, err := n.Params(); err != nil {
+			t.Errorf("valid network without parameters: %v", err)
+		}
+	})
+}

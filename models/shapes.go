@@ -1,0 +1,210 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+)
+
+// maxSide bounds every extent, so that a hostile description cannot overflow
+// products of them.
+const maxSide = 1 << 16
+
+// Validate reports every fault of the description, joined. A network that
+// passes can be initialised, lowered and exported.
+func (n *Network) Validate() error {
+	_, err := n.Shapes()
+	return err
+}
+
+// Shapes returns the output shape of every layer by name, the input included.
+// The error joins all faults of the network, each naming its layer.
+func (n *Network) Shapes() (map[string]Shape, error) {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("network %q: %w", n.Name, fmt.Errorf(format, args...)))
+	}
+	in := n.Input
+	if in.C < 1 || in.H < 1 || in.W < 1 || in.C > maxSide || in.H > maxSide || in.W > maxSide {
+		fault("input %v: channels, height and width must be between 1 and %d", in, maxSide)
+	}
+	if n.Classes < 2 || n.Classes > 1<<20 {
+		fault("classes is %d; it must be at least 2", n.Classes)
+	}
+	shapes := map[string]Shape{InputName: in}
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		if l.Name == "" || l.Name == InputName {
+			fault("layer %d has the name %q", i+1, l.Name)
+			continue
+		}
+		if _, dup := shapes[l.Name]; dup {
+			fault("two layers are named %q", l.Name)
+			continue
+		}
+		out, err := l.output(shapes)
+		if err != nil {
+			if !errors.Is(err, errUpstream) {
+				fault("layer %q (%s): %w", l.Name, l.Kind, err)
+			}
+			out = Shape{C: -1} // keep later layers from reporting the same fault
+		}
+		shapes[l.Name] = out
+	}
+	for _, output := range []struct{ role, layer string }{{"logits", n.Logits}, {"embedding", n.Embedding}} {
+		role, name := output.role, output.layer
+		s, ok := shapes[name]
+		switch {
+		case !ok:
+			fault("%s names the layer %q, which does not exist", role, name)
+		case s.C < 0:
+		case !s.IsVector():
+			fault("%s must be a vector, layer %q gives %v", role, name, s)
+		case role == "logits" && s.C != n.Classes:
+			fault("logits layer %q gives %d values for %d classes", name, s.C, n.Classes)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return shapes, nil
+}
+
+// errUpstream marks a layer that is only wrong because its input is.
+var errUpstream = errors.New("an input is invalid")
+
+// output infers the layer's output shape from those before it.
+func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
+	want := 1
+	if l.Kind == KindAdd {
+		want = 2
+	}
+	if len(l.Inputs) != want {
+		return Shape{}, fmt.Errorf("has %d inputs, needs %d", len(l.Inputs), want)
+	}
+	for _, name := range l.Inputs {
+		s, ok := shapes[name]
+		if !ok {
+			return Shape{}, fmt.Errorf("input %q is no earlier layer", name)
+		}
+		if s.C < 0 {
+			return Shape{}, errUpstream
+		}
+	}
+	if err := l.checkAttributes(); err != nil {
+		return Shape{}, err
+	}
+	in := shapes[l.Inputs[0]]
+	spatial := func() error {
+		if in.IsVector() {
+			return fmt.Errorf("needs a feature map, input %q is a vector of %d", l.Inputs[0], in.C)
+		}
+		return nil
+	}
+	switch l.Kind {
+	case KindConv:
+		c := l.Conv
+		if err := spatial(); err != nil {
+			return Shape{}, err
+		}
+		if c.Out < 1 || c.Out > maxSide || c.Groups < 1 || in.C%c.Groups != 0 || c.Out%c.Groups != 0 {
+			return Shape{}, fmt.Errorf("%d to %d channels do not divide into %d groups", in.C, c.Out, c.Groups)
+		}
+		return window(in, c.Out, c.Kernel, c.Stride, c.Dilation, c.Pad)
+	case KindMaxPool, KindAvgPool:
+		p := l.Pool
+		if err := spatial(); err != nil {
+			return Shape{}, err
+		}
+		if p.Pad.Top >= p.Kernel[0] || p.Pad.Bottom >= p.Kernel[0] || p.Pad.Left >= p.Kernel[1] || p.Pad.Right >= p.Kernel[1] {
+			return Shape{}, fmt.Errorf("padding %+v is not smaller than the window %v", p.Pad, p.Kernel)
+		}
+		return window(in, in.C, p.Kernel, p.Stride, [2]int{1, 1}, p.Pad)
+	case KindBatchNorm:
+		if b := l.BatchNorm; !(b.Epsilon > 0) || !(b.Momentum > 0 && b.Momentum <= 1) {
+			return Shape{}, fmt.Errorf("epsilon %g must be positive and momentum %g in (0, 1]", b.Epsilon, b.Momentum)
+		}
+		return in, spatial()
+	case KindActivation:
+		if a := l.Activation; !(a.Max >= 0) {
+			return Shape{}, fmt.Errorf("max %g is negative", a.Max)
+		}
+		return in, nil
+	case KindAdd:
+		if other := shapes[l.Inputs[1]]; other != in {
+			return Shape{}, fmt.Errorf("adds %v and %v", in, other)
+		}
+		return in, nil
+	case KindGlobalAvgPool:
+		return Vector(in.C), spatial()
+	case KindFlatten:
+		return Vector(in.Size()), spatial()
+	case KindDense:
+		if !in.IsVector() {
+			return Shape{}, fmt.Errorf("needs a vector, input %q is %v: flatten or pool it first", l.Inputs[0], in)
+		}
+		if l.Dense.Out < 1 || l.Dense.Out > 1<<20 {
+			return Shape{}, fmt.Errorf("out is %d", l.Dense.Out)
+		}
+		return Vector(l.Dense.Out), nil
+	case KindSubsample:
+		s := l.Subsample
+		if err := spatial(); err != nil {
+			return Shape{}, err
+		}
+		if s.Stride < 1 || s.Front < 0 || s.Out > maxSide || s.Front+in.C > s.Out {
+			return Shape{}, fmt.Errorf("%+v cannot hold %d channels", *s, in.C)
+		}
+		return Shape{C: s.Out, H: (in.H + s.Stride - 1) / s.Stride, W: (in.W + s.Stride - 1) / s.Stride}, nil
+	}
+	return Shape{}, fmt.Errorf("unknown kind; the kinds are %v", Kinds())
+}
+
+// checkAttributes reports a missing attribute struct, or one of another kind.
+func (l *Layer) checkAttributes() error {
+	has := map[string]bool{
+		"conv": l.Conv != nil, "batch_norm": l.BatchNorm != nil, "activation": l.Activation != nil,
+		"pool": l.Pool != nil, "dense": l.Dense != nil, "subsample": l.Subsample != nil,
+	}
+	need := string(l.Kind)
+	switch l.Kind {
+	case KindMaxPool, KindAvgPool:
+		need = "pool"
+	case KindAdd, KindGlobalAvgPool, KindFlatten:
+		need = ""
+	}
+	if need != "" && !has[need] {
+		if _, known := has[need]; known {
+			return fmt.Errorf("attributes %q are missing", need)
+		}
+	}
+	for _, name := range []string{"conv", "batch_norm", "activation", "pool", "dense", "subsample"} {
+		if has[name] && name != need {
+			return fmt.Errorf("has attributes %q of another kind", name)
+		}
+	}
+	return nil
+}
+
+// window returns the output shape of a sliding window.
+func window(in Shape, channels int, kernel, stride, dilation [2]int, pad Pad) (Shape, error) {
+	for _, v := range []int{kernel[0], kernel[1], stride[0], stride[1], dilation[0], dilation[1]} {
+		if v < 1 || v > maxSide {
+			return Shape{}, fmt.Errorf("kernel %v, stride %v and dilation %v must be positive", kernel, stride, dilation)
+		}
+	}
+	if pad.Top < 0 || pad.Left < 0 || pad.Bottom < 0 || pad.Right < 0 ||
+		pad.Top > maxSide || pad.Left > maxSide || pad.Bottom > maxSide || pad.Right > maxSide {
+		return Shape{}, fmt.Errorf("padding %+v is negative or too large", pad)
+	}
+	extent := func(size, before, after, k, s, d int) int {
+		return (size+before+after-(k-1)*d-1)/s + 1
+	}
+	if in.H+pad.Top+pad.Bottom < (kernel[0]-1)*dilation[0]+1 || in.W+pad.Left+pad.Right < (kernel[1]-1)*dilation[1]+1 {
+		return Shape{}, fmt.Errorf("window %v does not fit into %v with padding %+v", kernel, in, pad)
+	}
+	return Shape{
+		C: channels,
+		H: extent(in.H, pad.Top, pad.Bottom, kernel[0], stride[0], dilation[0]),
+		W: extent(in.W, pad.Left, pad.Right, kernel[1], stride[1], dilation[1]),
+	}, nil
+}
