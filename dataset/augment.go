@@ -1,0 +1,134 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/deepmutual/dml/internal/pixels"
+)
+
+// PadMode says what lies outside an image.
+type PadMode int
+
+const (
+	// PadReflect mirrors the image at its border pixels, which are not
+	// repeated: dcb|abcd|cba with the bars at the border, as torch's "reflect".
+	PadReflect PadMode = iota
+	// PadZero surrounds the image with black, before normalisation.
+	PadZero
+)
+
+// Augment changes training images at random. What it does to a sample is a pure
+// function of its SampleKey. The zero Augment does nothing.
+type Augment struct {
+	// Flip mirrors left and right with probability 1/2.
+	Flip bool
+	// PadCrop pads every side by this many pixels and crops back to the image's
+	// size at a uniformly random place.
+	PadCrop int
+	PadMode PadMode
+}
+
+// SampleKey names one look at one sample; equal keys give equal augmentation.
+type SampleKey struct {
+	Seed         uint64
+	Epoch, Index int
+}
+
+// Validate reports every fault of a for images of the given shape.
+func (a Augment) Validate(shape Shape) error {
+	var errs []error
+	if a.PadCrop < 0 {
+		errs = append(errs, fmt.Errorf("pad-crop of %d pixels: want 0 or more", a.PadCrop))
+	}
+	switch a.PadMode {
+	case PadReflect:
+		if side := min(shape.Height, shape.Width); a.PadCrop >= side {
+			errs = append(errs, fmt.Errorf("pad-crop of %d pixels: reflection of a %v image allows at most %d",
+				a.PadCrop, shape, side-1))
+		}
+	case PadZero:
+		if a.PadCrop > pixels.MaxSide {
+			errs = append(errs, fmt.Errorf("pad-crop of %d pixels: want at most %d", a.PadCrop, pixels.MaxSide))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("unknown pad mode %d", a.PadMode))
+	}
+	return errors.Join(errs...)
+}
+
+// Apply returns m augmented. The result is held in buf where that has the
+// capacity, else in new memory; where nothing is to be done it is m itself.
+// The augmentation must be valid for m's shape.
+func (a Augment) Apply(buf []uint8, m Image, key SampleKey) Image {
+	dx, dy, flip := a.draw(key)
+	if dx == 0 && dy == 0 && !flip {
+		return m
+	}
+	if cap(buf) < len(m.Pix) {
+		buf = make([]uint8, len(m.Pix))
+	}
+	out := Image{Width: m.Width, Height: m.Height, Channels: m.Channels, Pix: buf[:len(m.Pix)]}
+	stride := m.Width * m.Channels
+	for y := range m.Height {
+		dst := out.Pix[y*stride : (y+1)*stride]
+		sy := a.source(y+dy, m.Height)
+		if sy < 0 {
+			clear(dst)
+			continue
+		}
+		a.row(dst, m.Pix[sy*stride:(sy+1)*stride], dx, flip, m.Channels)
+	}
+	return out
+}
+
+// draw returns the offset of the crop from the unpadded image, in
+// -PadCrop..PadCrop, and whether to mirror the result.
+func (a Augment) draw(key SampleKey) (dx, dy int, flip bool) {
+	if a.PadCrop > 0 {
+		r := newRandom(key.Seed, streamCrop, key.Epoch, key.Index)
+		dx = r.intn(2*a.PadCrop+1) - a.PadCrop
+		dy = r.intn(2*a.PadCrop+1) - a.PadCrop
+	}
+	if a.Flip {
+		r := newRandom(key.Seed, streamFlip, key.Epoch, key.Index)
+		flip = r.intn(2) == 1
+	}
+	return dx, dy, flip
+}
+
+// row writes one row, shifted by dx and then mirrored.
+func (a Augment) row(dst, src []uint8, dx int, flip bool, channels int) {
+	width := len(src) / channels
+	for x := range width {
+		sx := a.source(x+dx, width)
+		if flip {
+			x = width - 1 - x
+		}
+		d := dst[x*channels : (x+1)*channels]
+		if sx < 0 {
+			clear(d)
+			continue
+		}
+		s := src[sx*channels : (sx+1)*channels]
+		d[0] = s[0]
+		if channels == 3 {
+			d[1], d[2] = s[1], s[2]
+		}
+	}
+}
+
+// source maps coordinate i of the padded plane, counted from the image's
+// border, to the image's 0..n-1, or to -1 for black.
+func (a Augment) source(i, n int) int {
+	switch {
+	case i >= 0 && i < n:
+		return i
+	case a.PadMode == PadZero:
+		return -1
+	case i < 0:
+		return -i
+	default:
+		return 2*(n-1) - i
+	}
+}

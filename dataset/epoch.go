@@ -1,0 +1,200 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrClosed is returned by an Epoch's Next after Close.
+var ErrClosed = errors.New("dataset: epoch is closed")
+
+// Epoch iterates over the batches of one pass through the data. Next and Close
+// are for one goroutine at a time.
+type Epoch struct {
+	loader *Loader
+	epoch  int
+	order  []int
+	last   int // number of batches in the epoch
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	claim  atomic.Int64 // next batch for a worker to prepare
+	// ring holds batch b in slot b modulo its length: workers fill slots out of
+	// order, Next empties them in order.
+	ring []*slot
+	next int   // next batch to return
+	held *slot // the one returned last
+	err  error // what Next returns from now on
+}
+
+// slot is a batch's memory. Its two channels, of capacity 1, pass it to and fro
+// between the worker that fills it and Next.
+type slot struct {
+	batch   Batch
+	images  []float32 // full capacity of batch.Images
+	scratch []uint8
+	err     error
+	free    chan struct{}
+	ready   chan struct{}
+}
+
+// Epoch starts preparing the batches of the given epoch, from number
+// firstBatch on. They depend on the Loader's options, epoch and number alone,
+// so an epoch resumed in its middle continues as it would have without the
+// interruption. Cancelling ctx makes Next return its error. Close must be
+// called unless Next has returned an error, io.EOF included.
+func (l *Loader) Epoch(ctx context.Context, epoch, firstBatch int) *Epoch {
+	e := &Epoch{loader: l, epoch: epoch, last: l.Batches(), next: firstBatch}
+	e.ctx, e.cancel = context.WithCancel(ctx)
+	switch {
+	case epoch < 0 || firstBatch < 0:
+		e.err = fmt.Errorf("loading %s: epoch %d from batch %d: neither may be negative", l.ds.Name(), epoch, firstBatch)
+	case firstBatch >= e.last:
+		e.err = io.EOF
+	}
+	if e.err != nil {
+		e.cancel()
+		return e
+	}
+	e.order = l.order(epoch)
+	e.claim.Store(int64(firstBatch))
+	workers := min(l.opts.Workers, e.last-firstBatch)
+	e.ring = l.slots(workers + preparedAhead)
+	e.work.Add(workers)
+	for range workers {
+		go e.prepare()
+	}
+	return e
+}
+
+// Next returns the next batch, and io.EOF after the last. The batch is valid
+// until the next call. An error that a sample gave names its file and comes in
+// place of its batch, after all batches before it, whatever the workers; it is
+// returned by all calls from then on.
+func (e *Epoch) Next() (*Batch, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	if e.held != nil {
+		e.held.free <- struct{}{}
+		e.held = nil
+	}
+	if e.next == e.last {
+		return nil, e.stop(io.EOF)
+	}
+	if err := e.ctx.Err(); err != nil {
+		return nil, e.stop(err)
+	}
+	s := e.ring[e.next%len(e.ring)]
+	select {
+	case <-s.ready:
+	case <-e.ctx.Done():
+		return nil, e.stop(e.ctx.Err())
+	}
+	if s.err != nil {
+		return nil, e.stop(s.err)
+	}
+	e.next++
+	e.held = s
+	return &s.batch, nil
+}
+
+// Close ends the epoch and waits for its workers. The last batch is no longer
+// valid. It may be called more than once.
+func (e *Epoch) Close() {
+	if e.err == nil {
+		_ = e.stop(ErrClosed) // the error is for Next to return
+	}
+}
+
+// stop ends the workers, hands the buffers back and makes err final.
+func (e *Epoch) stop(err error) error {
+	e.err = err
+	e.cancel()
+	e.work.Wait()
+	l := e.loader
+	l.mu.Lock()
+	l.free = append(l.free, e.ring...)
+	l.mu.Unlock()
+	e.ring, e.held = nil, nil
+	return err
+}
+
+// prepare fills slots until there is no batch left to claim.
+func (e *Epoch) prepare() {
+	defer e.work.Done()
+	for {
+		b := int(e.claim.Add(1)) - 1
+		if b >= e.last {
+			return
+		}
+		// The slot's previous batch was claimed earlier and, as batches are
+		// returned in order, is consumed without waiting for this one.
+		s := e.ring[b%len(e.ring)]
+		select {
+		case <-s.free:
+		case <-e.ctx.Done():
+			return
+		}
+		s.err = e.fill(s, b)
+		s.ready <- struct{}{}
+		if s.err != nil {
+			return
+		}
+	}
+}
+
+// fill prepares batch number b in s.
+func (e *Epoch) fill(s *slot, b int) error {
+	l := e.loader
+	size := l.opts.Shape.Size()
+	from := b * l.opts.Batch
+	n := min(l.opts.Batch, l.ds.Len()-from)
+	s.batch.N = n
+	s.batch.Images = s.images[:n*size]
+	s.batch.Labels = s.batch.Labels[:n]
+	s.batch.Indices = s.batch.Indices[:n]
+	for k := range n {
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+		i := from + k
+		if e.order != nil {
+			i = e.order[i]
+		}
+		s.batch.Indices[k] = i
+		s.batch.Labels[k] = int32(l.ds.Label(i))
+		if err := l.sample(s.images[k*size:(k+1)*size], s.scratch, e.epoch, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slots returns n free slots, from finished epochs as far as there are any.
+func (l *Loader) slots(n int) []*slot {
+	l.mu.Lock()
+	reused := min(n, len(l.free))
+	ring := append([]*slot(nil), l.free[len(l.free)-reused:]...)
+	l.free = l.free[:len(l.free)-reused]
+	l.mu.Unlock()
+	for len(ring) < n {
+		size := l.opts.Shape.Size()
+		ring = append(ring, &slot{
+			batch:   Batch{Labels: make([]int32, l.opts.Batch), Indices: make([]int, l.opts.Batch)},
+			images:  make([]float32, l.opts.Batch*size),
+			scratch: make([]uint8, size),
+		})
+	}
+	for _, s := range ring {
+		// New channels: an epoch that ended early leaves the old ones in any state.
+		s.free, s.ready = make(chan struct{}, 1), make(chan struct{}, 1)
+		s.free <- struct{}{}
+	}
+	return ring
+}
