@@ -1,0 +1,290 @@
+package dataset_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/internal/pixels"
+)
+
+var cifarShape = dataset.Shape{Channels: 3, Height: 32, Width: 32}
+
+func training(batch, workers int) dataset.LoaderOptions {
+	return dataset.LoaderOptions{
+		Batch: batch, Shape: dataset.Shape{Channels: 3, Height: 8, Width: 8},
+		Norm:    dataset.Norm{Mean: []float32{.5, .4, .3}, Std: []float32{.2, .3, .4}},
+		Augment: dataset.Augment{Flip: true, PadCrop: 2},
+		Seed:    9, Shuffle: true, DropLast: true, Workers: workers,
+	}
+}
+
+// collect copies all batches of an epoch.
+func collect(t testing.TB, l *dataset.Loader, epoch, first int) []dataset.Batch {
+	t.Helper()
+	e := l.Epoch(context.Background(), epoch, first)
+	defer e.Close()
+	var out []dataset.Batch
+	for {
+		b, err := e.Next()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, dataset.Batch{
+			Images: slices.Clone(b.Images), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), N: b.N,
+		})
+	}
+}
+
+func newLoader(t testing.TB, ds dataset.Dataset, opts dataset.LoaderOptions) *dataset.Loader {
+	t.Helper()
+	l, err := dataset.NewLoader(ds, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestLoaderAgainstPlainLoop(t *testing.T) {
+	opts := training(4, 3)
+	ds := datatest.Random(t, 30, 3, dataset.Shape{Channels: 1, Height: 12, Width: 10}, 1)
+	norm, err := pixels.NewNormalizer(opts.Norm, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := collect(t, newLoader(t, ds, opts), 2, 0)
+	if len(batches) != 7 {
+		t.Fatalf("%d batches of 4 from 30 samples, want 7", len(batches))
+	}
+	seen := make(map[int]bool)
+	for _, b := range batches {
+		if b.N != 4 || len(b.Labels) != 4 || len(b.Indices) != 4 || len(b.Images) != 4*3*8*8 {
+			t.Fatalf("batch of N %d with %d labels, %d indices, %d values", b.N, len(b.Labels), len(b.Indices), len(b.Images))
+		}
+		for k, i := range b.Indices {
+			if seen[i] {
+				t.Errorf("sample %d came twice", i)
+			}
+			seen[i] = true
+			if int(b.Labels[k]) != ds.Label(i) {
+				t.Errorf("sample %d has label %d, want %d", i, b.Labels[k], ds.Label(i))
+			}
+			m, _ := ds.Image(i)
+			m = pixels.Resize(pixels.Convert(m, 3), 8, 8)
+			m = opts.Augment.Apply(nil, m, dataset.SampleKey{Seed: 9, Epoch: 2, Index: i})
+			want := make([]float32, 3*8*8)
+			if err := norm.Apply(want, m); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(b.Images[k*len(want):(k+1)*len(want)], want) {
+				t.Errorf("sample %d differs from the plain loop's", i)
+			}
+		}
+	}
+}
+
+func TestLoaderIsDeterministic(t *testing.T) {
+	ds := datatest.Random(t, 53, 5, dataset.Shape{Channels: 3, Height: 8, Width: 8}, 1)
+	want := collect(t, newLoader(t, ds, training(4, 1)), 1, 0)
+	for _, workers := range []int{1, 2, 3, 8, 40} {
+		l := newLoader(t, ds, training(4, workers))
+		for range 2 { // the second pass runs on reused buffers
+			if !reflect.DeepEqual(collect(t, l, 1, 0), want) {
+				t.Errorf("%d workers gave other batches than 1", workers)
+			}
+		}
+		for first := range len(want) + 2 {
+			if got := collect(t, l, 1, first); !slices.EqualFunc(got, want[min(first, len(want)):], func(a, b dataset.Batch) bool { return reflect.DeepEqual(a, b) }) {
+				t.Errorf("%d workers: resuming at batch %d gave another tail", workers, first)
+			}
+		}
+	}
+	other := collect(t, newLoader(t, ds, training(4, 1)), 2, 0)
+	if reflect.DeepEqual(other[0].Indices, want[0].Indices) {
+		t.Error("two epochs have the same order")
+	}
+	opts := training(4, 1)
+	opts.Seed++
+	if reflect.DeepEqual(collect(t, newLoader(t, ds, opts), 1, 0)[0].Indices, want[0].Indices) {
+		t.Error("two seeds give the same order")
+	}
+}
+
+func TestLoaderEvaluation(t *testing.T) {
+	ds := datatest.Random(t, 10, 5, tiny, 1)
+	l := newLoader(t, ds, dataset.LoaderOptions{Batch: 4, Shape: tiny})
+	if l.Batches() != 3 {
+		t.Errorf("%d batches, want 3", l.Batches())
+	}
+	var indices []int
+	var sizes []int
+	for _, b := range collect(t, l, 0, 0) {
+		indices = append(indices, b.Indices...)
+		sizes = append(sizes, b.N)
+		if len(b.Images) != b.N*4 || len(b.Labels) != b.N {
+			t.Errorf("batch of %d has %d values and %d labels", b.N, len(b.Images), len(b.Labels))
+		}
+	}
+	if !slices.Equal(indices, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) || !slices.Equal(sizes, []int{4, 4, 2}) {
+		t.Errorf("got samples %v in batches of %v", indices, sizes)
+	}
+}
+
+// faulty fails on some samples.
+type faulty struct {
+	dataset.Dataset
+	bad map[int]bool
+}
+
+func (f faulty) Image(i int) (dataset.Image, error) {
+	if f.bad[i] {
+		return dataset.Image{}, &dataset.DataError{File: fmt.Sprintf("cat/%d.jpg", i), Record: -1, Err: pixels.ErrCorrupt}
+	}
+	return f.Dataset.Image(i)
+}
+
+func TestLoaderFirstErrorWins(t *testing.T) {
+	ds := faulty{datatest.Random(t, 40, 5, tiny, 1), map[int]bool{13: true, 14: true, 17: true, 30: true}}
+	for _, workers := range []int{1, 2, 8} {
+		l := newLoader(t, ds, dataset.LoaderOptions{Batch: 4, Shape: tiny, Workers: workers})
+		for range 20 {
+			e := l.Epoch(context.Background(), 0, 0)
+			for range 3 {
+				if _, err := e.Next(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := e.Next()
+			var data *dataset.DataError
+			if !errors.As(err, &data) || data.File != "cat/13.jpg" || !errors.Is(err, pixels.ErrCorrupt) || !strings.Contains(err.Error(), "cat/13.jpg") {
+				t.Fatalf("%d workers: error %v, want that of cat/13.jpg", workers, err)
+			}
+			if _, again := e.Next(); again != err {
+				t.Errorf("then error %v", again)
+			}
+		}
+	}
+}
+
+func TestLoaderCancelAndClose(t *testing.T) {
+	l := newLoader(t, datatest.Random(t, 40, 5, tiny, 1), dataset.LoaderOptions{Batch: 4, Shape: tiny, Workers: 3})
+	ctx, cancel := context.WithCancel(context.Background())
+	e := l.Epoch(ctx, 0, 0)
+	if _, err := e.Next(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := e.Next(); !errors.Is(err, context.Canceled) {
+		t.Errorf("after cancelling: %v", err)
+	}
+	e.Close()
+
+	e = l.Epoch(context.Background(), 0, 0)
+	e.Close()
+	e.Close()
+	if _, err := e.Next(); !errors.Is(err, dataset.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	for _, bad := range [][2]int{{-1, 0}, {0, -1}} {
+		if _, err := l.Epoch(context.Background(), bad[0], bad[1]).Next(); err == nil || err == io.EOF {
+			t.Errorf("epoch %d from batch %d: error %v", bad[0], bad[1], err)
+		}
+	}
+}
+
+func TestLoaderConcurrentEpochs(t *testing.T) {
+	l := newLoader(t, datatest.Random(t, 60, 5, dataset.Shape{Channels: 3, Height: 8, Width: 8}, 1), training(8, 2))
+	want := [][]dataset.Batch{collect(t, l, 0, 0), collect(t, l, 1, 0), collect(t, l, 2, 0)}
+	var wg sync.WaitGroup
+	for epoch := range want {
+		wg.Go(func() {
+			for range 5 {
+				if !reflect.DeepEqual(collect(t, l, epoch, 0), want[epoch]) {
+					t.Errorf("epoch %d differs when run beside others", epoch)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestLoaderOptionsValidate(t *testing.T) {
+	ds := datatest.Random(t, 10, 5, tiny, 1)
+	opts := dataset.LoaderOptions{Shape: tiny, Workers: -1, Norm: dataset.Norm{Std: []float32{0}}, Augment: dataset.Augment{PadCrop: 2}}
+	_, err := dataset.NewLoader(ds, opts)
+	for _, want := range []string{"batch of 0", "-1 loader workers", "std of channel 0", "pad-crop of 2"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q lacks %q", err, want)
+		}
+	}
+	for name, opts := range map[string]dataset.LoaderOptions{
+		"shape":         {Batch: 1},
+		"unfilled":      {Batch: 11, Shape: tiny, DropLast: true},
+		"norm channels": {Batch: 1, Shape: tiny, Norm: dataset.Norm{Mean: []float32{0, 0, 0}}},
+	} {
+		if _, err := dataset.NewLoader(ds, opts); err == nil {
+			t.Errorf("bad %s passed", name)
+		}
+	}
+	if _, err := dataset.NewLoader(labelled(t, 1), dataset.LoaderOptions{Batch: 1, Shape: tiny}); err == nil {
+		t.Error("an empty dataset passed")
+	}
+}
+
+// TestLoaderSteadyState measures a whole epoch against one of a tenth of the
+// batches: their allocations must not grow with the batches.
+func TestLoaderSteadyState(t *testing.T) {
+	allocs := func(samples int) float64 {
+		opts := training(10, 2)
+		opts.Shuffle = false // the order of an epoch is one allocation of its own
+		l := newLoader(t, datatest.Random(t, samples, 5, opts.Shape, 1), opts)
+		return testing.AllocsPerRun(10, func() {
+			e := l.Epoch(context.Background(), 0, 0)
+			for {
+				if _, err := e.Next(); err != nil {
+					return
+				}
+			}
+		})
+	}
+	if short, long := allocs(200), allocs(2000); long > short+5 {
+		t.Errorf("%v allocations for 20 batches, %v for 200", short, long)
+	}
+}
+
+// BenchmarkLoader reports the samples per second of one worker on CIFAR-sized
+// images with the paper's augmentation.
+func BenchmarkLoader(b *testing.B) {
+	ds := datatest.Random(b, 10000, 10, cifarShape, 1)
+	l := newLoader(b, ds, dataset.LoaderOptions{
+		Batch: 64, Shape: cifarShape, Augment: dataset.Augment{Flip: true, PadCrop: 4},
+		Shuffle: true, DropLast: true, Workers: 1,
+	})
+	b.ReportAllocs()
+	samples := 0
+	for epoch := 0; b.Loop(); epoch++ {
+		e := l.Epoch(context.Background(), epoch, 0)
+		for {
+			batch, err := e.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			samples += batch.N
+		}
+	}
+	b.ReportMetric(float64(samples)/b.Elapsed().Seconds(), "samples/s")
+}
