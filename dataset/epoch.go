@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 )
 
 // ErrClosed is returned by an Epoch's Next after Close.
@@ -23,23 +22,25 @@ type Epoch struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
-	claim  atomic.Int64 // next batch for a worker to prepare
 	// ring holds batch b in slot b modulo its length: workers fill slots out of
 	// order, Next empties them in order.
 	ring []*slot
+	// todo holds the numbers of the batches whose slot is free and not yet in a
+	// worker's hand. A number enters when Next gives its slot back, so that no
+	// two workers ever have the same slot. Its capacity is that of the ring.
+	todo chan int
 	next int   // next batch to return
-	held *slot // the one returned last
+	held bool  // the batch before it is in the caller's hands
 	err  error // what Next returns from now on
 }
 
-// slot is a batch's memory. Its two channels, of capacity 1, pass it to and fro
-// between the worker that fills it and Next.
+// slot is a batch's memory. A worker that has filled it, or failed to, says so
+// by ready, of capacity 1.
 type slot struct {
 	batch   Batch
 	images  []float32 // full capacity of batch.Images
 	scratch []uint8
 	err     error
-	free    chan struct{}
 	ready   chan struct{}
 }
 
@@ -62,9 +63,12 @@ func (l *Loader) Epoch(ctx context.Context, epoch, firstBatch int) *Epoch {
 		return e
 	}
 	e.order = l.order(epoch)
-	e.claim.Store(int64(firstBatch))
 	workers := min(l.opts.Workers, e.last-firstBatch)
-	e.ring = l.slots(workers + preparedAhead)
+	e.ring = l.slots(min(workers+preparedAhead, e.last-firstBatch))
+	e.todo = make(chan int, len(e.ring))
+	for b := range len(e.ring) {
+		e.todo <- firstBatch + b
+	}
 	e.work.Add(workers)
 	for range workers {
 		go e.prepare()
@@ -80,9 +84,11 @@ func (e *Epoch) Next() (*Batch, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	if e.held != nil {
-		e.held.free <- struct{}{}
-		e.held = nil
+	if e.held {
+		e.held = false
+		if b := e.next - 1 + len(e.ring); b < e.last {
+			e.todo <- b
+		}
 	}
 	if e.next == e.last {
 		return nil, e.stop(io.EOF)
@@ -100,7 +106,7 @@ func (e *Epoch) Next() (*Batch, error) {
 		return nil, e.stop(s.err)
 	}
 	e.next++
-	e.held = s
+	e.held = true
 	return &s.batch, nil
 }
 
@@ -121,29 +127,20 @@ func (e *Epoch) stop(err error) error {
 	l.mu.Lock()
 	l.free = append(l.free, e.ring...)
 	l.mu.Unlock()
-	e.ring, e.held = nil, nil
+	e.ring = nil
 	return err
 }
 
-// prepare fills slots until there is no batch left to claim.
+// prepare fills slots until the epoch ends.
 func (e *Epoch) prepare() {
 	defer e.work.Done()
 	for {
-		b := int(e.claim.Add(1)) - 1
-		if b >= e.last {
-			return
-		}
-		// The slot's previous batch was claimed earlier and, as batches are
-		// returned in order, is consumed without waiting for this one.
-		s := e.ring[b%len(e.ring)]
 		select {
-		case <-s.free:
+		case b := <-e.todo:
+			s := e.ring[b%len(e.ring)]
+			s.err = e.fill(s, b)
+			s.ready <- struct{}{}
 		case <-e.ctx.Done():
-			return
-		}
-		s.err = e.fill(s, b)
-		s.ready <- struct{}{}
-		if s.err != nil {
 			return
 		}
 	}
@@ -176,7 +173,7 @@ func (e *Epoch) fill(s *slot, b int) error {
 	return nil
 }
 
-// slots returns n free slots, from finished epochs as far as there are any.
+// slots returns n slots, from finished epochs as far as there are any.
 func (l *Loader) slots(n int) []*slot {
 	l.mu.Lock()
 	reused := min(n, len(l.free))
@@ -192,9 +189,8 @@ func (l *Loader) slots(n int) []*slot {
 		})
 	}
 	for _, s := range ring {
-		// New channels: an epoch that ended early leaves the old ones in any state.
-		s.free, s.ready = make(chan struct{}, 1), make(chan struct{}, 1)
-		s.free <- struct{}{}
+		// An epoch that ended early may have left the old channel full.
+		s.ready = make(chan struct{}, 1)
 	}
 	return ring
 }
