@@ -1,0 +1,151 @@
+// Package exec runs a Gorgonia graph in two phases, without allocating.
+//
+// Gorgonia's own machines run a graph from start to end and allocate every
+// value anew. Mutual learning needs to stop in between, when every student has
+// its logits and none its gradients yet, and training needs memory that is
+// laid out once. A [Program] is compiled from a graph: phase one computes the
+// outputs, phase two the gradients. A static plan gives every value its place
+// in one arena; places are reused as soon as the last reader has run.
+package exec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/deepmutual/dml/internal/gops"
+)
+
+// Memory hands out zeroed, aligned float32 arrays; a kernel.Engine is one.
+type Memory interface{ Alloc(n int) []float32 }
+
+// Add computes dst = a + b; dst may be a. It runs the additions that Gorgonia
+// inserts where gradients meet.
+type Add func(dst, a, b []float32) error
+
+// Spec says what to compile.
+type Spec struct {
+	// Outputs are computed by Forward.
+	Outputs gorgonia.Nodes
+	// Gradients are computed by Backward from the outputs' ancestors; they
+	// may be empty.
+	Gradients gorgonia.Nodes
+	Memory    Memory
+	Add       Add
+}
+
+// Program is a compiled graph. It is used by one goroutine at a time.
+type Program struct {
+	forward, backward []step
+	values            map[*gorgonia.Node][]float32
+	arena             int
+}
+
+// step is one op with its operands in place.
+type step struct {
+	run func(dst []float32, in [][]float32) error
+	dst []float32
+	in  [][]float32
+}
+
+// Compile plans the memory and order of a graph. Leaves (inputs and
+// parameters) get memory of their own; see Value and Bind.
+func Compile(spec Spec) (*Program, error) {
+	order, phases, err := schedule(spec)
+	if err != nil {
+		return nil, err
+	}
+	plan := planMemory(order, append(slices.Clone(spec.Outputs), spec.Gradients...))
+	p := &Program{values: make(map[*gorgonia.Node][]float32, len(order)), arena: plan.size}
+	arena := spec.Memory.Alloc(plan.size)
+	for _, n := range order {
+		size := n.Shape().TotalSize()
+		if n.Op() == nil {
+			p.values[n] = spec.Memory.Alloc(size)
+			continue
+		}
+		at := plan.offset[n]
+		p.values[n] = arena[at : at+size : at+size]
+	}
+	for _, n := range order {
+		if n.Op() == nil {
+			continue
+		}
+		run, err := runner(n, spec.Add)
+		if err != nil {
+			return nil, err
+		}
+		s := step{run: run, dst: p.values[n]}
+		for _, c := range children(n) {
+			s.in = append(s.in, p.values[c])
+		}
+		if phases[n] == 1 {
+			p.forward = append(p.forward, s)
+		} else {
+			p.backward = append(p.backward, s)
+		}
+	}
+	return p, nil
+}
+
+// runner returns the function that computes a node.
+func runner(n *gorgonia.Node, add Add) (func([]float32, [][]float32) error, error) {
+	switch o := n.Op().(type) {
+	case gops.Runner:
+		return o.Run, nil
+	case gorgonia.BinaryOp:
+		if strings.HasPrefix(o.String(), "+ ") {
+			return func(dst []float32, in [][]float32) error { return add(dst, in[0], in[1]) }, nil
+		}
+	}
+	return nil, fmt.Errorf("op %v of node %v cannot be run: it is neither a kernel nor a sum of gradients", n.Op(), n)
+}
+
+// Value returns the memory of a node: of a leaf to fill it, of an output or a
+// gradient to read it from its phase to the next Forward. It is nil for nodes
+// that were pruned.
+func (p *Program) Value(n *gorgonia.Node) []float32 { return p.values[n] }
+
+// Bind makes the program use data as the memory of a leaf, so that two
+// programs can share parameters. It returns an error if the size differs.
+func (p *Program) Bind(n *gorgonia.Node, data []float32) error {
+	old, ok := p.values[n]
+	if !ok || n.Op() != nil {
+		return fmt.Errorf("node %v is no leaf of the program", n)
+	}
+	if len(old) != len(data) {
+		return fmt.Errorf("node %v holds %d values, not %d", n, len(old), len(data))
+	}
+	for _, steps := range [][]step{p.forward, p.backward} {
+		for i := range steps {
+			for j, in := range steps[i].in {
+				if len(in) > 0 && &in[0] == &old[0] {
+					steps[i].in[j] = data
+				}
+			}
+		}
+	}
+	p.values[n] = data
+	return nil
+}
+
+// ArenaSize returns the number of float32 values of the planned arena: what
+// the intermediate values need at the worst moment of a step.
+func (p *Program) ArenaSize() int { return p.arena }
+
+// Forward computes the outputs.
+func (p *Program) Forward() error { return runAll(p.forward) }
+
+// Backward computes the gradients; Forward must have run on the same inputs.
+func (p *Program) Backward() error { return runAll(p.backward) }
+
+func runAll(steps []step) error {
+	for i := range steps {
+		if err := steps[i].run(steps[i].dst, steps[i].in); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+// Package lower turns a network description into a Gorgonia graph over kernels
+// and compiles it to run.
+//
+// A [Network] made for training has batch statistics and a backward pass from a
+// given logits gradient; one made for inference has running statistics. Both
+// can share their parameters. Lowering chooses the layout of every activation,
+// inserts the reorders between layouts, and fuses rectifiers into the batch
+// normalisation or addition before them.
+package lower

@@ -1,0 +1,176 @@
+package lower
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/deepmutual/dml/internal/gops"
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/models"
+)
+
+// graph is a network in the making.
+type graph struct {
+	net      *models.Network
+	shapes   map[string]models.Shape
+	batch    int
+	training bool
+	b        *gops.Builder
+
+	uses    map[string]int         // how many layers (or outputs) read a layer
+	outputs map[string]gops.Tensor // by layer
+	params  map[string]*gorgonia.Node
+	norms   []norm
+}
+
+// norm is a batch normalisation that gathers statistics.
+type norm struct {
+	layer string
+	stats gops.Statistics
+}
+
+func buildGraph(net *models.Network, b *gops.Builder, batch int, training bool) (*graph, error) {
+	shapes, err := net.Shapes()
+	if err != nil {
+		return nil, err
+	}
+	params, err := net.Params()
+	if err != nil {
+		return nil, err
+	}
+	g := &graph{net: net, shapes: shapes, batch: batch, training: training, b: b,
+		uses:    map[string]int{net.Logits: 1, net.Embedding: 1},
+		outputs: make(map[string]gops.Tensor), params: make(map[string]*gorgonia.Node)}
+	for _, p := range params {
+		if p.Trainable() || !training {
+			g.params[p.Name] = b.Param(p.Name, p.Shape...)
+		}
+	}
+	g.outputs[models.InputName] = b.Input(models.InputName, g.desc(net.Input, kernel.NCHW))
+	for i := range net.Layers {
+		for _, in := range net.Layers[i].Inputs {
+			g.uses[in]++
+		}
+	}
+	for i := range net.Layers {
+		l := &net.Layers[i]
+		if _, fused := g.outputs[l.Name]; fused {
+			continue
+		}
+		if err := g.lower(l); err != nil {
+			return nil, fmt.Errorf("network %q: layer %q (%s): %w", net.Name, l.Name, l.Kind, err)
+		}
+	}
+	return g, nil
+}
+
+// desc returns the batch's Desc of a sample shape.
+func (g *graph) desc(s models.Shape, layout kernel.Layout) kernel.Desc {
+	if s.IsVector() {
+		return kernel.Matrix(g.batch, s.C)
+	}
+	return kernel.Desc{N: g.batch, C: s.C, H: s.H, W: s.W, Layout: layout}
+}
+
+// lower appends one layer, and the rectifier after it if that fuses.
+func (g *graph) lower(l *models.Layer) error {
+	x := g.outputs[l.Inputs[0]]
+	shape := g.shapes[l.Name]
+	dst := g.desc(shape, kernel.NCHW)
+	if !shape.IsVector() {
+		dst.Layout = g.b.Engine.Layout(shape.C, shape.H, shape.W)
+	}
+	var y gops.Tensor
+	var err error
+	switch l.Kind {
+	case models.KindConv:
+		c := l.Conv
+		y, err = g.b.Conv(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], kernel.ConvSpec{
+			Dst: dst, KernelH: c.Kernel[0], KernelW: c.Kernel[1], StrideH: c.Stride[0], StrideW: c.Stride[1],
+			DilationH: c.Dilation[0], DilationW: c.Dilation[1], Pad: kernel.Pad(c.Pad), Groups: c.Groups,
+			ForwardOnly: !g.training,
+		})
+	case models.KindDense:
+		y, err = g.b.Dense(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], l.Dense.Out)
+	case models.KindBatchNorm:
+		y, err = g.batchNorm(l, x)
+	case models.KindAdd:
+		act, fused := g.fusable(l)
+		y, err = g.b.Add(x, g.outputs[l.Inputs[1]], clip(act))
+		g.alias(fused, y)
+	case models.KindActivation:
+		y, err = g.b.Activation(x, *clip(l.Activation))
+	case models.KindMaxPool, models.KindAvgPool:
+		p := l.Pool
+		y, err = g.b.Pool(x, kernel.PoolSpec{
+			Dst: dst.As(x.Desc.Layout), Max: l.Kind == models.KindMaxPool, CountPad: p.CountPad,
+			KernelH: p.Kernel[0], KernelW: p.Kernel[1], StrideH: p.Stride[0], StrideW: p.Stride[1],
+			Pad: kernel.Pad(p.Pad), ForwardOnly: !g.training,
+		})
+	case models.KindGlobalAvgPool:
+		y, err = g.b.GlobalAvgPool(x)
+	case models.KindFlatten:
+		y, err = g.b.Reorder(x, dst)
+	case models.KindSubsample:
+		s := l.Subsample
+		y, err = g.b.Subsample(x, kernel.SubsampleSpec{Dst: dst, Stride: s.Stride, Front: s.Front})
+	default:
+		err = fmt.Errorf("no lowering for this kind")
+	}
+	if err != nil {
+		return err
+	}
+	g.outputs[l.Name] = y
+	return nil
+}
+
+func (g *graph) batchNorm(l *models.Layer, x gops.Tensor) (gops.Tensor, error) {
+	act, fused := g.fusable(l)
+	spec := kernel.BatchNormSpec{Epsilon: l.BatchNorm.Epsilon, Momentum: l.BatchNorm.Momentum, Act: clip(act)}
+	gamma, beta := g.params[l.Name+".weight"], g.params[l.Name+".bias"]
+	var y gops.Tensor
+	var err error
+	if g.training {
+		var stats gops.Statistics
+		y, stats, err = g.b.BatchNorm(x, gamma, beta, spec)
+		g.norms = append(g.norms, norm{l.Name, stats})
+	} else {
+		y, err = g.b.BatchNormInfer(x, gamma, beta, g.params[l.Name+".running_mean"], g.params[l.Name+".running_var"], spec)
+	}
+	g.alias(fused, y)
+	return y, err
+}
+
+// fusable returns the rectifier that is the only reader of l, if there is one.
+func (g *graph) fusable(l *models.Layer) (*models.Activation, string) {
+	if g.uses[l.Name] != 1 {
+		return nil, ""
+	}
+	for i := range g.net.Layers {
+		next := &g.net.Layers[i]
+		if next.Kind == models.KindActivation && next.Inputs[0] == l.Name {
+			return next.Activation, next.Name
+		}
+	}
+	return nil, ""
+}
+
+// alias makes y the output of a fused layer too; no name, nothing fused.
+func (g *graph) alias(layer string, y gops.Tensor) {
+	if layer != "" {
+		g.outputs[layer] = y
+	}
+}
+
+// clip translates the bounds of a rectifier; nil stays nil.
+func clip(a *models.Activation) *kernel.Clip {
+	if a == nil {
+		return nil
+	}
+	act := kernel.ReLU()
+	if a.Max > 0 {
+		act.Hi = a.Max
+	}
+	return act
+}
