@@ -1,0 +1,166 @@
+package kerneltest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/deepmutual/dml/internal/kernel"
+)
+
+// Gradients of a kernel that is linear in each operand have no truncation
+// error, so differences take a wide step and rounding is small.
+const (
+	linearStep  = 0.5
+	linearSlack = 3e-4
+)
+
+// convCase is a ConvSpec written briefly; zero extents mean their usual value.
+type convCase struct {
+	n, in, h, w, out, kh, kw int
+	strideH, strideW         int
+	dilationH, dilationW     int
+	pad                      kernel.Pad
+	groups                   int
+	bias                     bool
+}
+
+func same(p int) kernel.Pad { return kernel.Pad{Top: p, Left: p, Bottom: p, Right: p} }
+
+var convCases = []convCase{
+	{n: 1, in: 3, h: 7, w: 5, out: 5, kh: 1, kw: 1},
+	{n: 2, in: 17, h: 9, w: 8, out: 24, kh: 1, kw: 1, strideH: 2, strideW: 2},
+	{n: 1, in: 5, h: 1, w: 1, out: 17, kh: 1, kw: 1, bias: true},
+	{n: 2, in: 4, h: 5, w: 4, out: 6, kh: 1, kw: 1, pad: same(1), bias: true},
+	{n: 2, in: 3, h: 8, w: 8, out: 16, kh: 3, kw: 3, pad: same(1), bias: true},
+	{n: 1, in: 3, h: 13, w: 11, out: 24, kh: 7, kw: 7, strideH: 2, strideW: 2, pad: same(3)},
+	{n: 2, in: 1, h: 12, w: 12, out: 16, kh: 3, kw: 3, strideH: 2, strideW: 2, pad: same(1), bias: true},
+	{n: 3, in: 5, h: 9, w: 7, out: 17, kh: 3, kw: 3, pad: same(1)},
+	{n: 2, in: 16, h: 9, w: 9, out: 32, kh: 3, kw: 3, strideH: 2, strideW: 2, pad: same(1)},
+	{n: 1, in: 16, h: 32, w: 8, out: 16, kh: 3, kw: 3, pad: same(1)},
+	{n: 2, in: 24, h: 8, w: 8, out: 17, kh: 3, kw: 3, strideH: 2, strideW: 2, pad: kernel.Pad{Bottom: 1, Right: 1}},
+	{n: 2, in: 5, h: 6, w: 7, out: 3, kh: 3, kw: 2, pad: kernel.Pad{Top: 2, Bottom: 1, Right: 1}, bias: true},
+	{n: 1, in: 17, h: 8, w: 8, out: 24, kh: 3, kw: 3, strideH: 3, strideW: 3},
+	{n: 1, in: 8, h: 7, w: 9, out: 16, kh: 3, kw: 3, strideH: 2, strideW: 1, pad: same(1)},
+	{n: 2, in: 17, h: 9, w: 9, out: 24, kh: 3, kw: 3, dilationH: 2, dilationW: 2, pad: same(2)},
+	{n: 1, in: 3, h: 11, w: 9, out: 5, kh: 5, kw: 3, dilationH: 2, pad: kernel.Pad{Top: 4, Left: 1, Bottom: 3, Right: 1}, bias: true},
+	{n: 2, in: 24, h: 4, w: 4, out: 17, kh: 4, kw: 4, bias: true},
+	{n: 2, in: 6, h: 7, w: 7, out: 9, kh: 3, kw: 3, pad: same(1), groups: 3, bias: true},
+	{n: 1, in: 32, h: 8, w: 8, out: 64, kh: 3, kw: 3, pad: same(1), groups: 2},
+	{n: 2, in: 24, h: 5, w: 5, out: 10, kh: 1, kw: 1, groups: 2},
+	{n: 2, in: 17, h: 7, w: 6, out: 17, kh: 3, kw: 3, pad: same(1), groups: 17},
+	{n: 1, in: 24, h: 9, w: 8, out: 24, kh: 3, kw: 3, strideH: 2, strideW: 2, pad: kernel.Pad{Bottom: 1, Right: 1}, groups: 24},
+	{n: 2, in: 32, h: 8, w: 8, out: 32, kh: 3, kw: 3, pad: same(1), groups: 32, bias: true},
+	{n: 1, in: 5, h: 6, w: 6, out: 10, kh: 3, kw: 3, pad: same(1), groups: 5},
+	{n: 2, in: 32, h: 14, w: 14, out: 32, kh: 3, kw: 3, pad: same(1)},
+	{n: 1, in: 64, h: 9, w: 11, out: 48, kh: 3, kw: 3, pad: same(1), bias: true},
+}
+
+func (c convCase) spec() kernel.ConvSpec {
+	s := kernel.ConvSpec{
+		Src:     kernel.Desc{N: c.n, C: c.in, H: c.h, W: c.w},
+		KernelH: c.kh, KernelW: c.kw,
+		StrideH: max(1, c.strideH), StrideW: max(1, c.strideW),
+		DilationH: c.dilationH, DilationW: c.dilationW,
+		Pad: c.pad, Groups: c.groups, Bias: c.bias,
+	}
+	reachH, reachW := (c.kh-1)*max(1, c.dilationH)+1, (c.kw-1)*max(1, c.dilationW)+1
+	s.Dst = kernel.Desc{
+		N: c.n, C: c.out,
+		H: (c.h+c.pad.Top+c.pad.Bottom-reachH)/s.StrideH + 1,
+		W: (c.w+c.pad.Left+c.pad.Right-reachW)/s.StrideW + 1,
+	}
+	return s
+}
+
+// convProblem has the operands src, weights and, where the spec has one, bias.
+func convProblem(s kernel.ConvSpec) *problem {
+	shape := s.WeightShape()
+	p := &problem{
+		name: fmt.Sprintf("conv %v to %v, kernel %dx%d, stride %dx%d, dilation %dx%d, pad %d+%d %d+%d, groups %d, bias %v",
+			s.Src, s.Dst, s.KernelH, s.KernelW, s.StrideH, s.StrideW, s.DilationH, s.DilationW,
+			s.Pad.Top, s.Pad.Bottom, s.Pad.Left, s.Pad.Right, max(1, s.Groups), s.Bias),
+		operands: []operand{
+			{name: "src", desc: s.Src, grad: !s.NoDataGradient && !s.ForwardOnly, saved: true},
+			{name: "weights", desc: vector(shape[0] * shape[1] * shape[2] * shape[3]), grad: !s.ForwardOnly, saved: !s.NoDataGradient},
+		},
+		output: s.Dst,
+		winograd: s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
+			max(s.Groups, s.DilationH, s.DilationW) <= 1 && min(s.Src.C, s.Dst.C) >= 32,
+		forwardOnly: s.ForwardOnly,
+		step:        linearStep,
+		slack:       linearSlack,
+	}
+	if s.Bias {
+		p.operands = append(p.operands, operand{name: "bias", desc: vector(s.Dst.C), grad: !s.ForwardOnly})
+	}
+	bias := func(v []kernel.Tensor) []float32 {
+		if s.Bias {
+			return v[2].Data
+		}
+		return nil
+	}
+	p.plan = func(e kernel.Engine) (runner, error) {
+		k, err := e.Conv(s)
+		if err != nil {
+			return runner{}, err
+		}
+		return runner{
+			forward: func(out kernel.Tensor, in []kernel.Tensor) error {
+				return k.Forward(out, in[0], in[1].Data, bias(in))
+			},
+			backward: func(grads []kernel.Tensor, dOut, out kernel.Tensor, in []kernel.Tensor) error {
+				if !s.NoDataGradient {
+					if err := k.BackwardData(grads[0], dOut, in[1].Data); err != nil {
+						return err
+					}
+				}
+				return k.BackwardWeights(grads[1].Data, bias(grads), in[0], dOut)
+			},
+		}, nil
+	}
+	return p
+}
+
+func (s *suite) testConv(t *testing.T) {
+	for _, c := range convCases {
+		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+			spec := c.spec()
+			spec.Src, spec.Dst = place(spec.Src), place(spec.Dst)
+			return convProblem(spec)
+		}, s.check)
+	}
+	t.Run("FirstLayer", s.testFirstConv)
+	t.Run("ForwardOnly", func(t *testing.T) {
+		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+			spec := convCases[4].spec()
+			spec.Src, spec.Dst, spec.ForwardOnly = place(spec.Src), place(spec.Dst), true
+			return convProblem(spec)
+		}, s.check)
+	})
+	t.Run("WithoutBiasGradient", func(t *testing.T) {
+		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+			spec := convCases[4].spec()
+			spec.Src, spec.Dst = place(spec.Src), place(spec.Dst)
+			return convProblem(spec)
+		}, s.checkWithoutBiasGradient)
+	})
+}
+
+// testFirstConv reads plain images and writes the layout of the layers that
+// follow, with and without a gradient of the images.
+func (s *suite) testFirstConv(t *testing.T) {
+	for _, c := range convCases {
+		if c.in > 3 {
+			continue
+		}
+		for _, noGradient := range []bool{false, true} {
+			t.Run(fmt.Sprintf("NoDataGradient=%v", noGradient), func(t *testing.T) {
+				s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+					spec := c.spec()
+					spec.Dst, spec.NoDataGradient = place(spec.Dst), noGradient
+					return convProblem(spec)
+				}, s.check)
+			})
+		}
+	}
+}
