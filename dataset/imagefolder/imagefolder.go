@@ -1,0 +1,307 @@
+// Package imagefolder reads data sets laid out as folders of JPEG and PNG
+// files, one folder a class:
+//
+//	DIR/train/CLASS/*  DIR/val/CLASS/*  DIR/test/CLASS/*    (val and test optional)
+//	DIR/CLASS/*                                             (flat)
+//
+// Images are decoded when asked for. What a file is, its content says.
+package imagefolder
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/internal/pixels"
+)
+
+// Options of Read.
+type Options struct {
+	// Root is put before file names in errors: the path of the folder that is
+	// read. Default: names relative to that folder.
+	Root string
+	// TestFraction of a flat folder's images, class by class, become Test.
+	// Default 0: all are Train.
+	TestFraction float64
+	// Seed chooses those images.
+	Seed uint64
+}
+
+// What can be wrong with a folder; test with errors.Is.
+var (
+	ErrLayout  = errors.New("no class folders")
+	ErrClasses = errors.New("splits have different classes")
+	ErrEmpty   = errors.New("no images")
+)
+
+// splitNames are the names a split's folder may have.
+var splitNames = [...]struct {
+	split string
+	names []string
+}{
+	{"train", []string{"train"}},
+	{"val", []string{"val", "valid", "validation"}},
+	{"test", []string{"test"}},
+}
+
+// Present tells whether fsys has a layout that Read reads: a folder in it that
+// is not hidden.
+func Present(fsys fs.FS) bool {
+	names, err := folders(fsys, ".")
+	return err == nil && len(names) > 0
+}
+
+// Read lists the images of fsys. It is a split layout where a folder named
+// train, val (also valid, validation) or test holds folders itself, and then
+// train must be among them and other folders are left aside; else every folder
+// is a class. Classes are sorted by name and must be the same in all splits.
+//
+// Names that start with a dot are ignored. A file called .jpg, .jpeg or .png
+// counts as an image, and must turn out to be one when read; of other files
+// those are taken that start as a JPEG or PNG does, and the rest is counted in
+// Folder.Skipped. A folder within a class folder is an error, as is a class
+// without training images.
+//
+// In Splits every Dataset is a *Folder, or of a split flat folder a subset of
+// one. Errors are *dataset.DataError.
+func Read(fsys fs.FS, opts Options) (dataset.Splits, error) {
+	if !(opts.TestFraction >= 0 && opts.TestFraction < 1) {
+		return dataset.Splits{}, fmt.Errorf("test fraction %v: want 0 to below 1", opts.TestFraction)
+	}
+	r := reader{fsys: fsys, root: opts.Root}
+	dirs, err := r.splitDirs()
+	if err != nil {
+		return dataset.Splits{}, err
+	}
+	if len(dirs) == 0 {
+		return r.flat(opts)
+	}
+	return r.split(dirs)
+}
+
+type reader struct {
+	fsys fs.FS
+	root string
+}
+
+// fail makes an error about a file or folder.
+func (r reader) fail(name string, err error) error {
+	return &dataset.DataError{File: path.Join(r.root, name), Record: -1, Err: err}
+}
+
+// splitDirs maps splits to the folders that hold them; empty for a flat folder.
+func (r reader) splitDirs() (map[string]string, error) {
+	dirs := make(map[string]string)
+	for _, s := range splitNames {
+		for _, name := range s.names {
+			inside, err := folders(r.fsys, name)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !isFile(r.fsys, name) {
+				return nil, r.fail(name, err)
+			}
+			if len(inside) == 0 {
+				continue
+			}
+			if other, ok := dirs[s.split]; ok {
+				return nil, r.fail(".", fmt.Errorf("both %s and %s could be the %s split: remove or rename one", other, name, s.split))
+			}
+			dirs[s.split] = name
+		}
+	}
+	return dirs, nil
+}
+
+func (r reader) split(dirs map[string]string) (dataset.Splits, error) {
+	parts := make(map[string]*Folder)
+	for _, s := range splitNames { // in a fixed order, for the same error each time
+		dir, ok := dirs[s.split]
+		if !ok {
+			if s.split == "train" {
+				return dataset.Splits{}, r.fail("train", fmt.Errorf("%w: a folder with other splits needs train/CLASS/* too", ErrLayout))
+			}
+			continue
+		}
+		f, err := r.folder(dir, s.split)
+		if err != nil {
+			return dataset.Splits{}, err
+		}
+		parts[s.split] = f
+		if err := r.sameClasses(parts["train"], f, dir); err != nil {
+			return dataset.Splits{}, err
+		}
+		if f.Len() == 0 {
+			return dataset.Splits{}, r.fail(dir, ErrEmpty)
+		}
+	}
+	splits := dataset.Splits{Train: parts["train"]}
+	if err := r.noEmptyClass(parts["train"], dirs["train"]); err != nil {
+		return dataset.Splits{}, err
+	}
+	// An absent *Folder must become a nil interface.
+	if f := parts["val"]; f != nil {
+		splits.Val = f
+	}
+	if f := parts["test"]; f != nil {
+		splits.Test = f
+	}
+	return splits, nil
+}
+
+func (r reader) flat(opts Options) (dataset.Splits, error) {
+	all, err := r.folder(".", "train")
+	if err != nil {
+		return dataset.Splits{}, err
+	}
+	if err := r.noEmptyClass(all, "."); err != nil {
+		return dataset.Splits{}, err
+	}
+	if opts.TestFraction == 0 {
+		return dataset.Splits{Train: all}, nil
+	}
+	rest, part, err := dataset.StratifiedSplit(all, opts.TestFraction, opts.Seed)
+	if err != nil {
+		return dataset.Splits{}, r.fail(".", fmt.Errorf("test split: %w", err))
+	}
+	return dataset.Splits{Train: rest, Test: part}, nil
+}
+
+// sameClasses compares the classes of a split with the training split's.
+func (r reader) sameClasses(train, f *Folder, dir string) error {
+	if slices.Equal(train.classes, f.classes) {
+		return nil
+	}
+	var diff []string
+	for _, c := range train.classes {
+		if !slices.Contains(f.classes, c) {
+			diff = append(diff, c+" is missing")
+		}
+	}
+	for _, c := range f.classes {
+		if !slices.Contains(train.classes, c) {
+			diff = append(diff, c+" is not in the training split")
+		}
+	}
+	return r.fail(dir, fmt.Errorf("%w: %s", ErrClasses, shortList(diff)))
+}
+
+func (r reader) noEmptyClass(f *Folder, dir string) error {
+	count := make([]int, len(f.classes))
+	for _, s := range f.samples {
+		count[s.label]++
+	}
+	for label, n := range count {
+		if n == 0 {
+			return r.fail(path.Join(dir, f.classes[label]), ErrEmpty)
+		}
+	}
+	return nil
+}
+
+// folder lists the classes in dir and their images.
+func (r reader) folder(dir, split string) (*Folder, error) {
+	classes, err := folders(r.fsys, dir)
+	if err != nil {
+		return nil, r.fail(dir, err)
+	}
+	if len(classes) == 0 {
+		return nil, r.fail(dir, ErrLayout)
+	}
+	f := &Folder{fsys: r.fsys, root: r.root, name: "imagefolder/" + split, classes: classes}
+	for label, class := range classes {
+		entries, err := fs.ReadDir(r.fsys, path.Join(dir, class))
+		if err != nil {
+			return nil, r.fail(path.Join(dir, class), err)
+		}
+		for _, e := range entries { // sorted by name
+			if hidden(e.Name()) {
+				continue
+			}
+			name := path.Join(dir, class, e.Name())
+			isImage, err := r.isImage(name, e)
+			if err != nil {
+				return nil, r.fail(name, err)
+			}
+			if !isImage {
+				f.skipped++
+				continue
+			}
+			f.samples = append(f.samples, sample{name, label})
+		}
+	}
+	return f, nil
+}
+
+// isImage decides whether a file in a class folder is taken.
+func (r reader) isImage(name string, e fs.DirEntry) (bool, error) {
+	isDir := e.IsDir()
+	if e.Type()&fs.ModeSymlink != 0 {
+		info, err := fs.Stat(r.fsys, name)
+		if err != nil {
+			return false, err
+		}
+		isDir = info.IsDir()
+	}
+	if isDir {
+		return false, errors.New("a folder within a class folder: images must lie in it directly")
+	}
+	switch strings.ToLower(path.Ext(name)) {
+	case ".jpg", ".jpeg", ".png":
+		return true, nil // opening each would make large folders slow to list
+	}
+	f, err := r.fsys.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // opened for reading: nothing is lost if this fails
+	head := make([]byte, pixels.SniffLen)
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return false, err
+	}
+	return pixels.Sniff(head[:n]) != "", nil
+}
+
+// folders returns the names of the folders in dir, sorted, hidden ones left out
+// and links to folders included.
+func folders(fsys fs.FS, dir string) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if hidden(e.Name()) {
+			continue
+		}
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := fs.Stat(fsys, path.Join(dir, e.Name()))
+			isDir = err == nil && info.IsDir()
+		}
+		if isDir {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func hidden(name string) bool { return strings.HasPrefix(name, ".") }
+
+func isFile(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && !info.IsDir()
+}
+
+// shortList joins the first few of a list.
+func shortList(items []string) string {
+	const most = 5
+	if len(items) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
+	}
+	return strings.Join(items, ", ")
+}
