@@ -68,7 +68,7 @@ func Present(fsys fs.FS) bool {
 // without training images.
 //
 // In Splits every Dataset is a *Folder, or of a split flat folder a subset of
-// one. Errors are *dataset.DataError.
+// one. Errors about the data are *dataset.DataError.
 func Read(fsys fs.FS, opts Options) (dataset.Splits, error) {
 	if !(opts.TestFraction >= 0 && opts.TestFraction < 1) {
 		return dataset.Splits{}, fmt.Errorf("test fraction %v: want 0 to below 1", opts.TestFraction)

@@ -1,0 +1,177 @@
+package source_test
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/png"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/cifar"
+	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/dataset/mnist"
+	"github.com/deepmutual/dml/dataset/source"
+)
+
+// records makes n records of a CIFAR file with the given number of label bytes.
+func records(n, labelBytes int) []byte {
+	var b []byte
+	for i := range n {
+		r := make([]byte, labelBytes+3072)
+		r[labelBytes-1] = uint8(i % 10)
+		b = append(b, r...)
+	}
+	return b
+}
+
+func idx(t *testing.T, n int) (images, labels []byte) {
+	t.Helper()
+	var bi, bl bytes.Buffer
+	l := make([]uint8, n)
+	for i := range l {
+		l[i] = uint8(i % 10)
+	}
+	if err := errors.Join(
+		mnist.WriteImages(&bi, mnist.Images{Count: n, Rows: 2, Cols: 2, Pix: make([]uint8, 4*n)}),
+		mnist.WriteLabels(&bl, l),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return bi.Bytes(), bl.Bytes()
+}
+
+func picture(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 2, 2))); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// folder writes files into a new folder.
+func folder(t *testing.T, files map[string][]byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, data := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestOpen(t *testing.T) {
+	images, labels := idx(t, 40)
+	ten, hundred, pic := records(40, 1), records(40, 2), picture(t)
+	flat := make(map[string][]byte)
+	for _, name := range strings.Fields("a/1 a/2 a/3 a/4 a/5 a/6 a/7 a/8 b/1 b/2 b/3 b/4 b/5 b/6 b/7 b/8") {
+		flat[name+".png"] = pic
+	}
+	split := map[string][]byte{"train/a/1.png": pic, "train/b/1.png": pic, "val/a/2.png": pic, "val/b/2.png": pic, "val/b/3.png": pic}
+
+	tests := []struct {
+		name             string
+		files            map[string][]byte
+		file             string // within the folder, to open
+		opts             source.Options
+		train, val, test int
+		is               string
+	}{
+		{"mnist", map[string][]byte{"train-images-idx3-ubyte": images, "train-labels-idx1-ubyte": labels}, "", source.Options{}, 40, 0, 0, "mnist/train"},
+		{"torchvision", map[string][]byte{"MNIST/raw/train-images-idx3-ubyte": images, "MNIST/raw/train-labels-idx1-ubyte": labels}, "", source.Options{ValFraction: .25}, 30, 10, 0, "mnist/train"},
+		{"cifar10", map[string][]byte{"data_batch_1.bin": ten, "test_batch.bin": ten}, "", source.Options{ValFraction: .5}, 20, 20, 40, "cifar10/train"},
+		{"cifar10 archive", map[string][]byte{"cifar-10-batches-bin/data_batch_1.bin": ten}, "", source.Options{}, 40, 0, 0, "cifar10/train"},
+		{"cifar100", map[string][]byte{"train.bin": hundred, "test.bin": hundred}, "", source.Options{}, 40, 0, 40, "cifar100/train"},
+		{"one file", map[string][]byte{"some.bin": ten}, "some.bin", source.Options{TestFraction: .5}, 40, 0, 0, "cifar10"},
+		{"one file of 100", map[string][]byte{"some.bin": hundred}, "some.bin", source.Options{}, 40, 0, 0, "cifar100"},
+		{"one file by kind", map[string][]byte{"some.dat": ten}, "some.dat", source.Options{Kind: source.CIFAR10}, 40, 0, 0, "cifar10"},
+		{"flat", flat, "", source.Options{ValFraction: .25, TestFraction: .25}, 8, 4, 4, "imagefolder/train"},
+		{"split", split, "", source.Options{ValFraction: .5, TestFraction: .5}, 2, 3, 0, "imagefolder/train"},
+		{"kind among several", map[string][]byte{"train.bin": hundred, "a/1.png": pic}, "", source.Options{Kind: source.ImageFolder}, 1, 0, 0, "imagefolder/train"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := source.Open(filepath.Join(folder(t, tt.files), tt.file), tt.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size := func(ds dataset.Dataset) int {
+				if ds == nil {
+					return 0
+				}
+				return ds.Len()
+			}
+			if size(s.Train) != tt.train || size(s.Val) != tt.val || size(s.Test) != tt.test || s.Train.Name() != tt.is {
+				t.Errorf("%s with %d, %d, %d samples; want %s with %d, %d, %d",
+					s.Train.Name(), size(s.Train), size(s.Val), size(s.Test), tt.is, tt.train, tt.val, tt.test)
+			}
+		})
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	images, labels := idx(t, 4)
+	ten := records(4, 1)
+	tests := []struct {
+		name  string
+		files map[string][]byte
+		file  string
+		opts  source.Options
+		want  error
+		says  []string
+	}{
+		{"missing", nil, "nowhere", source.Options{}, fs.ErrNotExist, []string{"nowhere"}},
+		{"empty folder", nil, "", source.Options{}, source.ErrUnknown, []string{"train-images-idx3-ubyte", "data_batch_1.bin", "train.bin", "CLASS", "an empty folder"}},
+		{"unknown folder", map[string][]byte{"a.csv": nil, "b.csv": nil}, "", source.Options{}, source.ErrUnknown, []string{"found a.csv, b.csv"}},
+		{"unknown file", map[string][]byte{"a.csv": ten}, "a.csv", source.Options{}, source.ErrUnknown, []string{"a.csv"}},
+		{"mnist as file", map[string][]byte{"a.gz": images}, "a.gz", source.Options{Kind: source.MNIST}, nil, []string{"a.gz", "give the folder"}},
+		{"truncated file", map[string][]byte{"a.bin": ten[:4000]}, "a.bin", source.Options{}, cifar.ErrSize, []string{"a.bin", "truncated"}},
+		{"no labels", map[string][]byte{"train-images-idx3-ubyte": images}, "", source.Options{}, fs.ErrNotExist, []string{"train-labels-idx1-ubyte"}},
+		{"bad label", map[string][]byte{"train-images-idx3-ubyte": images, "train-labels-idx1-ubyte": append(labels[:11:11], 77)}, "", source.Options{}, nil,
+			[]string{"train-labels-idx1-ubyte", "record 3 ", "label 77"}},
+		{"wrong kind", map[string][]byte{"data_batch_1.bin": ten}, "", source.Options{Kind: source.CIFAR100}, fs.ErrNotExist, []string{"train.bin"}},
+		{"too few for val", map[string][]byte{"a.bin": ten}, "a.bin", source.Options{ValFraction: .5}, nil, []string{"a.bin", "validation split", "too few"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := folder(t, tt.files)
+			s, err := source.Open(filepath.Join(dir, tt.file), tt.opts)
+			if err == nil || (tt.want != nil && !errors.Is(err, tt.want)) {
+				t.Fatalf("got error %v, want %v", err, tt.want)
+			}
+			for _, says := range append(tt.says, dir) {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("error %q does not say %q", err, says)
+				}
+			}
+			if s != (dataset.Splits{}) {
+				t.Error("data came with the error")
+			}
+		})
+	}
+
+	err := source.Options{Kind: "coco", ValFraction: -1, TestFraction: math.NaN()}.Validate()
+	for _, says := range []string{`"coco"`, "cifar100", "validation fraction -1", "test fraction NaN"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %q does not say %q", err, says)
+		}
+	}
+}
+
+func TestOpenReal(t *testing.T) {
+	s, err := source.Open(datatest.Shared(t, "cifar10-lossless4k.bin"), source.Options{ValFraction: source.DefaultValFraction})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Train.Len()+s.Val.Len() != 4000 || s.Val.Len() < 390 || s.Val.Len() > 410 {
+		t.Errorf("%d and %d samples", s.Train.Len(), s.Val.Len())
+	}
+}
