@@ -4,7 +4,8 @@
 //
 // Version 1 of the format: the graph's input is a float32 tensor [batch,
 // channels, height, width] of pixels normalised as (x/255 - mean) / std, x in
-// 0..255, channels in the order R, G, B (or one of grey).
+// 0..255, channels in the order R, G, B (or one of grey). Other numbers of channels
+// are for tensors that are no images.
 package onnxmeta
 
 import (
@@ -31,7 +32,7 @@ const (
 	KeyFormat       = "dml.format"       // the format's version: "1"
 	KeyArchitecture = "dml.architecture" // name of the network, such as "resnet32"
 	KeyClasses      = "dml.classes"      // class names in the order of the logits
-	KeyChannels     = "dml.channels"     // 1 (grey) or 3 (RGB)
+	KeyChannels     = "dml.channels"     // 1 (grey) or 3 (RGB) for images
 	KeyHeight       = "dml.height"       // of the input, in pixels
 	KeyWidth        = "dml.width"        // of the input, in pixels
 	KeyMean         = "dml.mean"         // one number a channel, in the 0..1 scale
@@ -75,10 +76,10 @@ func (m Metadata) Validate() error {
 	if len(m.Classes) < 2 {
 		fault("%s has %d names, needs at least 2", KeyClasses, len(m.Classes))
 	}
-	if m.Channels != 1 && m.Channels != 3 {
-		fault("%s is %d: want 1 (grey) or 3 (RGB)", KeyChannels, m.Channels)
+	const maxSide = 1 << 16
+	if m.Channels < 1 || m.Channels > maxSide {
+		fault("%s is %d: want 1 to %d", KeyChannels, m.Channels, maxSide)
 	}
-	const maxSide = 1 << 15
 	if m.Height < 1 || m.Height > maxSide || m.Width < 1 || m.Width > maxSide {
 		fault("%s and %s are %d and %d: want 1 to %d", KeyHeight, KeyWidth, m.Height, m.Width, maxSide)
 	}

@@ -55,7 +55,7 @@ func TestParseFaults(t *testing.T) {
 		{KeyArchitecture, "", ErrInvalid},
 		{KeyClasses, `["cat"]`, ErrInvalid},
 		{KeyClasses, `cat,dog`, ErrInvalid},
-		{KeyChannels, "4", ErrInvalid},
+		{KeyChannels, "0", ErrInvalid},
 		{KeyHeight, "0", ErrInvalid},
 		{KeyWidth, "99999999", ErrInvalid},
 		{KeyWidth, "", ErrInvalid},
