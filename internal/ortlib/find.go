@@ -1,0 +1,200 @@
+package ortlib
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// The environment variables that Find and Install read.
+const (
+	EnvLibrary = "ONNXRUNTIME_SHARED_LIBRARY_PATH" // the library file itself
+	EnvCache   = "DML_CACHE"                       // cache folder of the toolkit
+)
+
+// Errors of Find; test with errors.Is.
+var (
+	ErrNotFound = errors.New("ONNX Runtime's library was not found")
+	ErrTooOld   = errors.New("ONNX Runtime's library is too old")
+)
+
+// TooOldError says which library is too old. It wraps ErrTooOld.
+type TooOldError struct {
+	Library Library
+}
+
+func (e *TooOldError) Error() string {
+	return fmt.Sprintf("%s (%s) is ONNX Runtime %s; at least 1.%d is needed: run `dml runtime install`, or point %s at a newer one",
+		e.Library.Path, e.Library.Origin, e.Library.Version, MinMinor, EnvLibrary)
+}
+
+func (e *TooOldError) Unwrap() error { return ErrTooOld }
+
+// Library is a library file that was found.
+type Library struct {
+	Path    string
+	Version string // such as "1.30.0"; "" where the file does not say
+	Origin  string // where it was found, for people: "cache", "system", ...
+}
+
+// CacheDir returns the folder that Install fills: onnxruntime/<version> under
+// $DML_CACHE, or under dml in the user's cache folder.
+func CacheDir() (string, error) {
+	root := os.Getenv(EnvCache)
+	if root == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("no cache folder (set %s): %w", EnvCache, err)
+		}
+		root = filepath.Join(user, "dml")
+	}
+	return filepath.Join(root, "onnxruntime", Wanted), nil
+}
+
+// fileName is the name under which the library is cached.
+func fileName(goos string) string {
+	switch goos {
+	case "darwin":
+		return "libonnxruntime." + Wanted + ".dylib"
+	case "windows":
+		return "onnxruntime.dll"
+	}
+	return "libonnxruntime.so." + Wanted
+}
+
+// Find returns the library to load. A path that is given, or set in
+// ONNXRUNTIME_SHARED_LIBRARY_PATH, is a decision: if it does not serve, that is
+// an error and nothing else is tried. Otherwise the cache folder is looked at,
+// then the system's library folders. The error wraps ErrNotFound, with the
+// places looked at, or ErrTooOld.
+func Find(path string) (Library, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		cache = "" // only a user without a home folder: look elsewhere
+	}
+	return finder{env: os.Getenv(EnvLibrary), cache: cache, system: systemPatterns()}.find(path)
+}
+
+// finder holds the places to look at.
+type finder struct {
+	env    string
+	cache  string
+	system []string // glob patterns
+}
+
+func (f finder) find(path string) (Library, error) {
+	if path != "" {
+		return chosen(path, "the path given")
+	}
+	if f.env != "" {
+		return chosen(f.env, EnvLibrary)
+	}
+	var tooOld *TooOldError
+	look := func(path, origin string) (Library, bool) {
+		lib, err := inspect(path, origin)
+		if err == nil {
+			return lib, true
+		}
+		if tooOld == nil {
+			errors.As(err, &tooOld)
+		}
+		return Library{}, false // absent, or another file of that name
+	}
+	var places []string
+	if f.cache != "" {
+		cached := filepath.Join(f.cache, fileName(runtime.GOOS))
+		if lib, ok := look(cached, "cache"); ok {
+			return lib, nil
+		}
+		places = append(places, cached)
+	}
+	for _, pattern := range f.system {
+		matches, err := filepath.Glob(pattern)
+		if err != nil {
+			continue // a folder name that is no pattern
+		}
+		for _, match := range matches {
+			if lib, ok := look(match, "system"); ok {
+				return lib, nil
+			}
+		}
+		places = append(places, filepath.Dir(pattern))
+	}
+	if tooOld != nil {
+		return Library{}, tooOld
+	}
+	return Library{}, fmt.Errorf("%w: run `dml runtime install`, or set %s to the library's path (looked at %s)",
+		ErrNotFound, EnvLibrary, strings.Join(places, ", "))
+}
+
+// chosen inspects a library that somebody named.
+func chosen(path, origin string) (Library, error) {
+	lib, err := inspect(path, origin)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotLibrary) {
+		return Library{}, fmt.Errorf("%w: %s: %w", ErrNotFound, origin, err)
+	}
+	return lib, err
+}
+
+func inspect(path, origin string) (Library, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Library{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return Library{}, fmt.Errorf("%w: %s is a folder or special file; name the library file itself", ErrNotLibrary, path)
+	}
+	version, err := ReadVersion(path)
+	if err != nil {
+		return Library{}, err
+	}
+	lib := Library{Path: path, Version: version, Origin: origin}
+	if TooOld(version) {
+		return Library{}, &TooOldError{Library: lib}
+	}
+	return lib, nil
+}
+
+// systemPatterns lists where the dynamic linker and package managers keep
+// libraries on this system.
+func systemPatterns() []string {
+	var dirs []string
+	list := func(env string) { dirs = append(dirs, filepath.SplitList(os.Getenv(env))...) }
+	names := []string{"libonnxruntime.so", "libonnxruntime.so.*"}
+	switch runtime.GOOS {
+	case "darwin":
+		list("DYLD_LIBRARY_PATH")
+		dirs = append(dirs, "/opt/homebrew/lib", "/usr/local/lib")
+		names = []string{"libonnxruntime.dylib", "libonnxruntime.*.dylib"}
+	case "windows":
+		if exe, err := os.Executable(); err == nil {
+			dirs = append(dirs, filepath.Dir(exe))
+		}
+		list("PATH")
+		names = []string{"onnxruntime.dll"}
+	default:
+		list("LD_LIBRARY_PATH")
+		dirs = append(dirs, "/usr/local/lib")
+		switch runtime.GOARCH {
+		case "amd64":
+			dirs = append(dirs, "/usr/lib/x86_64-linux-gnu")
+		case "arm64":
+			dirs = append(dirs, "/usr/lib/aarch64-linux-gnu")
+		}
+		dirs = append(dirs, "/usr/lib64", "/usr/lib")
+	}
+	var patterns []string
+	for _, dir := range dirs {
+		if dir == "" {
+			continue
+		}
+		for _, name := range names {
+			patterns = append(patterns, filepath.Join(dir, name))
+		}
+	}
+	return patterns
+}
