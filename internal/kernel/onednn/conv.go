@@ -1,0 +1,139 @@
+//go:build cgo && (linux || darwin)
+
+package onednn
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/deepmutual/dml/internal/kernel"
+)
+
+type conv struct {
+	planned
+	spec                                   kernel.ConvSpec
+	weights                                int // number of values
+	forward, backwardData, backwardWeights *C.dml_plan
+}
+
+// errNotPlanned is returned for a pass that the spec promised not to need.
+var errNotPlanned = errors.New("the spec says that this pass is never run")
+
+// Conv plans a convolution.
+func (e *engine) Conv(s kernel.ConvSpec) (kernel.Conv, error) {
+	if err := e.planning("a convolution", s.Validate()); err != nil {
+		return nil, err
+	}
+	s.Groups, s.DilationH, s.DilationW = max(1, s.Groups), max(1, s.DilationH), max(1, s.DilationW)
+	shape := s.WeightShape()
+	c := &conv{
+		planned: planned{e, fmt.Sprintf("convolution %dx%d of %v to %v", s.KernelH, s.KernelW, s.Src, s.Dst)},
+		spec:    s,
+		weights: shape[0] * shape[1] * shape[2] * shape[3],
+	}
+	passes := []struct {
+		name string
+		pass C.enum_dml_pass
+		plan **C.dml_plan
+		skip bool
+	}{
+		{"forward", C.DML_FORWARD, &c.forward, s.ForwardOnly},
+		{"forward", C.DML_INFERENCE, &c.forward, !s.ForwardOnly},
+		{"backward data", C.DML_BACKWARD_DATA, &c.backwardData, s.ForwardOnly || s.NoDataGradient},
+		{"backward weights", C.DML_BACKWARD_WEIGHTS, &c.backwardWeights, s.ForwardOnly},
+	}
+	for _, p := range passes {
+		if p.skip {
+			continue
+		}
+		g := e.geometry(s, p.pass)
+		var plan *C.dml_plan
+		if err := c.done("planning the "+p.name+" pass", C.dml_conv_plan(e.ptr, &g, p.pass, c.forward, &plan)); err != nil {
+			return nil, err
+		}
+		*p.plan = plan
+	}
+	return c, nil
+}
+
+func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_geometry {
+	return C.dml_conv_geometry{
+		src:        cdesc(s.Src),
+		dst:        cdesc(s.Dst),
+		kernel:     pair(s.KernelH, s.KernelW),
+		stride:     pair(s.StrideH, s.StrideW),
+		dilation:   pair(s.DilationH, s.DilationW),
+		pad_before: pair(s.Pad.Top, s.Pad.Left),
+		pad_after:  pair(s.Pad.Bottom, s.Pad.Right),
+		groups:     C.int64_t(s.Groups),
+		bias:       cbool(s.Bias),
+		winograd:   cbool(e.winogradFor(s, pass)),
+	}
+}
+
+// minWinograd is the least number of channels for which Winograd is tried.
+const minWinograd = 32
+
+// winogradFor reports whether a pass should try Winograd's algorithm.
+func (e *engine) winogradFor(s kernel.ConvSpec, pass C.enum_dml_pass) bool {
+	return !e.opts.NoWinograd && e.backend.has(isaAVX512Core) &&
+		s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
+		s.DilationH == 1 && s.DilationW == 1 && s.Groups == 1 &&
+		s.Src.C >= minWinograd && s.Dst.C >= minWinograd
+}
+
+// biases is the length of the bias.
+func (c *conv) biases() int {
+	if c.spec.Bias {
+		return c.spec.Dst.C
+	}
+	return 0
+}
+
+func (c *conv) Forward(dst, src kernel.Tensor, weights, bias []float32) error {
+	const what = "forward pass"
+	if err := c.check(what,
+		kernel.CheckTensor("dst", dst, c.spec.Dst),
+		kernel.CheckTensor("src", src, c.spec.Src),
+		kernel.CheckSlice("weights", weights, c.weights),
+		kernel.CheckSlice("bias", bias, c.biases())); err != nil {
+		return err
+	}
+	return c.done(what, C.dml_conv_forward(c.forward, ptr(dst.Data), ptr(src.Data), ptr(weights), ptr(bias)))
+}
+
+func (c *conv) BackwardData(dSrc, dDst kernel.Tensor, weights []float32) error {
+	const what = "data gradient"
+	if c.backwardData == nil {
+		return c.fail(what, errNotPlanned)
+	}
+	if err := c.check(what,
+		kernel.CheckTensor("dSrc", dSrc, c.spec.Src),
+		kernel.CheckTensor("dDst", dDst, c.spec.Dst),
+		kernel.CheckSlice("weights", weights, c.weights)); err != nil {
+		return err
+	}
+	return c.done(what, C.dml_conv_backward_data(c.backwardData, ptr(dSrc.Data), ptr(dDst.Data), ptr(weights)))
+}
+
+func (c *conv) BackwardWeights(dWeights, dBias []float32, src, dDst kernel.Tensor) error {
+	const what = "weight gradient"
+	if c.backwardWeights == nil {
+		return c.fail(what, errNotPlanned)
+	}
+	biases := 0
+	if dBias != nil {
+		biases = c.biases()
+	}
+	if err := c.check(what,
+		kernel.CheckSlice("dWeights", dWeights, c.weights),
+		kernel.CheckSlice("dBias", dBias, biases),
+		kernel.CheckTensor("src", src, c.spec.Src),
+		kernel.CheckTensor("dDst", dDst, c.spec.Dst)); err != nil {
+		return err
+	}
+	return c.done(what, C.dml_conv_backward_weights(c.backwardWeights, ptr(dWeights), ptr(dBias), ptr(src.Data), ptr(dDst.Data)))
+}

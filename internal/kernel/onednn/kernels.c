@@ -1,0 +1,298 @@
+// Kernels that oneDNN computes.
+
+#include <string.h>
+
+#include "plan.h"
+
+// --- convolution ----------------------------------------------------------------
+
+typedef struct {
+	dml_md src, dst;         // the caller's
+	dml_md src_any, dst_any; // of the primitive's choice
+	dml_md weights, weights_any, bias;
+} conv_mds;
+
+static int conv_describe(const dml_lib *lib, const dml_conv_geometry *g, conv_mds *m) {
+	const int64_t src[4] = {g->src.n, g->src.c, g->src.h, g->src.w};
+	const int64_t dst[4] = {g->dst.n, g->dst.c, g->dst.h, g->dst.w};
+	const int64_t grouped[5] = {g->groups, g->dst.c / g->groups, g->src.c / g->groups, g->kernel[0],
+		g->kernel[1]};
+	int ndims = g->groups > 1 ? 5 : 4;
+	const int64_t *weights = g->groups > 1 ? grouped : grouped + 1;
+	int s = dml_md_activation(lib, &m->src, &g->src);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(lib, &m->dst, &g->dst);
+	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->src_any, 4, src);
+	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->dst_any, 4, dst);
+	s = s != DNNL_SUCCESS ? s : dml_md_plain(lib, &m->weights, ndims, weights);
+	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->weights_any, ndims, weights);
+	if (s == DNNL_SUCCESS && g->bias) {
+		s = dml_md_plain(lib, &m->bias, 1, &g->dst.c);
+	}
+	return s;
+}
+
+static void conv_forget(conv_mds *m) {
+	dml_md *all[] = {&m->src, &m->dst, &m->src_any, &m->dst_any, &m->weights, &m->weights_any, &m->bias};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		dml_md_free(all[i]);
+	}
+}
+
+// conv_choose sets p->op.pd. It takes the first that is fast of: Winograd (if
+// asked for), direct, and direct on activations in a layout of oneDNN's choice.
+// The last avoids the reference loops, hundreds of times slower, which is all
+// that oneDNN has for layouts that do not suit the instruction set.
+static dml_result conv_choose(dml_plan *p, const dml_conv_geometry *g, enum dml_pass pass,
+	const dml_plan *hint, const conv_mds *m) {
+	const struct {
+		int alg, any, slow;
+	} attempts[] = {
+		{DNNL_CONVOLUTION_WINOGRAD, 0, 0},
+		{DNNL_CONVOLUTION_DIRECT, 0, 0},
+		{DNNL_CONVOLUTION_DIRECT, 1, 0},
+		{DNNL_CONVOLUTION_DIRECT, 0, 1},
+	};
+	const int64_t dilation[2] = {g->dilation[0] - 1, g->dilation[1] - 1};
+	int s = DNNL_UNIMPLEMENTED;
+	for (size_t i = g->winograd ? 0 : 1; i < sizeof attempts / sizeof attempts[0]; i++) {
+		dml_op_desc o = {
+			.pass = pass,
+			.alg = attempts[i].alg,
+			.src = dml_md_ptr(attempts[i].any ? &m->src_any : &m->src),
+			.dst = dml_md_ptr(attempts[i].any ? &m->dst_any : &m->dst),
+			.weights = dml_md_ptr(&m->weights_any),
+			.bias = pass == DML_BACKWARD_DATA ? NULL : dml_md_ptr(&m->bias),
+			.stride = g->stride,
+			.dilation = dilation,
+			.pad_before = g->pad_before,
+			.pad_after = g->pad_after,
+			.hint = hint == NULL ? NULL : hint->op.pd,
+		};
+		s = dml_conv_pd(p->e->lib, p->e->engine, p->e->attr, &o, &p->op.pd);
+		if (s != DNNL_SUCCESS) {
+			p->op.pd = NULL;
+			continue;
+		}
+		if (attempts[i].slow || !dml_plan_is_slow(p)) {
+			return dml_ok();
+		}
+		dml_plan_reset(p);
+	}
+	return dml_fail(s, "creating the descriptor of the convolution");
+}
+
+static dml_result conv_ports(dml_plan *p, const dml_conv_geometry *g, enum dml_pass pass, const conv_mds *m) {
+	const void *src = dml_md_ptr(&m->src), *dst = dml_md_ptr(&m->dst), *w = dml_md_ptr(&m->weights);
+	dml_result r;
+	switch (pass) {
+	case DML_BACKWARD_DATA:
+		r = dml_plan_port(p, DNNL_ARG_DIFF_DST, DNNL_QUERY_DIFF_DST_MD, 0, DML_SLOT_DST, 1, dst);
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_WEIGHTS, DNNL_QUERY_WEIGHTS_MD, 0, DML_SLOT_WEIGHTS, 1, w);
+		}
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_DIFF_SRC, DNNL_QUERY_DIFF_SRC_MD, 0, DML_SLOT_SRC, 0, src);
+		}
+		return r;
+	case DML_BACKWARD_WEIGHTS:
+		r = dml_plan_port(p, DNNL_ARG_SRC, DNNL_QUERY_SRC_MD, 0, DML_SLOT_SRC, 1, src);
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_DIFF_DST, DNNL_QUERY_DIFF_DST_MD, 0, DML_SLOT_DST, 1, dst);
+		}
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_DIFF_WEIGHTS, DNNL_QUERY_DIFF_WEIGHTS_MD, 0,
+				DML_SLOT_WEIGHTS, 0, w);
+		}
+		if (r.status == DNNL_SUCCESS && g->bias) {
+			// The caller may not want it: then it goes to the slot.
+			if (dml_reserve(p->e, DML_SLOT_BIAS, (size_t)g->dst.c * sizeof(float)) != DNNL_SUCCESS) {
+				return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the bias gradient");
+			}
+			r = dml_plan_port(p, DNNL_ARG_DIFF_BIAS, DNNL_QUERY_DIFF_WEIGHTS_MD, 1, DML_SLOT_BIAS, 0,
+				NULL);
+		}
+		return r;
+	default:
+		r = dml_plan_port(p, DNNL_ARG_SRC, DNNL_QUERY_SRC_MD, 0, DML_SLOT_SRC, 1, src);
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_WEIGHTS, DNNL_QUERY_WEIGHTS_MD, 0, DML_SLOT_WEIGHTS, 1, w);
+		}
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_DST, DNNL_QUERY_DST_MD, 0, DML_SLOT_DST, 0, dst);
+		}
+		if (r.status == DNNL_SUCCESS && g->bias) {
+			r = dml_plan_port(p, DNNL_ARG_BIAS, DNNL_QUERY_WEIGHTS_MD, 1, DML_SLOT_BIAS, 1, NULL);
+		}
+		return r;
+	}
+}
+
+dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pass pass, const dml_plan *hint,
+	dml_plan **out) {
+	dml_plan *p = *out = dml_plan_new(e);
+	if (p == NULL) {
+		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
+	}
+	dml_enter(e);
+	conv_mds m = {0};
+	int s = conv_describe(e->lib, g, &m);
+	dml_result r = s == DNNL_SUCCESS ? conv_choose(p, g, pass, hint, &m)
+					 : dml_fail(s, "describing the tensors");
+	if (r.status == DNNL_SUCCESS) {
+		r = conv_ports(p, g, pass, &m);
+	}
+	if (r.status == DNNL_SUCCESS) {
+		r = dml_plan_create(p);
+	}
+	conv_forget(&m);
+	return r;
+}
+
+dml_result dml_conv_forward(dml_plan *p, float *dst, const float *src, const float *weights, const float *bias) {
+	return dml_plan_run(p, (void *[]){(void *)src, (void *)weights, dst, (void *)bias});
+}
+
+dml_result dml_conv_backward_data(dml_plan *p, float *dsrc, const float *ddst, const float *weights) {
+	return dml_plan_run(p, (void *[]){(void *)ddst, (void *)weights, dsrc});
+}
+
+dml_result dml_conv_backward_weights(dml_plan *p, float *dweights, float *dbias, const float *src,
+	const float *ddst) {
+	return dml_plan_run(p, (void *[]){(void *)src, (void *)ddst, dweights, dbias});
+}
+
+// --- pooling --------------------------------------------------------------------
+
+dml_result dml_pool_plan(dml_engine *e, const dml_pool_geometry *g, enum dml_pass pass, const dml_plan *hint,
+	dml_plan **out) {
+	dml_plan *p = *out = dml_plan_new(e);
+	if (p == NULL) {
+		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
+	}
+	dml_enter(e);
+	dml_md src = {0}, dst = {0};
+	int s = dml_md_activation(e->lib, &src, &g->src);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(e->lib, &dst, &g->dst);
+	dml_op_desc o = {
+		.pass = pass,
+		.alg = g->max ? DNNL_POOLING_MAX
+			: g->count_pad ? DNNL_POOLING_AVG_INCLUDE_PADDING
+				       : DNNL_POOLING_AVG_EXCLUDE_PADDING,
+		.src = dml_md_ptr(&src),
+		.dst = dml_md_ptr(&dst),
+		.stride = g->stride,
+		.kernel = g->kernel,
+		.pad_before = g->pad_before,
+		.pad_after = g->pad_after,
+		.hint = hint == NULL ? NULL : hint->op.pd,
+	};
+	s = s != DNNL_SUCCESS ? s : dml_pool_pd(e->lib, e->engine, e->attr, &o, &p->op.pd);
+	dml_md_free(&src);
+	dml_md_free(&dst);
+	if (s != DNNL_SUCCESS) {
+		p->op.pd = NULL;
+		return dml_fail(s, "creating the descriptor of the pooling");
+	}
+	dml_result r;
+	if (pass == DML_BACKWARD_DATA) {
+		r = dml_plan_port(p, DNNL_ARG_DIFF_DST, DNNL_QUERY_DIFF_DST_MD, 0, DML_SLOT_DST, 1, NULL);
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_DIFF_SRC, DNNL_QUERY_DIFF_SRC_MD, 0, DML_SLOT_SRC, 0, NULL);
+		}
+	} else {
+		r = dml_plan_port(p, DNNL_ARG_SRC, DNNL_QUERY_SRC_MD, 0, DML_SLOT_SRC, 1, NULL);
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_plan_port(p, DNNL_ARG_DST, DNNL_QUERY_DST_MD, 0, DML_SLOT_DST, 0, NULL);
+		}
+	}
+	if (r.status != DNNL_SUCCESS) {
+		return r;
+	}
+	const void *md = e->lib->primitive_desc_query_md(p->op.pd, DNNL_QUERY_WORKSPACE_MD, 0);
+	size_t bytes = md == NULL ? 0 : e->lib->memory_desc_get_size(md);
+	if (bytes > 0) {
+		if (pass != DML_BACKWARD_DATA && (p->workspace = dml_calloc(e, bytes)) == NULL) {
+			return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the winners of the pooling");
+		}
+		r = dml_plan_port(p, DNNL_ARG_WORKSPACE, DNNL_QUERY_WORKSPACE_MD, 0, DML_SLOT_SCRATCHPAD,
+			pass == DML_BACKWARD_DATA, NULL);
+		if (r.status != DNNL_SUCCESS) {
+			return r;
+		}
+	}
+	return dml_plan_create(p);
+}
+
+dml_result dml_pool_forward(dml_plan *p, float *dst, const float *src) {
+	return dml_plan_run(p, (void *[]){(void *)src, dst, p->workspace});
+}
+
+dml_result dml_pool_backward(dml_plan *p, const dml_plan *forward, float *dsrc, const float *ddst) {
+	return dml_plan_run(p, (void *[]){(void *)ddst, dsrc, forward->workspace});
+}
+
+// --- reorder --------------------------------------------------------------------
+
+dml_result dml_reorder_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, dml_plan **out) {
+	dml_plan *p = *out = dml_plan_new(e);
+	if (p == NULL) {
+		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
+	}
+	dml_enter(e);
+	dml_md from = {0}, to = {0};
+	int s = dml_md_activation(e->lib, &from, src);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(e->lib, &to, dst);
+	s = s != DNNL_SUCCESS ? s
+			      : e->lib->reorder_primitive_desc_create(&p->op.pd, dml_md_ptr(&from), e->engine,
+					dml_md_ptr(&to), e->engine, e->attr);
+	dml_md_free(&from);
+	dml_md_free(&to);
+	if (s != DNNL_SUCCESS) {
+		p->op.pd = NULL;
+		return dml_fail(s, "creating the descriptor of the reorder");
+	}
+	dml_result r = dml_plan_port(p, DNNL_ARG_SRC, DNNL_QUERY_SRC_MD, 0, DML_SLOT_SRC, 1, NULL);
+	if (r.status == DNNL_SUCCESS) {
+		r = dml_plan_port(p, DNNL_ARG_DST, DNNL_QUERY_DST_MD, 0, DML_SLOT_DST, 0, NULL);
+	}
+	return r.status == DNNL_SUCCESS ? dml_plan_create(p) : r;
+}
+
+dml_result dml_reorder_run(dml_plan *p, float *dst, const float *src) {
+	return dml_plan_run(p, (void *[]){(void *)src, dst});
+}
+
+// --- fully connected layer --------------------------------------------------------
+
+// gemm sets the row-major c[m, n] = op(a) op(b).
+static dml_result gemm(dml_engine *e, char transa, char transb, int64_t m, int64_t n, int64_t k, const float *a,
+	int64_t lda, const float *b, int64_t ldb, float *c) {
+	dml_enter(e);
+	int s = e->lib->sgemm(transa, transb, m, n, k, 1, a, lda, b, ldb, 0, c, n);
+	return s == DNNL_SUCCESS ? dml_ok() : dml_fail(s, "multiplying matrices");
+}
+
+dml_result dml_dense_forward(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dst, const float *src,
+	const float *weights, const float *bias) {
+	dml_result r = gemm(e, 'N', 'T', batch, out, in, src, in, weights, in, dst);
+	for (int64_t i = 0; bias != NULL && i < batch; i++) {
+		e->lib->loops->add(out, dst + i * out, dst + i * out, bias);
+	}
+	return r;
+}
+
+dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dsrc,
+	const float *ddst, const float *weights) {
+	return gemm(e, 'N', 'N', batch, in, out, ddst, out, weights, in, dsrc);
+}
+
+dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dweights,
+	float *dbias, const float *src, const float *ddst) {
+	if (dbias != NULL) {
+		memset(dbias, 0, (size_t)out * sizeof(float));
+		for (int64_t i = 0; i < batch; i++) {
+			e->lib->loops->add(out, dbias, dbias, ddst + i * out);
+		}
+	}
+	return gemm(e, 'T', 'N', out, in, batch, ddst, out, src, in, dweights);
+}

@@ -1,0 +1,158 @@
+// Loading of the oneDNN library.
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+// dml_symbol looks name up in the library and its dependencies.
+static void *dml_symbol(void *handle, const char *name, int required, char *err, size_t errlen) {
+	void *sym = dlsym(handle, name);
+	if (sym == NULL && required && err[0] == 0) {
+		snprintf(err, errlen, "it has no function %s", name);
+	}
+	return sym;
+}
+
+// POSIX guarantees that a void pointer from dlsym can become a function
+// pointer; going through an integer keeps pedantic compilers quiet.
+#define LOAD(result, name, params) \
+	lib->name = (result(*) params)(uintptr_t)dml_symbol(lib->handle, "dnnl_" #name, 1, err, errlen);
+#define LOAD_V2(result, name, params) \
+	lib->v2.name = (result(*) params)(uintptr_t)dml_symbol(lib->handle, "dnnl_" #name, 1, err, errlen);
+#define LOAD_V3(result, name, params) \
+	lib->v3.name = (result(*) params)(uintptr_t)dml_symbol(lib->handle, "dnnl_" #name, 1, err, errlen);
+
+static void dml_load_openmp(dml_lib *lib) {
+	void *h = lib->handle;
+	lib->omp_set_num_threads =
+		(void (*)(int))(uintptr_t)dml_symbol(h, "omp_set_num_threads", 0, NULL, 0);
+	lib->omp_get_num_threads =
+		(int (*)(void))(uintptr_t)dml_symbol(h, "omp_get_num_threads", 0, NULL, 0);
+	lib->omp_get_thread_num =
+		(int (*)(void))(uintptr_t)dml_symbol(h, "omp_get_thread_num", 0, NULL, 0);
+	lib->gomp_parallel = (void (*)(void (*)(void *), void *, unsigned, unsigned))(uintptr_t)
+		dml_symbol(h, "GOMP_parallel", 0, NULL, 0);
+	if (lib->omp_get_num_threads == NULL || lib->omp_get_thread_num == NULL) {
+		lib->gomp_parallel = NULL;
+	}
+}
+
+// dml_check_layouts reorders a small tensor into the blocked layouts: a library
+// whose format tags had other values would compute nonsense silently.
+static int dml_check_layouts(dml_lib *lib) {
+	enum { C = 20, W = 2, BLOCKED = 32 * W };
+	float src[C * W];
+	for (int i = 0; i < C * W; i++) {
+		src[i] = (float)(i + 1);
+	}
+	dml_engine *e;
+	if (dml_engine_new(lib, 1, &e).status != DNNL_SUCCESS) {
+		return 0;
+	}
+	int good = 1;
+	for (int layout = DML_NCHW8C; layout <= DML_NCHW16C; layout++) {
+		int block = layout == DML_NCHW8C ? 8 : 16;
+		dml_desc from = {1, C, 1, W, DML_NCHW}, to = {1, C, 1, W, layout};
+		float dst[BLOCKED] = {0};
+		dml_plan *p;
+		if (dml_reorder_plan(e, &to, &from, &p).status != DNNL_SUCCESS ||
+			dml_reorder_run(p, dst, src).status != DNNL_SUCCESS) {
+			good = 0;
+			break;
+		}
+		for (int c = 0; c < C; c++) {
+			for (int w = 0; w < W; w++) {
+				good = good && dst[(c / block * W + w) * block + c % block] == src[c * W + w];
+			}
+		}
+	}
+	dml_engine_free(e);
+	return good;
+}
+
+dml_lib *dml_load(const char *path, char *err, size_t errlen) {
+	err[0] = 0;
+	dml_lib *lib = calloc(1, sizeof *lib);
+	if (lib == NULL) {
+		snprintf(err, errlen, "out of memory");
+		return NULL;
+	}
+	lib->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (lib->handle == NULL) {
+		snprintf(err, errlen, "%s", dlerror());
+		free(lib);
+		return NULL;
+	}
+	const dnnl_version *(*version)(void) = (const dnnl_version *(*)(void))(uintptr_t)dml_symbol(
+		lib->handle, "dnnl_version", 1, err, errlen);
+	if (version == NULL) {
+		snprintf(err, errlen, "%s is not oneDNN: it has no function dnnl_version", path);
+		goto fail;
+	}
+	lib->major = version()->major;
+	lib->minor = version()->minor;
+	lib->patch = version()->patch;
+	if (lib->major != 2 && lib->major != 3) {
+		snprintf(err, errlen, "%s is oneDNN %d.%d.%d: versions 2 and 3 are supported", path, lib->major,
+			lib->minor, lib->patch);
+		goto fail;
+	}
+	Dl_info where;
+	const char *file = path;
+	if (dladdr((void *)(uintptr_t)version, &where) != 0 && where.dli_fname != NULL) {
+		file = where.dli_fname;
+	}
+	snprintf(lib->path, sizeof lib->path, "%s", file);
+
+	DNNL_COMMON(LOAD)
+	if (lib->major == 2) {
+		DNNL_V2(LOAD_V2)
+	} else {
+		DNNL_V3(LOAD_V3)
+	}
+	if (err[0] != 0) {
+		goto fail;
+	}
+	dml_load_openmp(lib);
+	lib->isa = lib->get_effective_cpu_isa();
+	lib->loops = dml_loops_for(lib->isa);
+	if (!dml_check_layouts(lib)) {
+		snprintf(err, errlen, "%s (oneDNN %d.%d.%d) reorders into blocked layouts wrongly", path,
+			lib->major, lib->minor, lib->patch);
+		goto fail;
+	}
+	return lib;
+
+fail:
+	dlclose(lib->handle);
+	free(lib);
+	return NULL;
+}
+
+const char *dml_lib_path(const dml_lib *lib) { return lib->path; }
+
+void dml_lib_version(const dml_lib *lib, int *major, int *minor, int *patch) {
+	*major = lib->major;
+	*minor = lib->minor;
+	*patch = lib->patch;
+}
+
+int dml_lib_isa(const dml_lib *lib) { return lib->isa; }
+
+const char *dml_status_name(int status) {
+	switch (status) {
+	case 0: return "success";
+	case 1: return "out of memory";
+	case 2: return "invalid arguments";
+	case 3: return "unimplemented";
+	case 4: return "iterator ends";
+	case 5: return "runtime error";
+	case 6: return "not required";
+	case 7: return "unexpected rank";
+	}
+	return "unknown status";
+}

@@ -1,0 +1,68 @@
+// Inner loops of our own, compiled once for each instruction set.
+//
+// All layouts are seen in one way: as segments, each a run of rows of at most
+// DML_LANES contiguous values, in which lane l always belongs to the same channel:
+//
+//	layout    segment                         rows            channel of lane l
+//	NCHW      one plane                       cut every 16    one for all lanes
+//	NChw8c    one block of one image          two pixels      l modulo 8
+//	NChw16c   one block of one image          one pixel       l
+//	NHWC      16 channels of one image        one pixel       l
+//
+// So one loop with 16 lanes serves every layout, and what varies by channel is
+// an array of 16 values.
+
+#ifndef DML_LOOPS_H
+#define DML_LOOPS_H
+
+#include <stdint.h>
+
+enum { DML_LANES = 16 };
+
+typedef struct {
+	int64_t rows;   // full rows
+	int64_t stride; // from row to row
+	int lanes;      // of a full row: fewer than 16 at the end of NHWC channels
+	int tail;       // lanes of one last, shorter row; 0 when there is none
+} dml_segment;
+
+// dml_lanes holds what a batch normalisation needs of each lane.
+typedef struct {
+	float mean[DML_LANES], scale[DML_LANES], beta[DML_LANES];
+	float lo[DML_LANES], hi[DML_LANES];
+	// Backward: dx = scale * dy' - by_x * (x - mean) - by_one, where dy' is
+	// the gradient that passes the activation.
+	float by_x[DML_LANES], by_one[DML_LANES];
+} dml_lanes;
+
+typedef struct {
+	// sums sets sum to that of (x - shift) and square to that of its square.
+	void (*sums)(const dml_segment *s, const float *x, const float *shift, float *sum, float *square);
+	// norm sets y = clip((x - mean) * scale + beta).
+	void (*norm)(const dml_segment *s, float *y, const float *x, const dml_lanes *p);
+	// norm_sums sums the gradients dy' that pass the activation, and dy' * (x - mean).
+	void (*norm_sums)(const dml_segment *s, const float *dy, const float *x, const dml_lanes *p,
+		float *sum, float *product);
+	void (*norm_backward)(const dml_segment *s, float *dx, const float *dy, const float *x,
+		const dml_lanes *p);
+	// fill sets every row to v.
+	void (*fill)(const dml_segment *s, float *y, const float *v);
+
+	void (*add)(int64_t n, float *y, const float *a, const float *b);
+	void (*add_clip)(int64_t n, float *y, const float *a, const float *b, float lo, float hi);
+	void (*clip)(int64_t n, float *y, const float *x, float lo, float hi);
+	// clip_backward sets dx to dy where lo < y < hi and to 0 elsewhere.
+	void (*clip_backward)(int64_t n, float *dx, const float *dy, const float *y, float lo, float hi);
+} dml_loops;
+
+extern const dml_loops dml_loops_base;
+#if defined(__x86_64__)
+extern const dml_loops dml_loops_avx2;
+extern const dml_loops dml_loops_avx512;
+#endif
+
+// dml_loops_for returns the loops for a dnnl_cpu_isa_t, so that a limit set
+// with ONEDNN_MAX_CPU_ISA holds for them too.
+const dml_loops *dml_loops_for(int isa);
+
+#endif

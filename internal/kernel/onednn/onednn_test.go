@@ -1,0 +1,175 @@
+//go:build cgo && (linux || darwin)
+
+package onednn
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/kernel/kerneltest"
+)
+
+// open returns the backend, or skips the test where oneDNN is not installed.
+func open(t testing.TB) kernel.Backend {
+	t.Helper()
+	b, err := Open()
+	if err != nil {
+		if os.Getenv(LibraryVariable) == "" && errors.Is(err, kernel.ErrUnavailable) {
+			t.Skipf("oneDNN cannot be tested here: %v", err)
+		}
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	b := open(t)
+	t.Logf("%+v", b.Info())
+	kerneltest.Run(t, b, kerneltest.Options{
+		AllocFree: true,
+		Layouts:   []kernel.Layout{kernel.NHWC, kernel.NChw8c, kernel.NChw16c},
+	})
+}
+
+// TestConformanceOfOlderProcessors runs the suite again with oneDNN limited to
+// older instruction sets, which a process can do only once: in processes of
+// their own. Layouts, implementations and our own loops follow the limit.
+func TestConformanceOfOlderProcessors(t *testing.T) {
+	b := open(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skipf("limits of the instruction set are for amd64, this is %s", runtime.GOARCH)
+	}
+	if testing.Short() {
+		t.Skip("runs the suite again; not with -short")
+	}
+	for _, limit := range []struct {
+		env, isa string
+		bits     int
+	}{
+		{"AVX2", "avx2", isaAVX2},
+		{"SSE41", "sse41", 1},
+	} {
+		t.Run(limit.env, func(t *testing.T) {
+			if info := b.Info(); info.ISA == limit.isa {
+				t.Skipf("this process runs with %s already", info.ISA)
+			}
+			if !b.(*backend).has(limit.bits) {
+				t.Skipf("this processor has no %s", limit.isa)
+			}
+			cmd := exec.Command(os.Args[0], "-test.run=^TestConformance$|^TestLayout$", "-test.v", "-test.count=1")
+			cmd.Env = append(os.Environ(), "ONEDNN_MAX_CPU_ISA="+limit.env)
+			t.Logf("running the suite with ONEDNN_MAX_CPU_ISA=%s", limit.env)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, failures(string(out)))
+			}
+			if !strings.Contains(string(out), "ISA:"+limit.isa) {
+				t.Errorf("the limited process did not run with %s:\n%s", limit.isa, out)
+			}
+		})
+	}
+}
+
+// failures keeps the lines of a verbose test log that say what went wrong.
+func failures(log string) string {
+	var kept []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "--- PASS") || strings.Contains(line, "=== RUN") {
+			continue
+		}
+		if kept = append(kept, line); len(kept) == 60 {
+			break
+		}
+	}
+	return strings.Join(kept, "")
+}
+
+func TestLayout(t *testing.T) {
+	b := open(t)
+	e := newEngine(t, b, kernel.EngineOptions{})
+	want := kernel.NHWC
+	switch isa := b.Info().ISA; {
+	case strings.HasPrefix(isa, "avx512"):
+		want = kernel.NChw16c
+	case isa == "avx2":
+		want = kernel.NChw8c
+	}
+	if got := e.Layout(64, 8, 8); got != want {
+		t.Errorf("Layout of 64 channels with %s is %v, want %v", b.Info().ISA, got, want)
+	}
+	if got := e.Layout(3, 32, 32); got != kernel.NCHW {
+		t.Errorf("Layout of 3 channels is %v, want NCHW", got)
+	}
+}
+
+func newEngine(t testing.TB, b kernel.Backend, opts kernel.EngineOptions) *engine {
+	t.Helper()
+	runtime.LockOSThread()
+	e, err := b.NewEngine(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		runtime.UnlockOSThread()
+	})
+	return e.(*engine)
+}
+
+func TestUnusableLibrary(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "libdnnl.so.3")
+	if err := os.WriteFile(text, []byte("this is no library\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, path, want string }{
+		{"missing file", filepath.Join(t.TempDir(), "absent.so"), "absent.so"},
+		{"not a library", text, text},
+	}
+	if runtime.GOOS == "linux" {
+		tests = append(tests, struct{ name, path, want string }{"another library", "libm.so.6", "is not oneDNN"})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv(LibraryVariable, tt.path)
+			_, err := Open()
+			if !errors.Is(err, kernel.ErrUnavailable) {
+				t.Fatalf("Open() = %v, want an error that wraps ErrUnavailable", err)
+			}
+			for _, want := range []string{LibraryVariable, tt.want, "install"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not mention %q: %v", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("the error has several lines: %v", err)
+			}
+		})
+	}
+}
+
+func TestClosedEngine(t *testing.T) {
+	e := newEngine(t, open(t), kernel.EngineOptions{})
+	d := kernel.Desc{N: 1, C: 16, H: 4, W: 4}
+	add, err := e.Add(kernel.AddSpec{Desc: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x := kernel.NewTensor(d)
+	if err := add.Forward(x, x, x); !errors.Is(err, errClosed) {
+		t.Errorf("running a kernel of a closed engine: %v, want %v", err, errClosed)
+	}
+	if _, err := e.Add(kernel.AddSpec{Desc: d}); !errors.Is(err, errClosed) {
+		t.Errorf("planning on a closed engine: %v, want %v", err, errClosed)
+	}
+}

@@ -1,0 +1,291 @@
+// Kernels that move or combine single values.
+
+#include <string.h>
+
+#include "view.h"
+
+dml_view dml_view_of(const dml_desc *d) {
+	dml_view v = {.images = d->n, .channels = d->c, .pixels = d->h * d->w};
+	if (d->layout == DML_NHWC) {
+		v.period = DML_LANES;
+		v.groups = (d->c + DML_LANES - 1) / DML_LANES;
+		v.group_stride = DML_LANES;
+		v.image_stride = v.pixels * d->c;
+		v.full = (dml_segment){.rows = v.pixels, .stride = d->c, .lanes = DML_LANES};
+		v.last = v.full;
+		v.last.lanes = (int)(d->c - (v.groups - 1) * DML_LANES);
+		return v;
+	}
+	v.period = d->layout == DML_NCHW16C ? 16 : d->layout == DML_NCHW8C ? 8 : 1;
+	v.groups = (d->c + v.period - 1) / v.period;
+	v.group_stride = v.pixels * v.period;
+	v.image_stride = v.group_stride * v.groups;
+	v.full = (dml_segment){
+		.rows = v.group_stride / DML_LANES,
+		.stride = DML_LANES,
+		.lanes = DML_LANES,
+		.tail = (int)(v.group_stride % DML_LANES),
+	};
+	v.last = v.full;
+	return v;
+}
+
+// --- flat arrays ------------------------------------------------------------------
+
+typedef struct {
+	const dml_loops *loops;
+	int64_t n;
+	float *y;
+	const float *a, *b;
+	float lo, hi;
+} flat_job;
+
+// Arrays are split at multiples of a cache line.
+static int64_t flat_units(int64_t n) { return (n + DML_LANES - 1) / DML_LANES; }
+
+static int64_t flat_begin(int64_t unit) { return unit * DML_LANES; }
+
+static int64_t flat_count(const flat_job *j, int64_t begin, int64_t end) {
+	int64_t stop = end * DML_LANES < j->n ? end * DML_LANES : j->n;
+	return stop - begin * DML_LANES;
+}
+
+static void flat_add(void *arg, int64_t begin, int64_t end) {
+	const flat_job *j = arg;
+	int64_t i = flat_begin(begin);
+	j->loops->add(flat_count(j, begin, end), j->y + i, j->a + i, j->b + i);
+}
+
+static void flat_add_clip(void *arg, int64_t begin, int64_t end) {
+	const flat_job *j = arg;
+	int64_t i = flat_begin(begin);
+	j->loops->add_clip(flat_count(j, begin, end), j->y + i, j->a + i, j->b + i, j->lo, j->hi);
+}
+
+static void flat_clip(void *arg, int64_t begin, int64_t end) {
+	const flat_job *j = arg;
+	int64_t i = flat_begin(begin);
+	j->loops->clip(flat_count(j, begin, end), j->y + i, j->a + i, j->lo, j->hi);
+}
+
+static void flat_clip_backward(void *arg, int64_t begin, int64_t end) {
+	const flat_job *j = arg;
+	int64_t i = flat_begin(begin);
+	j->loops->clip_backward(flat_count(j, begin, end), j->y + i, j->a + i, j->b + i, j->lo, j->hi);
+}
+
+static void flat_copy(void *arg, int64_t begin, int64_t end) {
+	const flat_job *j = arg;
+	int64_t i = flat_begin(begin);
+	memmove(j->y + i, j->a + i, (size_t)flat_count(j, begin, end) * sizeof(float));
+}
+
+void dml_add(dml_engine *e, int64_t n, float *dst, const float *a, const float *b, int act, float lo, float hi) {
+	dml_enter(e);
+	flat_job j = {e->lib->loops, n, dst, a, b, lo, hi};
+	dml_parallel(e, flat_units(n), act ? flat_add_clip : flat_add, &j);
+}
+
+void dml_clip(dml_engine *e, int64_t n, float *dst, const float *src, float lo, float hi) {
+	dml_enter(e);
+	flat_job j = {e->lib->loops, n, dst, src, NULL, lo, hi};
+	dml_parallel(e, flat_units(n), flat_clip, &j);
+}
+
+void dml_clip_backward(dml_engine *e, int64_t n, float *dsrc, const float *ddst, const float *dst, float lo,
+	float hi) {
+	dml_enter(e);
+	flat_job j = {e->lib->loops, n, dsrc, ddst, dst, lo, hi};
+	dml_parallel(e, flat_units(n), flat_clip_backward, &j);
+}
+
+void dml_copy_flat(dml_engine *e, int64_t n, float *dst, const float *src) {
+	if (dst == src) {
+		return;
+	}
+	dml_enter(e);
+	flat_job j = {.n = n, .y = dst, .a = src};
+	dml_parallel(e, flat_units(n), flat_copy, &j);
+}
+
+// --- mean over a plane --------------------------------------------------------------
+
+typedef struct {
+	const dml_loops *loops;
+	dml_view view;
+	float *y;
+	const float *x;
+} mean_job;
+
+static void mean_segments(void *arg, int64_t begin, int64_t end) {
+	const mean_job *j = arg;
+	const dml_view *v = &j->view;
+	const float none[DML_LANES] = {0};
+	for (int64_t s = begin; s < end; s++) {
+		int64_t image = s / v->groups, group = s % v->groups;
+		float lanes[DML_LANES], unused[DML_LANES];
+		j->loops->sums(dml_view_segment(v, group), j->x + dml_view_offset(v, image, group), none, lanes,
+			unused);
+		double sum[DML_LANES] = {0};
+		for (int l = 0; l < DML_LANES; l++) {
+			sum[l % v->period] += lanes[l];
+		}
+		float *y = j->y + image * v->channels + group * v->period;
+		for (int c = 0; c < dml_view_channels(v, group); c++) {
+			y[c] = (float)(sum[c] / (double)v->pixels);
+		}
+	}
+}
+
+static void mean_backward_segments(void *arg, int64_t begin, int64_t end) {
+	const mean_job *j = arg;
+	const dml_view *v = &j->view;
+	for (int64_t s = begin; s < end; s++) {
+		int64_t image = s / v->groups, group = s % v->groups;
+		const float *x = j->x + image * v->channels + group * v->period;
+		int channels = dml_view_channels(v, group);
+		float lanes[DML_LANES];
+		for (int l = 0; l < DML_LANES; l++) {
+			int c = l % v->period;
+			lanes[l] = c < channels ? x[c] / (float)v->pixels : 0;
+		}
+		j->loops->fill(dml_view_segment(v, group), j->y + dml_view_offset(v, image, group), lanes);
+	}
+}
+
+void dml_mean(dml_engine *e, const dml_desc *src_desc, float *dst, const float *src) {
+	dml_enter(e);
+	mean_job j = {e->lib->loops, dml_view_of(src_desc), dst, src};
+	dml_parallel(e, j.view.images * j.view.groups, mean_segments, &j);
+}
+
+void dml_mean_backward(dml_engine *e, const dml_desc *src_desc, float *dsrc, const float *ddst) {
+	dml_enter(e);
+	mean_job j = {e->lib->loops, dml_view_of(src_desc), dsrc, ddst};
+	dml_parallel(e, j.view.images * j.view.groups, mean_backward_segments, &j);
+}
+
+// --- subsampled shortcut ------------------------------------------------------------
+
+// channel_run is a run of channels that lie together in both tensors.
+typedef struct {
+	int64_t src, dst; // offsets at the first pixel of the first image
+	int64_t length;
+} channel_run;
+
+// grid is how the pixels of a tensor lie.
+typedef struct {
+	int64_t image, row, pixel; // strides
+	int64_t size;              // of an image
+} grid;
+
+struct dml_copy {
+	dml_engine *e;
+	grid src, dst;
+	int64_t images, rows, columns, stride; // of the subsampled plane
+	channel_run *runs;
+	int64_t nruns;
+	float *to;
+	const float *from;
+};
+
+static grid grid_of(const dml_desc *d) {
+	dml_view v = dml_view_of(d);
+	grid g = {.image = v.image_stride, .size = v.image_stride};
+	g.pixel = d->layout == DML_NHWC ? d->c : v.period;
+	g.row = g.pixel * d->w;
+	return g;
+}
+
+// channel_offset returns where channel c starts in the first image.
+static int64_t channel_offset(const dml_desc *d, int64_t c) {
+	if (d->layout == DML_NHWC) {
+		return c;
+	}
+	dml_view v = dml_view_of(d);
+	return c / v.period * v.group_stride + c % v.period;
+}
+
+dml_copy *dml_subsample_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, int64_t stride, int64_t front) {
+	dml_copy *s = dml_calloc(e, sizeof *s);
+	channel_run *runs = dml_calloc(e, (size_t)src->c * sizeof *runs);
+	if (s == NULL || runs == NULL) {
+		return NULL;
+	}
+	s->e = e;
+	s->src = grid_of(src);
+	s->dst = grid_of(dst);
+	s->images = src->n;
+	s->rows = dst->h;
+	s->columns = dst->w;
+	s->stride = stride;
+	s->runs = runs;
+	for (int64_t c = 0; c < src->c; c++) {
+		channel_run next = {channel_offset(src, c), channel_offset(dst, c + front), 1};
+		channel_run *last = &runs[s->nruns - (s->nruns > 0)];
+		if (s->nruns > 0 && next.src == last->src + last->length && next.dst == last->dst + last->length &&
+			src->layout != DML_NCHW && dst->layout != DML_NCHW) {
+			last->length++;
+		} else {
+			runs[s->nruns++] = next;
+		}
+	}
+	return s;
+}
+
+// copy_run copies one run of channels at every pixel of one image.
+static void copy_run(const dml_copy *s, const channel_run *r, float *to, int64_t to_row, int64_t to_pixel,
+	const float *from, int64_t from_row, int64_t from_pixel) {
+	for (int64_t y = 0; y < s->rows; y++) {
+		for (int64_t x = 0; x < s->columns; x++) {
+			float *t = to + y * to_row + x * to_pixel;
+			const float *f = from + y * from_row + x * from_pixel;
+			for (int64_t i = 0; i < r->length; i++) {
+				t[i] = f[i];
+			}
+		}
+	}
+}
+
+static void subsample_images(void *arg, int64_t begin, int64_t end) {
+	const dml_copy *s = arg;
+	for (int64_t n = begin; n < end; n++) {
+		float *to = s->to + n * s->dst.image;
+		const float *from = s->from + n * s->src.image;
+		memset(to, 0, (size_t)s->dst.size * sizeof(float));
+		for (const channel_run *r = s->runs; r < s->runs + s->nruns; r++) {
+			copy_run(s, r, to + r->dst, s->dst.row, s->dst.pixel, from + r->src, s->src.row * s->stride,
+				s->src.pixel * s->stride);
+		}
+	}
+}
+
+static void subsample_images_backward(void *arg, int64_t begin, int64_t end) {
+	const dml_copy *s = arg;
+	for (int64_t n = begin; n < end; n++) {
+		float *to = s->to + n * s->src.image;
+		const float *from = s->from + n * s->dst.image;
+		memset(to, 0, (size_t)s->src.size * sizeof(float));
+		for (const channel_run *r = s->runs; r < s->runs + s->nruns; r++) {
+			copy_run(s, r, to + r->src, s->src.row * s->stride, s->src.pixel * s->stride, from + r->dst,
+				s->dst.row, s->dst.pixel);
+		}
+	}
+}
+
+static void subsample_run(dml_copy *s, dml_body *body, float *to, const float *from) {
+	dml_enter(s->e);
+	s->to = to;
+	s->from = from;
+	dml_parallel(s->e, s->images, body, s);
+	s->to = NULL;
+	s->from = NULL;
+}
+
+void dml_subsample_forward(dml_copy *s, float *dst, const float *src) {
+	subsample_run(s, subsample_images, dst, src);
+}
+
+void dml_subsample_backward(dml_copy *s, float *dsrc, const float *ddst) {
+	subsample_run(s, subsample_images_backward, dsrc, ddst);
+}
