@@ -36,15 +36,25 @@ func Catalog() []Architecture {
 	return out
 }
 
-// Build makes an architecture of the catalog for an input shape and a number
-// of classes. The error wraps ErrUnknown for a name that is not in it.
-func Build(name string, input Shape, classes int) (*Network, error) {
+// Lookup finds an architecture by name. The error wraps ErrUnknown and lists
+// the names there are.
+func Lookup(name string) (Architecture, error) {
 	var names []string
 	for _, a := range Catalog() {
 		if a.Name == name {
-			return a.build(input, classes)
+			return a, nil
 		}
 		names = append(names, a.Name)
 	}
-	return nil, fmt.Errorf("%w %q: choose one of %s", ErrUnknown, name, strings.Join(names, ", "))
+	return Architecture{}, fmt.Errorf("%w %q: choose one of %s", ErrUnknown, name, strings.Join(names, ", "))
+}
+
+// Build makes the architecture of that name for an input shape and a number of
+// classes.
+func Build(name string, input Shape, classes int) (*Network, error) {
+	a, err := Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	return a.build(input, classes)
 }

@@ -1,0 +1,106 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+)
+
+type header struct {
+	Epoch int `json:"epoch"`
+}
+
+func sample() *File {
+	return &File{Kind: "student", Header: header{3}, Tensors: []Tensor{
+		{Name: "w", Shape: []int{2, 2}, Data: []float32{1, -2, 3.5, 0}},
+		{Name: "scalar", Shape: []int{}, Data: []float32{7}},
+		{Name: "empty", Shape: []int{0}, Data: []float32{}},
+	}}
+}
+
+func TestRoundTrip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.ckpt")
+	if err := Write(path, sample()); err != nil {
+		t.Fatal(err)
+	}
+	var h header
+	got, err := Read(path, "student", &h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Epoch != 3 || !reflect.DeepEqual(got, sample().Tensors) {
+		t.Errorf("header %+v, tensors %+v", h, got)
+	}
+	if _, err := Read(path, "other", &h); !errors.Is(err, ErrKind) {
+		t.Errorf("another kind: %v", err)
+	}
+}
+
+func TestEveryDamageIsRefused(t *testing.T) {
+	var buf bytes.Buffer
+	if err := sample().encode(&buf); err != nil {
+		t.Fatal(err)
+	}
+	whole := buf.Bytes()
+	var h header
+	for i := range whole {
+		bad := bytes.Clone(whole)
+		bad[i] ^= 0x40
+		_, err := Decode(bad, "student", &h)
+		if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrVersion) {
+			t.Errorf("byte %d altered: %v", i, err)
+		}
+		if _, err := Decode(whole[:i], "student", &h); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFormat) {
+			t.Errorf("cut to %d bytes: %v", i, err)
+		}
+	}
+}
+
+func TestFaultyContentLeavesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	f := sample()
+	f.Tensors[0].Data = f.Tensors[0].Data[:3]
+	if err := Write(filepath.Join(dir, "a.ckpt"), f); err == nil {
+		t.Error("a tensor with too few values was written")
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestStagedIsInvisibleUntilCommitted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.ckpt")
+	s, err := Stage(path, sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("staged file is visible: %v", err)
+	}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var h header
+	if _, err := Read(path, "student", &h); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	var buf bytes.Buffer
+	if err := sample().encode(&buf); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Add([]byte(magic))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var h header
+		tensors, err := Decode(data, "student", &h)
+		if err == nil && len(tensors)*4 > len(data) {
+			t.Errorf("%d tensors from %d bytes", len(tensors), len(data))
+		}
+	})
+}

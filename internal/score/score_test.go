@@ -1,0 +1,36 @@
+package score
+
+import (
+	"math"
+	"testing"
+)
+
+func TestScores(t *testing.T) {
+	var all, parts Tally
+	p := []float32{0.5, 0.25, 0.25, 0, 1, 0, 0.2, 0.2, 0.6}
+	labels := []int32{0, 0, 1}
+	all.Add(p, labels)
+	parts.Add(p[:3], labels[:1])
+	parts.Add(p[3:], labels[1:])
+	parts.Add(nil, nil)
+	if all.Scores() != parts.Scores() || parts.Samples() != 3 {
+		t.Errorf("whole %v, in parts %v", all.Scores(), parts.Scores())
+	}
+	got := all.Scores()
+	wantNLL := (math.Log(2) - math.Log(tiny) - math.Log(0.2)) / 3
+	wantEntropy := (0.5*math.Log(2) + 0.5*math.Log(4) - 0.4*math.Log(0.2) - 0.6*math.Log(0.6)) / 3
+	if math.Abs(got.Accuracy-1.0/3) > 1e-12 || math.Abs(got.NLL-wantNLL) > 1e-6 || math.Abs(got.Entropy-wantEntropy) > 1e-6 {
+		t.Errorf("got %+v, want accuracy 1/3, nll %g, entropy %g", got, wantNLL, wantEntropy)
+	}
+	if (&Tally{}).Scores() != (Scores{}) {
+		t.Error("an empty tally scores nothing")
+	}
+}
+
+func TestMean(t *testing.T) {
+	dst := make([]float32, 2)
+	Mean(dst, []float32{1, 0}, []float32{0.5, 0.5})
+	if dst[0] != 0.75 || dst[1] != 0.25 {
+		t.Errorf("got %v", dst)
+	}
+}

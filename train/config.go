@@ -1,0 +1,179 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/deepmutual/dml/models"
+)
+
+// Mode says what the students of a cohort learn from.
+type Mode string
+
+const (
+	// ModeDML is deep mutual learning: each student learns from the labels
+	// and from the posteriors of all others.
+	ModeDML Mode = "dml"
+	// ModeIndependent trains each student from the labels alone, on the same
+	// mini-batches.
+	ModeIndependent Mode = "independent"
+)
+
+// Config describes a training run. It is kept in the run folder as
+// config.yaml. The zero value of a field means the default that its comment
+// names; WithDefaults writes it out.
+type Config struct {
+	Name     string          `yaml:"name"` // of the run; default: mode and students
+	Data     DataConfig      `yaml:"data"`
+	Mode     Mode            `yaml:"mode"` // default dml
+	Students []StudentConfig `yaml:"students"`
+	Epochs   int             `yaml:"epochs"` // default 20
+	Batch    int             `yaml:"batch"`  // default 64
+	// Seed decides splits, order, augmentation and initial weights.
+	Seed      uint64          `yaml:"seed"` // default 1
+	Optimizer OptimizerConfig `yaml:"optimizer"`
+	Schedule  ScheduleConfig  `yaml:"schedule"`
+	Augment   AugmentConfig   `yaml:"augment"`
+	// Threads of all students together; default: the processor's cores.
+	Threads    int    `yaml:"threads,omitempty"`
+	NoWinograd bool   `yaml:"no_winograd,omitempty"`
+	Backend    string `yaml:"backend,omitempty"` // onednn or ref; default: onednn where it is found
+}
+
+// DataConfig names the training data.
+type DataConfig struct {
+	Path string `yaml:"path"`
+	// Kind of data: mnist, cifar10, cifar100, folder; default: recognised.
+	Kind string `yaml:"kind,omitempty"`
+	// Limit trains on this many samples, chosen by the seed in proportion to
+	// the classes; 0 means all.
+	Limit int `yaml:"limit,omitempty"`
+	// Validation is the fraction of the training samples set aside to choose
+	// the best checkpoint by, where the data has no validation part; default
+	// 0.1. Test data is never read in training.
+	Validation float64 `yaml:"validation"`
+	// Height and Width of the students' input; default: those of the images.
+	Height int `yaml:"height,omitempty"`
+	Width  int `yaml:"width,omitempty"`
+}
+
+// StudentConfig describes one student.
+type StudentConfig struct {
+	Name string `yaml:"name"` // default: architecture and number, as in resnet20-1
+	Arch string `yaml:"arch"`
+	// Seed of the initial weights; default: from the run's seed and the
+	// student's number, so that equal architectures start apart.
+	Seed uint64 `yaml:"seed,omitempty"`
+}
+
+// OptimizerConfig holds the settings of stochastic gradient descent. The
+// learning rate of 0.1 and Nesterov momentum of 0.9 are the paper's for CIFAR.
+type OptimizerConfig struct {
+	LearningRate float64  `yaml:"learning_rate"` // default 0.1
+	Momentum     *float64 `yaml:"momentum"`      // default 0.9
+	Nesterov     *bool    `yaml:"nesterov"`      // default true
+	WeightDecay  *float64 `yaml:"weight_decay"`  // default 5e-4
+}
+
+// ScheduleConfig multiplies the learning rate by Factor every Every epochs.
+type ScheduleConfig struct {
+	Every  int     `yaml:"every"`  // epochs; default: a third of all, rounded up (the paper: 60 of 200)
+	Factor float64 `yaml:"factor"` // default 0.1
+}
+
+// AugmentConfig changes training images at random.
+type AugmentConfig struct {
+	Flip    bool   `yaml:"flip,omitempty"`     // mirror left and right
+	PadCrop int    `yaml:"pad_crop,omitempty"` // pad by so many pixels and crop at random
+	PadMode string `yaml:"pad_mode,omitempty"` // reflect (default, the paper's) or zero
+}
+
+// WithDefaults returns the configuration with every default written out.
+func (c Config) WithDefaults() Config {
+	setDefault(&c.Mode, ModeDML)
+	setDefault(&c.Epochs, 20)
+	setDefault(&c.Batch, 64)
+	setDefault(&c.Seed, 1)
+	setDefault(&c.Data.Validation, 0.1)
+	setDefault(&c.Optimizer.LearningRate, 0.1)
+	setDefault(&c.Optimizer.Momentum, new(0.9))
+	setDefault(&c.Optimizer.Nesterov, new(true))
+	setDefault(&c.Optimizer.WeightDecay, new(5e-4))
+	setDefault(&c.Schedule.Every, max(1, (c.Epochs+2)/3))
+	setDefault(&c.Schedule.Factor, 0.1)
+	setDefault(&c.Augment.PadMode, "reflect")
+	c.Students = slices.Clone(c.Students)
+	count := make(map[string]int)
+	for i := range c.Students {
+		s := &c.Students[i]
+		count[s.Arch]++
+		setDefault(&s.Name, fmt.Sprintf("%s-%d", s.Arch, count[s.Arch]))
+		setDefault(&s.Seed, c.Seed*1000+uint64(i)+1)
+	}
+	if c.Name == "" {
+		parts := []string{string(c.Mode)}
+		for _, s := range c.Students {
+			parts = append(parts, s.Arch)
+		}
+		c.Name = strings.Join(parts, "-")
+	}
+	return c
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Validate reports every fault of a configuration whose defaults are written
+// out, joined. Each names its key.
+func (c Config) Validate() error {
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	check(validName(c.Name), "name: %q cannot be a folder name", c.Name)
+	check(c.Data.Path != "", "data.path: missing; give the folder or file of the data")
+	check(c.Data.Limit >= 0, "data.limit: %d is negative", c.Data.Limit)
+	check(c.Data.Validation > 0 && c.Data.Validation < 1, "data.validation: %g is not between 0 and 1", c.Data.Validation)
+	check(c.Data.Height >= 0 && c.Data.Width >= 0 && (c.Data.Height == 0) == (c.Data.Width == 0),
+		"data.height, data.width: %d and %d; give both or neither", c.Data.Height, c.Data.Width)
+	check(c.Mode == ModeDML || c.Mode == ModeIndependent, "mode: %q is unknown; use %s or %s", c.Mode, ModeDML, ModeIndependent)
+	check(len(c.Students) > 0, "students: none given")
+	check(c.Mode != ModeDML || len(c.Students) != 1, "students: mutual learning needs at least two; for one use mode %s", ModeIndependent)
+	names := make(map[string]bool)
+	for i, s := range c.Students {
+		at := fmt.Sprintf("students[%d]", i)
+		check(validName(s.Name), "%s.name: %q cannot be a folder name", at, s.Name)
+		check(!names[s.Name], "%s.name: %q is used twice", at, s.Name)
+		names[s.Name] = true
+		_, err := models.Lookup(s.Arch)
+		check(err == nil, "%s.arch: %w", at, err)
+	}
+	check(c.Epochs > 0, "epochs: %d is not positive", c.Epochs)
+	check(c.Batch > 1, "batch: %d is too small; batch normalisation needs at least 2", c.Batch)
+	o := c.Optimizer
+	check(o.LearningRate > 0, "optimizer.learning_rate: %g is not positive", o.LearningRate)
+	check(*o.Momentum >= 0 && *o.Momentum < 1, "optimizer.momentum: %g is not in [0, 1)", *o.Momentum)
+	check(*o.WeightDecay >= 0, "optimizer.weight_decay: %g is negative", *o.WeightDecay)
+	check(!*o.Nesterov || *o.Momentum > 0, "optimizer.nesterov: needs a momentum above 0")
+	check(c.Schedule.Every > 0, "schedule.every: %d is not positive", c.Schedule.Every)
+	check(c.Schedule.Factor > 0, "schedule.factor: %g is not positive", c.Schedule.Factor)
+	check(c.Augment.PadCrop >= 0, "augment.pad_crop: %d is negative", c.Augment.PadCrop)
+	check(c.Augment.PadMode == "reflect" || c.Augment.PadMode == "zero", "augment.pad_mode: %q is unknown; use reflect or zero", c.Augment.PadMode)
+	check(c.Threads >= 0, "threads: %d is negative", c.Threads)
+	check(c.Backend == "" || c.Backend == "onednn" || c.Backend == "ref", "backend: %q is unknown; use onednn or ref", c.Backend)
+	return errors.Join(faults...)
+}
+
+// validName reports whether a name is one plain path element.
+func validName(name string) bool {
+	return name != "" && name != "." && name != ".." && name == filepath.Base(name) && !strings.ContainsAny(name, `/\:`)
+}

@@ -1,0 +1,76 @@
+package train
+
+import "github.com/deepmutual/dml/internal/score"
+
+// Events are called as a run goes on, from the goroutine that called Run. Nil
+// fields are skipped.
+type Events struct {
+	Step  func(StepReport)
+	Epoch func(EpochReport)
+}
+
+// StepReport says how far an epoch is. The slice belongs to the session and is
+// valid until the call returns.
+type StepReport struct {
+	Epoch, Epochs   int // from 1
+	Step, Steps     int // of the epoch, from 1
+	Students        []StudentStep
+	ImagesPerSecond float64 // each image counted once, however many students
+}
+
+// StudentStep holds a student's means over the epoch so far.
+type StudentStep struct {
+	Name                        string
+	Loss, CrossEntropy, Mimicry float64
+	Accuracy                    float64 // on the training mini-batches
+}
+
+// EpochReport sums up an epoch.
+type EpochReport struct {
+	Epoch           int            `json:"epoch"`         // from 1
+	Step            int            `json:"step"`          // steps of the whole run so far
+	LearningRate    float64        `json:"learning_rate"` // of the epoch's last step
+	Students        []StudentEpoch `json:"students"`
+	Ensemble        score.Scores   `json:"ensemble"` // on validation
+	Seconds         float64        `json:"seconds"`
+	ImagesPerSecond float64        `json:"images_per_second"` // of training
+}
+
+// StudentEpoch holds a student's means over an epoch.
+type StudentEpoch struct {
+	Name          string       `json:"name"`
+	Loss          float64      `json:"loss"`
+	CrossEntropy  float64      `json:"cross_entropy"`
+	Mimicry       float64      `json:"mimicry"`
+	TrainAccuracy float64      `json:"train_accuracy"`
+	Validation    score.Scores `json:"validation"`
+	Best          bool         `json:"best"` // the best validation accuracy so far
+}
+
+// Summary is the result of a run.
+type Summary struct {
+	// Interrupted says that the context ended the run early, with its state
+	// saved.
+	Interrupted bool
+	Epoch       int // finished epochs
+	Students    []StudentSummary
+	Ensemble    score.Scores // of the last epoch, on validation
+}
+
+// StudentSummary is one student's result, on validation.
+type StudentSummary struct {
+	Name, Arch string
+	Parameters int
+	BestEpoch  int
+	Best, Last score.Scores
+}
+
+// Store keeps the states of a run; train/rundir implements it.
+type Store interface {
+	// SaveLast replaces the newest state of all students together.
+	SaveLast([]State) error
+	// SaveBest replaces the best state of one student.
+	SaveBest(State) error
+	// Epoch records the report of a finished epoch.
+	Epoch(EpochReport) error
+}

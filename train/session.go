@@ -1,0 +1,324 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/score"
+	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train/optim"
+)
+
+// Session is a run of a configuration: data, students and progress.
+type Session struct {
+	cfg      Config
+	classes  []string
+	dataset  string
+	norm     dataset.Norm
+	loader   *dataset.Loader
+	val      *dataset.Loader
+	cohort   *cohort
+	panel    *panel
+	schedule optim.StepDecay
+
+	progress Progress
+	sums     []Sums
+	records  []StudentSummary
+	ensemble score.Scores
+	report   StepReport
+}
+
+// normSample is how many images the normalisation is estimated from.
+const normSample = 5000
+
+// New prepares a run. Data must have a training and a validation part; nothing
+// reads its test part. A nil backend means the reference kernels.
+func New(cfg Config, data dataset.Splits, backend kernel.Backend) (*Session, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if data.Train == nil || data.Val == nil {
+		return nil, errors.New("training needs a training and a validation part of the data")
+	}
+	if backend == nil {
+		backend = defaultBackend()
+	}
+	s := &Session{cfg: cfg, classes: data.Train.Classes(), dataset: data.Train.Name()}
+	shape, err := dataset.ShapeOf(data.Train)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Data.Height > 0 {
+		shape.Height, shape.Width = cfg.Data.Height, cfg.Data.Width
+	}
+	if s.norm, err = dataset.MeanStd(data.Train, shape.Channels, normSample); err != nil {
+		return nil, err
+	}
+	if err := s.openLoaders(data, shape); err != nil {
+		return nil, err
+	}
+	s.schedule = optim.StepDecay{Base: cfg.Optimizer.LearningRate, Factor: cfg.Schedule.Factor, Every: cfg.Schedule.Every * s.loader.Batches()}
+	members := make([]member, len(cfg.Students))
+	s.records = make([]StudentSummary, len(cfg.Students))
+	for i, sc := range cfg.Students {
+		net, err := models.Build(sc.Arch, models.Shape{C: shape.Channels, H: shape.Height, W: shape.Width}, len(s.classes))
+		if err != nil {
+			return nil, err
+		}
+		weights, err := net.Init(sc.Seed)
+		if err != nil {
+			return nil, err
+		}
+		members[i] = member{sc.Name, net, weights}
+		parameters, err := net.ParameterCount()
+		if err != nil {
+			return nil, err
+		}
+		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.Arch, Parameters: parameters}
+	}
+	s.cohort, err = newCohort(backend, members, cohortOptions{
+		mode: cfg.Mode, batch: cfg.Batch, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
+		sgd: optim.SGD{Momentum: *cfg.Optimizer.Momentum, Nesterov: *cfg.Optimizer.Nesterov, WeightDecay: *cfg.Optimizer.WeightDecay},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.panel = s.cohort.panel()
+	s.sums = make([]Sums, len(members))
+	s.report.Students = make([]StudentStep, len(members))
+	return s, nil
+}
+
+func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape) error {
+	augment := dataset.Augment{Flip: s.cfg.Augment.Flip, PadCrop: s.cfg.Augment.PadCrop}
+	if s.cfg.Augment.PadMode == "zero" {
+		augment.PadMode = dataset.PadZero
+	}
+	opts := dataset.LoaderOptions{Batch: s.cfg.Batch, Shape: shape, Norm: s.norm}
+	var err error
+	if s.val, err = dataset.NewLoader(data.Val, opts); err != nil {
+		return fmt.Errorf("validation: %w", err)
+	}
+	opts.Augment, opts.Seed, opts.Shuffle, opts.DropLast = augment, s.cfg.Seed, true, true
+	if s.loader, err = dataset.NewLoader(data.Train, opts); err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	return nil
+}
+
+// Norm returns the normalisation of the students' input.
+func (s *Session) Norm() dataset.Norm { return s.norm }
+
+// Reference returns up to n preprocessed validation samples, to compare
+// exported students on: the values, and how many samples they are.
+func (s *Session) Reference(ctx context.Context, n int) ([]float32, int, error) {
+	epoch := s.val.Epoch(ctx, 0, 0)
+	defer epoch.Close()
+	batch, err := epoch.Next()
+	if err != nil {
+		return nil, 0, err
+	}
+	n = min(n, batch.N)
+	return append([]float32(nil), batch.Images[:n*len(batch.Images)/batch.N]...), n, nil
+}
+
+// States returns a copy of every student's state.
+func (s *Session) States() []State {
+	out := make([]State, len(s.cohort.students))
+	for i, st := range s.cohort.students {
+		progress := s.progress
+		progress.Sums = s.sums[i]
+		r := s.records[i]
+		out[i] = State{Name: st.name, Mode: s.cfg.Mode, Network: st.net.Description,
+			Weights: st.net.Weights().Clone(), Momentum: st.momentum.Clone(),
+			Dataset: s.dataset, Classes: s.classes, Norm: s.norm, Progress: progress,
+			BestEpoch: r.BestEpoch, Best: r.Best, Last: r.Last, Ensemble: s.ensemble}
+	}
+	return out
+}
+
+// Restore continues from the states of all students, taken at one moment of a
+// run of the same configuration.
+func (s *Session) Restore(states []State) error {
+	if len(states) != len(s.cohort.students) {
+		return fmt.Errorf("%d states for %d students", len(states), len(s.cohort.students))
+	}
+	at := states[0].Progress
+	for i, st := range states {
+		own := s.cohort.students[i]
+		if st.Name != own.name || st.Network.Name != own.net.Description.Name {
+			return fmt.Errorf("state %d is of student %q (%s), the configuration has %q (%s)",
+				i+1, st.Name, st.Network.Name, own.name, own.net.Description.Name)
+		}
+		if st.Progress.Epoch != at.Epoch || st.Progress.Step != at.Step {
+			return fmt.Errorf("student %q stopped in epoch %d, step %d, student %q in epoch %d, step %d",
+				states[0].Name, at.Epoch, at.Step, st.Name, st.Progress.Epoch, st.Progress.Step)
+		}
+	}
+	for i, st := range states {
+		own := s.cohort.students[i]
+		if err := own.net.SetWeights(st.Weights); err != nil {
+			return fmt.Errorf("student %q: %w", st.Name, err)
+		}
+		for name, v := range own.momentum {
+			if copy(v, st.Momentum[name]) != len(v) {
+				return fmt.Errorf("student %q: the state has no momentum of %q", st.Name, name)
+			}
+		}
+		s.sums[i] = st.Progress.Sums
+		r := &s.records[i]
+		r.BestEpoch, r.Best, r.Last = st.BestEpoch, st.Best, st.Last
+	}
+	s.progress, s.ensemble = Progress{Epoch: at.Epoch, Step: at.Step}, states[0].Ensemble
+	return nil
+}
+
+// Run trains to the configured number of epochs. When ctx ends, it stops after
+// the step under way, saves the state and returns a Summary that says so. Any
+// error leaves the states saved before in place.
+func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
+	for s.progress.Epoch < s.cfg.Epochs {
+		finished, err := s.epoch(ctx, store, events)
+		if err != nil {
+			return Summary{}, err
+		}
+		if !finished {
+			if err := store.SaveLast(s.States()); err != nil {
+				return Summary{}, err
+			}
+			return s.summary(true), nil
+		}
+	}
+	return s.summary(false), nil
+}
+
+func (s *Session) summary(interrupted bool) Summary {
+	return Summary{Interrupted: interrupted, Epoch: s.progress.Epoch, Students: s.records, Ensemble: s.ensemble}
+}
+
+// epoch trains the rest of an epoch, evaluates and saves. It reports false if
+// ctx ended before.
+func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, error) {
+	begin, steps, first := time.Now(), s.loader.Batches(), s.progress.Step
+	batches := s.loader.Epoch(ctx, s.progress.Epoch, first)
+	defer batches.Close()
+	for {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		batch, err := batches.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return false, nil
+			}
+			return false, err
+		}
+		if err := s.cohort.step(batch, s.rate(s.progress.Step)); err != nil {
+			return false, fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
+		}
+		s.progress.Step++
+		s.account(batch)
+		if events.Step != nil {
+			events.Step(s.stepReport(steps, imagesPerSecond((s.progress.Step-first)*s.cfg.Batch, begin)))
+		}
+	}
+	speed := imagesPerSecond((s.progress.Step-first)*s.cfg.Batch, begin)
+	evaluation, err := s.panel.evaluate(ctx, s.val)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return false, err
+	}
+	report := s.closeEpoch(evaluation, speed)
+	report.Seconds = time.Since(begin).Seconds()
+	states := s.States()
+	for i := range states {
+		if report.Students[i].Best {
+			if err := store.SaveBest(states[i]); err != nil {
+				return false, err
+			}
+		}
+	}
+	if err := store.Epoch(report); err != nil {
+		return false, err
+	}
+	if err := store.SaveLast(states); err != nil {
+		return false, err
+	}
+	if events.Epoch != nil {
+		events.Epoch(report)
+	}
+	return true, nil
+}
+
+// rate returns the learning rate of a step of the epoch under way.
+func (s *Session) rate(step int) float64 {
+	return s.schedule.Rate(s.progress.Epoch*s.loader.Batches() + step)
+}
+
+func imagesPerSecond(images int, since time.Time) float64 {
+	return float64(images) / max(time.Since(since).Seconds(), 1e-9)
+}
+
+// account adds the step's losses to the epoch's sums.
+func (s *Session) account(batch *dataset.Batch) {
+	for i, st := range s.cohort.students {
+		sum := &s.sums[i]
+		sum.Steps++
+		sum.Samples += batch.N
+		sum.Correct += st.correct(batch.Labels)
+		sum.CrossEntropy += float64(st.objective.crossEntropy[0])
+		sum.Loss += float64(st.objective.total[0])
+		if st.objective.mimicry != nil {
+			sum.Mimicry += float64(st.objective.mimicry[0])
+		}
+	}
+}
+
+func (s *Session) stepReport(steps int, speed float64) StepReport {
+	s.report.Epoch, s.report.Epochs = s.progress.Epoch+1, s.cfg.Epochs
+	s.report.Step, s.report.Steps, s.report.ImagesPerSecond = s.progress.Step, steps, speed
+	for i, st := range s.cohort.students {
+		sum, n := s.sums[i], float64(s.sums[i].Steps)
+		s.report.Students[i] = StudentStep{Name: st.name, Loss: sum.Loss / n, CrossEntropy: sum.CrossEntropy / n,
+			Mimicry: sum.Mimicry / n, Accuracy: float64(sum.Correct) / float64(sum.Samples)}
+	}
+	return s.report
+}
+
+// closeEpoch turns the sums and the evaluation into a report, and moves on to
+// the next epoch.
+func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
+	s.ensemble = evaluation.Ensemble
+	rate := s.rate(s.loader.Batches() - 1)
+	s.progress.Epoch++
+	report := EpochReport{Epoch: s.progress.Epoch, Step: s.progress.Epoch * s.loader.Batches(),
+		LearningRate: rate, Ensemble: s.ensemble, ImagesPerSecond: speed}
+	step := s.stepReport(s.loader.Batches(), speed)
+	for i, st := range step.Students {
+		r := &s.records[i]
+		r.Last = evaluation.Students[i].Scores
+		best := r.BestEpoch == 0 || r.Last.Accuracy > r.Best.Accuracy
+		if best {
+			r.BestEpoch, r.Best = s.progress.Epoch, r.Last
+		}
+		report.Students = append(report.Students, StudentEpoch{Name: st.Name, Loss: st.Loss, CrossEntropy: st.CrossEntropy,
+			Mimicry: st.Mimicry, TrainAccuracy: st.Accuracy, Validation: r.Last, Best: best})
+	}
+	s.progress.Step = 0
+	clear(s.sums)
+	return report
+}
+
+// Close frees the students.
+func (s *Session) Close() error { return s.cohort.close() }

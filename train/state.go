@@ -1,0 +1,143 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/deepmutual/dml/checkpoint"
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/internal/pixels"
+	"github.com/deepmutual/dml/internal/score"
+	"github.com/deepmutual/dml/models"
+)
+
+func defaultBackend() kernel.Backend { return ref.New() }
+
+// checkpointKind marks files that hold a student.
+const checkpointKind = "student"
+
+// Progress says where in a run a state was taken.
+type Progress struct {
+	Epoch int `json:"epoch"` // finished epochs
+	Step  int `json:"step"`  // finished steps of the epoch under way
+	// Sums over those steps, so that a resumed epoch reports as if whole.
+	Sums Sums `json:"sums,omitzero"`
+}
+
+// Sums are what an epoch's training means are made of.
+type Sums struct {
+	Steps        int     `json:"steps"`
+	Samples      int     `json:"samples"`
+	Correct      int     `json:"correct"`
+	CrossEntropy float64 `json:"cross_entropy"`
+	Mimicry      float64 `json:"mimicry"`
+	Loss         float64 `json:"loss"`
+}
+
+// State is a student as kept in a checkpoint: all that resuming, evaluating and
+// exporting it needs.
+type State struct {
+	Name    string
+	Mode    Mode
+	Network *models.Network
+	Weights models.Weights
+	// Momentum of the optimizer, by trained parameter.
+	Momentum models.Weights
+	Dataset  string
+	Classes  []string
+	Norm     pixels.Norm
+	Progress Progress
+	// BestEpoch is the epoch (1-based) of the best validation accuracy so
+	// far, and Best and Last that epoch's scores and the newest.
+	BestEpoch  int
+	Best, Last score.Scores
+	Ensemble   score.Scores // of the newest epoch, of all students
+}
+
+// stateHeader is the JSON of a checkpoint.
+type stateHeader struct {
+	Student   string          `json:"student"`
+	Mode      Mode            `json:"mode"`
+	Network   json.RawMessage `json:"network"`
+	Dataset   string          `json:"dataset"`
+	Classes   []string        `json:"classes"`
+	Mean      []float32       `json:"mean"`
+	Std       []float32       `json:"std"`
+	Progress  Progress        `json:"progress"`
+	BestEpoch int             `json:"best_epoch"`
+	Best      score.Scores    `json:"best"`
+	Last      score.Scores    `json:"last"`
+	Ensemble  score.Scores    `json:"ensemble"`
+}
+
+// The tensors of a checkpoint are the parameters, and the momenta under this
+// prefix.
+const momentumPrefix = "momentum/"
+
+// Checkpoint returns the state as the content of a checkpoint file.
+func (s State) Checkpoint() (*checkpoint.File, error) {
+	network, err := s.Network.JSON()
+	if err != nil {
+		return nil, err
+	}
+	params, err := s.Network.Params()
+	if err != nil {
+		return nil, err
+	}
+	f := &checkpoint.File{Kind: checkpointKind, Header: stateHeader{
+		Student: s.Name, Mode: s.Mode, Network: network, Dataset: s.Dataset, Classes: s.Classes,
+		Mean: s.Norm.Mean, Std: s.Norm.Std, Progress: s.Progress, BestEpoch: s.BestEpoch, Best: s.Best, Last: s.Last, Ensemble: s.Ensemble,
+	}}
+	for _, p := range params {
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Data: s.Weights[p.Name]})
+	}
+	for _, p := range params {
+		if v, ok := s.Momentum[p.Name]; ok {
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: momentumPrefix + p.Name, Shape: p.Shape, Data: v})
+		}
+	}
+	return f, nil
+}
+
+// ReadState reads a student's checkpoint. Errors name the file; see
+// checkpoint.Read for what they wrap.
+func ReadState(path string) (State, error) {
+	var h stateHeader
+	tensors, err := checkpoint.Read(path, checkpointKind, &h)
+	if err != nil {
+		return State{}, err
+	}
+	damaged := func(err error) (State, error) {
+		return State{}, fmt.Errorf("%s: %w: %w", path, checkpoint.ErrDamaged, err)
+	}
+	net, err := models.Parse(h.Network)
+	if err != nil {
+		return damaged(err)
+	}
+	s := State{Name: h.Student, Mode: h.Mode, Network: net, Weights: make(models.Weights), Momentum: make(models.Weights),
+		Dataset: h.Dataset, Classes: h.Classes, Norm: pixels.Norm{Mean: h.Mean, Std: h.Std},
+		Progress: h.Progress, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
+	for _, t := range tensors {
+		if len(t.Name) > len(momentumPrefix) && t.Name[:len(momentumPrefix)] == momentumPrefix {
+			s.Momentum[t.Name[len(momentumPrefix):]] = t.Data
+		} else {
+			s.Weights[t.Name] = t.Data
+		}
+	}
+	if err := net.CheckWeights(s.Weights); err != nil {
+		return damaged(err)
+	}
+	for name, v := range s.Momentum {
+		if len(v) != len(s.Weights[name]) {
+			return damaged(fmt.Errorf("momentum of %q has %d values", name, len(v)))
+		}
+	}
+	if len(s.Classes) != net.Classes {
+		return damaged(fmt.Errorf("%d class names for %d classes", len(s.Classes), net.Classes))
+	}
+	if err := s.Norm.Validate(net.Input.C); err != nil {
+		return damaged(err)
+	}
+	return s, nil
+}
