@@ -15,12 +15,13 @@ const (
 	curvedSlack = 3e-3
 )
 
-var clips = map[string]*kernel.Clip{
-	"linear": nil,
-	"relu":   kernel.ReLU(),
-	"narrow": {Lo: -0.25, Hi: 0.75},
-	"relu6":  {Lo: 0, Hi: 6},
-}
+// Activations under test; nil is none.
+var (
+	relu        = kernel.ReLU()
+	relu6       = &kernel.Clip{Lo: 0, Hi: 6}
+	narrow      = &kernel.Clip{Lo: -0.25, Hi: 0.75}
+	activations = []*kernel.Clip{nil, relu, relu6, narrow}
+)
 
 func clipName(c *kernel.Clip) string {
 	if c == nil {
@@ -33,25 +34,25 @@ type batchNormCase struct {
 	n, c, h, w int
 	epsilon    float32
 	momentum   float32
-	act        string
+	act        *kernel.Clip
 }
 
 var batchNormCases = []batchNormCase{
-	{1, 3, 3, 5, 1e-5, 0.1, "linear"},
-	{2, 5, 7, 3, 1e-3, 0.01, "relu"},
-	{2, 16, 4, 4, 1e-5, 0.1, "relu6"},
-	{3, 17, 5, 5, 1e-3, 0.1, "narrow"},
-	{2, 24, 6, 5, 1e-5, 1, "relu"},
-	{4, 32, 8, 8, 1e-5, 0.1, "relu"},
-	{2, 64, 4, 4, 1e-5, 0.1, "linear"},
-	{16, 24, 1, 1, 1e-3, 0.1, "narrow"},
-	{1, 1, 9, 7, 1e-5, 0, "relu"},
+	{1, 3, 3, 5, 1e-5, 0.1, nil},
+	{2, 5, 7, 3, 1e-3, 0.01, relu},
+	{2, 16, 4, 4, 1e-5, 0.1, relu6},
+	{3, 17, 5, 5, 1e-3, 0.1, narrow},
+	{2, 24, 6, 5, 1e-5, 1, relu},
+	{4, 32, 8, 8, 1e-5, 0.1, relu},
+	{2, 64, 4, 4, 1e-5, 0.1, nil},
+	{16, 24, 1, 1, 1e-3, 0.1, narrow},
+	{1, 1, 9, 7, 1e-5, 0, relu},
 }
 
 func (c batchNormCase) spec() kernel.BatchNormSpec {
 	return kernel.BatchNormSpec{
 		Src:     kernel.Desc{N: c.n, C: c.c, H: c.h, W: c.w},
-		Epsilon: c.epsilon, Momentum: c.momentum, Act: clips[c.act],
+		Epsilon: c.epsilon, Momentum: c.momentum, Act: c.act,
 	}
 }
 
@@ -143,19 +144,35 @@ func inferenceProblem(s kernel.BatchNormSpec) *problem {
 }
 
 func (s *suite) testBatchNorm(t *testing.T) {
-	for _, c := range batchNormCases {
-		build := func(make func(kernel.BatchNormSpec) *problem, forwardOnly bool) func(func(kernel.Desc) kernel.Desc) *problem {
-			return func(place func(kernel.Desc) kernel.Desc) *problem {
-				spec := c.spec()
-				spec.Src, spec.ForwardOnly = place(spec.Src), forwardOnly
-				return make(spec)
-			}
-		}
-		t.Run("Training", func(t *testing.T) { s.each(t, build(trainingProblem, false), s.check) })
-		t.Run("Inference", func(t *testing.T) { s.each(t, build(inferenceProblem, false), s.check) })
-		t.Run("ForwardOnly", func(t *testing.T) { s.each(t, build(inferenceProblem, true), s.check) })
-		t.Run("Running", func(t *testing.T) { s.each(t, build(trainingProblem, false), s.runningStatistics(c)) })
+	modes := []struct {
+		name        string
+		problem     func(kernel.BatchNormSpec) *problem
+		forwardOnly bool
+	}{
+		{"Training", trainingProblem, false},
+		{"Inference", inferenceProblem, false},
+		{"ForwardOnly", inferenceProblem, true},
 	}
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			for _, c := range batchNormCases {
+				s.each(t, func(place placement) *problem {
+					spec := c.spec()
+					spec.Src, spec.ForwardOnly = place(spec.Src), mode.forwardOnly
+					return mode.problem(spec)
+				}, s.check)
+			}
+		})
+	}
+	t.Run("RunningStatistics", func(t *testing.T) {
+		for _, c := range batchNormCases {
+			s.each(t, func(place placement) *problem {
+				spec := c.spec()
+				spec.Src = place(spec.Src)
+				return trainingProblem(spec)
+			}, s.runningStatistics(c))
+		}
+	})
 }
 
 // runningStatistics compares them with ref's after two batches, between which
@@ -194,10 +211,10 @@ func (s *suite) runningStatistics(c batchNormCase) func(*testing.T, *problem) {
 		mean, variance := advance(s.engine(t, kernel.EngineOptions{}))
 		wantMean, wantVariance := advance(refEngine(t))
 		if d := distance(mean, wantMean); !(d <= s.Tolerance) {
-			t.Errorf("%s: running mean differs from ref by %.3g (relative L2)%s", p.name, d, worst(mean, wantMean))
+			t.Errorf("%s: running mean differs from ref by %.3g (relative L2); %s", p.name, d, worst(mean, wantMean))
 		}
 		if d := distance(variance, wantVariance); !(d <= s.Tolerance) {
-			t.Errorf("%s: running variance differs from ref by %.3g (relative L2)%s", p.name, d, worst(variance, wantVariance))
+			t.Errorf("%s: running variance differs from ref by %.3g (relative L2); %s", p.name, d, worst(variance, wantVariance))
 		}
 	}
 }

@@ -33,14 +33,13 @@ func (s *suite) check(t *testing.T, p *problem) {
 	}
 }
 
-// compare runs x and compares all results with ref's.
+// compare runs x and compares all results with ref's in NCHW.
 func (s *suite) compare(t *testing.T, x *instance, opts kernel.EngineOptions) {
 	t.Helper()
 	e := refEngine(t)
-	want := x.problem.instantiate(t, e, goMemory)
-	copyInputs(want, x)
 	avoidKinks(t, e, x)
-	copy(want.dOut.Data, x.dOut.Data)
+	want := x.plain.instantiate(t, e, goMemory)
+	copyInputs(want, x)
 	x.run(t)
 	want.run(t)
 	limit := s.Tolerance
@@ -53,18 +52,11 @@ func (s *suite) compare(t *testing.T, x *instance, opts kernel.EngineOptions) {
 	got := x.results()
 	for name, w := range want.results() {
 		if d := distance(got[name], w); !(d <= limit) {
-			t.Errorf("%s, %s: %s differs from ref by %.3g (relative L2), limit %.3g%s",
+			t.Errorf("%s, %s: %s differs from ref by %.3g (relative L2), limit %.3g; %s",
 				x.name, describe(opts), name, d, limit, worst(got[name], w))
 		}
 		checkPadding(t, x.name, name, got[name])
 	}
-}
-
-func copyInputs(dst, src *instance) {
-	for i := range src.in {
-		copy(dst.in[i].Data, src.in[i].Data)
-	}
-	copy(dst.dOut.Data, src.dOut.Data)
 }
 
 // avoidKinks sets the gradient of those outputs to zero that lie so near to a
@@ -86,14 +78,25 @@ func avoidKinks(t *testing.T, refEngine kernel.Engine, x *instance) {
 	})
 }
 
-// distance is the L2 norm of got - want relative to that of want, channel
-// padding left out.
+// pairs calls f with the position and both values of every element.
+func pairs(got, want kernel.Tensor, f func(n, c, h, w int, got, want float64)) {
+	for n := range want.N {
+		for c := range want.C {
+			for h := range want.H {
+				for w := range want.W {
+					f(n, c, h, w, float64(got.Data[got.Index(n, c, h, w)]), float64(want.Data[want.Index(n, c, h, w)]))
+				}
+			}
+		}
+	}
+}
+
+// distance is the L2 norm of got - want relative to that of want.
 func distance(got, want kernel.Tensor) float64 {
 	var diff, norm float64
-	values(want.Desc, func(i int) {
-		d := float64(got.Data[i]) - float64(want.Data[i])
-		diff += d * d
-		norm += float64(want.Data[i]) * float64(want.Data[i])
+	pairs(got, want, func(_, _, _, _ int, g, w float64) {
+		diff += (g - w) * (g - w)
+		norm += w * w
 	})
 	if diff == 0 {
 		return 0
@@ -103,30 +106,18 @@ func distance(got, want kernel.Tensor) float64 {
 
 // worst says where two tensors differ most.
 func worst(got, want kernel.Tensor) string {
-	at, most := -1, -1.0
-	values(want.Desc, func(i int) {
-		d := math.Abs(float64(got.Data[i]) - float64(want.Data[i]))
+	text, most := "", -1.0
+	pairs(got, want, func(n, c, h, w int, g, v float64) {
+		d := math.Abs(g - v)
 		if math.IsNaN(d) {
 			d = math.Inf(1)
 		}
 		if d > most {
-			at, most = i, d
+			most = d
+			text = fmt.Sprintf("most at (n %d, c %d, h %d, w %d): %g, want %g", n, c, h, w, g, v)
 		}
 	})
-	d := want.Desc
-	for n := range d.N {
-		for c := range d.C {
-			for h := range d.H {
-				for w := range d.W {
-					if d.Index(n, c, h, w) == at {
-						return fmt.Sprintf("; most at (n %d, c %d, h %d, w %d): %g, want %g",
-							n, c, h, w, got.Data[at], want.Data[at])
-					}
-				}
-			}
-		}
-	}
-	return ""
+	return text
 }
 
 // checkPadding requires that channels past C are zero.

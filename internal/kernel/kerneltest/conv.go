@@ -123,22 +123,23 @@ func convProblem(s kernel.ConvSpec) *problem {
 
 func (s *suite) testConv(t *testing.T) {
 	for _, c := range convCases {
-		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+		s.each(t, func(place placement) *problem {
 			spec := c.spec()
 			spec.Src, spec.Dst = place(spec.Src), place(spec.Dst)
 			return convProblem(spec)
 		}, s.check)
 	}
 	t.Run("FirstLayer", s.testFirstConv)
+	t.Run("Promises", s.testConvPromises)
 	t.Run("ForwardOnly", func(t *testing.T) {
-		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+		s.each(t, func(place placement) *problem {
 			spec := convCases[4].spec()
 			spec.Src, spec.Dst, spec.ForwardOnly = place(spec.Src), place(spec.Dst), true
 			return convProblem(spec)
 		}, s.check)
 	})
 	t.Run("WithoutBiasGradient", func(t *testing.T) {
-		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+		s.each(t, func(place placement) *problem {
 			spec := convCases[4].spec()
 			spec.Src, spec.Dst = place(spec.Src), place(spec.Dst)
 			return convProblem(spec)
@@ -149,18 +150,41 @@ func (s *suite) testConv(t *testing.T) {
 // testFirstConv reads plain images and writes the layout of the layers that
 // follow, with and without a gradient of the images.
 func (s *suite) testFirstConv(t *testing.T) {
-	for _, c := range convCases {
-		if c.in > 3 {
-			continue
-		}
-		for _, noGradient := range []bool{false, true} {
-			t.Run(fmt.Sprintf("NoDataGradient=%v", noGradient), func(t *testing.T) {
-				s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+	for _, noGradient := range []bool{false, true} {
+		t.Run(fmt.Sprintf("NoDataGradient=%v", noGradient), func(t *testing.T) {
+			for _, c := range convCases {
+				if c.in > 3 {
+					continue
+				}
+				s.each(t, func(place placement) *problem {
 					spec := c.spec()
 					spec.Dst, spec.NoDataGradient = place(spec.Dst), noGradient
 					return convProblem(spec)
 				}, s.check)
-			})
-		}
+			}
+		})
 	}
+}
+
+// testConvPromises calls the methods that a spec promised not to call: an error
+// each.
+func (s *suite) testConvPromises(t *testing.T) {
+	e := s.engine(t, kernel.EngineOptions{})
+	spec := convCases[4].spec()
+	shape := spec.WeightShape()
+	src, dst := kernel.NewTensor(spec.Src), kernel.NewTensor(spec.Dst)
+	weights, bias := make([]float32, shape[0]*shape[1]*shape[2]*shape[3]), make([]float32, spec.Dst.C)
+	plan := func() kernel.Conv {
+		k, err := e.Conv(spec)
+		must(t, err)
+		return k
+	}
+	spec.NoDataGradient = true
+	k := plan()
+	must(t, k.BackwardWeights(weights, bias, src, dst))
+	mustFail(t, "BackwardData with NoDataGradient", func() error { return k.BackwardData(src, dst, weights) })
+	spec.NoDataGradient, spec.ForwardOnly = false, true
+	k = plan()
+	mustFail(t, "BackwardData with ForwardOnly", func() error { return k.BackwardData(src, dst, weights) })
+	mustFail(t, "BackwardWeights with ForwardOnly", func() error { return k.BackwardWeights(weights, bias, src, dst) })
 }

@@ -55,11 +55,10 @@ func (s *suite) testDense(t *testing.T) {
 		{Batch: 8, In: 64, Out: 100, Bias: true},
 		{Batch: 3, In: 245, Out: 33, Bias: true},
 	} {
-		s.each(t, func(func(kernel.Desc) kernel.Desc) *problem { return denseProblem(spec) }, s.check)
+		s.each(t, func(placement) *problem { return denseProblem(spec) }, s.check)
 	}
 	t.Run("WithoutBiasGradient", func(t *testing.T) {
-		p := denseProblem(kernel.DenseSpec{Batch: 5, In: 17, Out: 3, Bias: true})
-		s.checkWithoutBiasGradient(t, p)
+		s.checkWithoutBiasGradient(t, denseProblem(kernel.DenseSpec{Batch: 5, In: 17, Out: 3, Bias: true}))
 	})
 }
 

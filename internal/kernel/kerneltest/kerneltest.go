@@ -85,10 +85,11 @@ func refEngine(t *testing.T) kernel.Engine {
 	return newEngine(t, ref.New(), kernel.EngineOptions{})
 }
 
-// placement says in which layout a test puts activations.
-type placement struct {
-	name string
-	of   func(kernel.Desc) kernel.Desc
+// placement puts activations of a problem in some layout.
+type placement func(kernel.Desc) kernel.Desc
+
+func inLayout(l kernel.Layout) placement {
+	return func(d kernel.Desc) kernel.Desc { return d.As(l) }
 }
 
 // placements returns NCHW, the layout that the engine prefers, and those of
@@ -97,22 +98,23 @@ func (s *suite) placements(t *testing.T) []placement {
 	t.Helper()
 	e := s.engine(t, kernel.EngineOptions{})
 	all := []placement{
-		{"NCHW", func(d kernel.Desc) kernel.Desc { return d.As(kernel.NCHW) }},
-		{"preferred", func(d kernel.Desc) kernel.Desc { return d.As(e.Layout(d.C, d.H, d.W)) }},
+		inLayout(kernel.NCHW),
+		func(d kernel.Desc) kernel.Desc { return d.As(e.Layout(d.C, d.H, d.W)) },
 	}
 	for _, l := range s.Layouts {
-		all = append(all, placement{l.String(), func(d kernel.Desc) kernel.Desc { return d.As(l) }})
+		all = append(all, inLayout(l))
 	}
 	return all
 }
 
 // each calls f for the problem that build makes of each placement, without
 // repeating equal problems.
-func (s *suite) each(t *testing.T, build func(place func(kernel.Desc) kernel.Desc) *problem, f func(*testing.T, *problem)) {
+func (s *suite) each(t *testing.T, build func(placement) *problem, f func(*testing.T, *problem)) {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, pl := range s.placements(t) {
-		p := build(pl.of)
+	for _, place := range s.placements(t) {
+		p := build(place)
+		p.plain = build(inLayout(kernel.NCHW))
 		if seen[p.name] {
 			continue
 		}

@@ -47,8 +47,8 @@ func addProblem(s kernel.AddSpec) *problem {
 
 func (s *suite) testAdd(t *testing.T) {
 	for _, d := range pointwiseShapes {
-		for _, act := range clips {
-			s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+		for _, act := range activations {
+			s.each(t, func(place placement) *problem {
 				return addProblem(kernel.AddSpec{Desc: place(d), Act: act})
 			}, func(t *testing.T, p *problem) {
 				s.check(t, p)
@@ -68,7 +68,7 @@ func (s *suite) checkInPlace(t *testing.T, p *problem) {
 			t.Fatalf("%s: into %s: %v", p.name, o.name, err)
 		}
 		if d := distance(x.in[i], x.out); !(d <= s.Tolerance) {
-			t.Errorf("%s: into %s differs by %.3g (relative L2)%s", p.name, o.name, d, worst(x.in[i], x.out))
+			t.Errorf("%s: into %s differs by %.3g (relative L2); %s", p.name, o.name, d, worst(x.in[i], x.out))
 		}
 		checkPadding(t, p.name, "output in "+o.name, x.in[i])
 	}
@@ -103,11 +103,11 @@ func activationProblem(s kernel.ActivationSpec) *problem {
 
 func (s *suite) testActivation(t *testing.T) {
 	for _, d := range pointwiseShapes {
-		for _, act := range clips {
+		for _, act := range activations {
 			if act == nil {
 				continue
 			}
-			s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+			s.each(t, func(place placement) *problem {
 				return activationProblem(kernel.ActivationSpec{Desc: place(d), Act: *act})
 			}, func(t *testing.T, p *problem) {
 				s.check(t, p)

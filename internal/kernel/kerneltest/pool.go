@@ -109,7 +109,7 @@ func (s *suite) testPool(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			for _, c := range poolCases {
-				s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+				s.each(t, func(place placement) *problem {
 					spec := c.spec()
 					spec.Max, spec.CountPad, spec.ForwardOnly = kind.max, kind.countPad, kind.forwardOnly
 					spec.Src = place(spec.Src)
@@ -149,7 +149,7 @@ func (s *suite) testGlobalAvgPool(t *testing.T) {
 		{N: 1, C: 3, H: 7, W: 5}, {N: 2, C: 17, H: 8, W: 8}, {N: 3, C: 24, H: 3, W: 3},
 		{N: 2, C: 64, H: 8, W: 8}, {N: 5, C: 5, H: 1, W: 1},
 	} {
-		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+		s.each(t, func(place placement) *problem {
 			return globalAvgPoolProblem(place(d))
 		}, s.check)
 	}

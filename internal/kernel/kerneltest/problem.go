@@ -20,6 +20,8 @@ type problem struct {
 	// problem without it. Both are nil where there is none.
 	act  *kernel.Clip
 	bare *problem
+	// plain is the same problem with all activations in NCHW, for ref.
+	plain *problem
 	// winograd marks a convolution that Winograd's algorithm can compute.
 	winograd bool
 	// exact marks a kernel that only moves values.
@@ -150,6 +152,14 @@ func (x *instance) results() map[string]kernel.Tensor {
 		}
 	}
 	return all
+}
+
+// copyInputs copies operands and the output's gradient, between any layouts.
+func copyInputs(dst, src *instance) {
+	for i := range src.in {
+		kernel.Convert(dst.in[i], src.in[i])
+	}
+	kernel.Convert(dst.dOut, src.dOut)
 }
 
 func spoil(t kernel.Tensor) {

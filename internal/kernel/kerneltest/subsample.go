@@ -46,7 +46,7 @@ func subsampleProblem(s kernel.SubsampleSpec) *problem {
 
 func (s *suite) testSubsample(t *testing.T) {
 	for _, c := range subsampleCases {
-		s.each(t, func(place func(kernel.Desc) kernel.Desc) *problem {
+		s.each(t, func(place placement) *problem {
 			return subsampleProblem(kernel.SubsampleSpec{
 				Src:    place(kernel.Desc{N: c.n, C: c.in, H: c.h, W: c.w}),
 				Dst:    place(kernel.Desc{N: c.n, C: c.out, H: (c.h + c.stride - 1) / c.stride, W: (c.w + c.stride - 1) / c.stride}),
@@ -76,7 +76,7 @@ func reorderProblem(dst, src kernel.Desc) *problem {
 func (s *suite) testReorder(t *testing.T) {
 	layouts := []kernel.Layout{kernel.NCHW, kernel.NHWC, kernel.NChw8c, kernel.NChw16c}
 	run := func(dst, src kernel.Desc) {
-		s.each(t, func(func(kernel.Desc) kernel.Desc) *problem { return reorderProblem(dst, src) }, s.check)
+		s.each(t, func(placement) *problem { return reorderProblem(dst, src) }, s.check)
 	}
 	for _, d := range []kernel.Desc{
 		{N: 1, C: 3, H: 5, W: 7}, {N: 2, C: 17, H: 3, W: 4}, {N: 3, C: 24, H: 2, W: 2}, {N: 2, C: 32, H: 1, W: 1},

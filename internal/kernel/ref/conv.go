@@ -112,9 +112,9 @@ func (k *conv) forwardPlane(dst, src kernel.Tensor, weights, bias []float32, n, 
 	firstIn := o / k.groupOut * k.groupIn
 	for i := range k.groupIn {
 		start, step := plane(k.Src, n, firstIn+i)
-		w := k.kernelOf(weights, o, i)
+		weightOf := k.kernelOf(weights, o, i)
 		for j, t := range k.taps {
-			w := float64(w[j])
+			w := float64(weightOf[j])
 			for y := t.y0; y < t.y1; y++ {
 				in := start + ((y*k.StrideH+t.dy)*k.Src.W+t.dx)*step
 				for x := t.x0; x < t.x1; x++ {
@@ -151,9 +151,9 @@ func (k *conv) backwardPlane(dSrc, dDst kernel.Tensor, weights []float32, n, c i
 	group, i := c/k.groupIn, c%k.groupIn
 	for o := group * k.groupOut; o < (group+1)*k.groupOut; o++ {
 		start, step := plane(k.Dst, n, o)
-		w := k.kernelOf(weights, o, i)
+		weightOf := k.kernelOf(weights, o, i)
 		for j, t := range k.taps {
-			w := float64(w[j])
+			w := float64(weightOf[j])
 			for y := t.y0; y < t.y1; y++ {
 				in := (y*k.StrideH+t.dy)*k.Src.W + t.dx
 				for x := t.x0; x < t.x1; x++ {
