@@ -50,12 +50,13 @@ func (s *suite) compare(t *testing.T, x *instance, opts kernel.EngineOptions) {
 		limit = s.WinogradTolerance
 	}
 	got := x.results()
-	for name, w := range want.results() {
-		if d := distance(got[name], w); !(d <= limit) {
+	for i, w := range want.results() {
+		g := got[i]
+		if d := distance(g.Tensor, w.Tensor); !(d <= limit) {
 			t.Errorf("%s, %s: %s differs from ref by %.3g (relative L2), limit %.3g; %s",
-				x.name, describe(opts), name, d, limit, worst(got[name], w))
+				x.name, describe(opts), g.name, d, limit, worst(g.Tensor, w.Tensor))
 		}
-		checkPadding(t, x.name, name, got[name])
+		checkPadding(t, x.name, g.name, g.Tensor)
 	}
 }
 
@@ -123,10 +124,10 @@ func worst(got, want kernel.Tensor) string {
 // checkPadding requires that channels past C are zero.
 func checkPadding(t *testing.T, problem, name string, v kernel.Tensor) {
 	t.Helper()
-	real := make([]bool, len(v.Data))
-	values(v.Desc, func(i int) { real[i] = true })
-	for i, r := range real {
-		if !r && v.Data[i] != 0 {
+	inside := make([]bool, len(v.Data))
+	values(v.Desc, func(i int) { inside[i] = true })
+	for i, in := range inside {
+		if !in && v.Data[i] != 0 {
 			t.Errorf("%s: %s has channel padding %g at position %d, want 0", problem, name, v.Data[i], i)
 			return
 		}
@@ -146,20 +147,21 @@ func (s *suite) checkRepeats(t *testing.T, x *instance, opts kernel.EngineOption
 	sameBits(t, x.name+": second engine", first, snapshot(y))
 }
 
-func snapshot(x *instance) map[string][]float32 {
-	all := map[string][]float32{}
-	for name, r := range x.results() {
-		all[name] = slices.Clone(r.Data)
+// snapshot copies the results.
+func snapshot(x *instance) []result {
+	all := x.results()
+	for i := range all {
+		all[i].Data = slices.Clone(all[i].Data)
 	}
 	return all
 }
 
-func sameBits(t *testing.T, what string, want, got map[string][]float32) {
+func sameBits(t *testing.T, what string, want, got []result) {
 	t.Helper()
-	for name := range want {
-		for i, w := range want[name] {
-			if g := got[name][i]; math.Float32bits(g) != math.Float32bits(w) {
-				t.Errorf("%s: %s at position %d is %g, first %g", what, name, i, g, w)
+	for r := range want {
+		for i, w := range want[r].Data {
+			if g := got[r].Data[i]; math.Float32bits(g) != math.Float32bits(w) {
+				t.Errorf("%s: %s at position %d is %g, first %g", what, want[r].name, i, g, w)
 				break
 			}
 		}

@@ -141,13 +141,19 @@ func (x *instance) runBackward(t *testing.T) {
 	}
 }
 
-// results returns the computed tensors with their names.
-func (x *instance) results() map[string]kernel.Tensor {
-	all := map[string]kernel.Tensor{"output": x.out}
+// result is a computed tensor.
+type result struct {
+	name string
+	kernel.Tensor
+}
+
+// results returns the output and the gradients that backward computes.
+func (x *instance) results() []result {
+	all := []result{{"output", x.out}}
 	if x.backward != nil && !x.forwardOnly {
 		for i, o := range x.operands {
 			if o.grad {
-				all["gradient of "+o.name] = x.grads[i]
+				all = append(all, result{"gradient of " + o.name, x.grads[i]})
 			}
 		}
 	}
