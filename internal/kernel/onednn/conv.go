@@ -137,3 +137,15 @@ func (c *conv) BackwardWeights(dWeights, dBias []float32, src, dDst kernel.Tenso
 	}
 	return c.done(what, C.dml_conv_backward_weights(c.backwardWeights, ptr(dWeights), ptr(dBias), ptr(src.Data), ptr(dDst.Data)))
 }
+
+// implementations names what oneDNN runs for the passes: forward, weight
+// gradient, data gradient.
+func (c *conv) implementations() [3]string {
+	var names [3]string
+	for i, p := range []*C.dml_plan{c.forward, c.backwardWeights, c.backwardData} {
+		if p != nil {
+			names[i] = C.GoString(C.dml_plan_implementation(p))
+		}
+	}
+	return names
+}

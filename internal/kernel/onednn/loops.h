@@ -1,41 +1,43 @@
 // Inner loops of our own, compiled once for each instruction set.
 //
 // All layouts are seen in one way: as segments, each a run of rows of at most
-// DML_LANES contiguous values, in which lane l always belongs to the same channel:
+// L values, the lanes of a vector register, in which a lane always belongs to the
+// same channel. L is 16, 8 or 4 with the instruction set:
 //
-//	layout    segment                         rows            channel of lane l
-//	NCHW      one plane                       cut every 16    one for all lanes
-//	NChw8c    one block of one image          two pixels      l modulo 8
-//	NChw16c   one block of one image          one pixel       l
-//	NHWC      16 channels of one image        one pixel       l
+//	layout            segment                            row
+//	NCHW              one plane                          L pixels of one channel
+//	NHWC              L channels of one image            one pixel
+//	blocks of b >= L  L channels of a block of an image  one pixel
+//	blocks of b < L   one block of one image             L/b pixels
 //
-// So one loop with 16 lanes serves every layout, and what varies by channel is
-// an array of 16 values.
+// So one loop serves every layout, and what varies by channel is an array of L
+// values.
 
 #ifndef DML_LOOPS_H
 #define DML_LOOPS_H
 
 #include <stdint.h>
 
-enum { DML_LANES = 16 };
+enum { DML_MAX_LANES = 16 };
 
 typedef struct {
 	int64_t rows;   // full rows
 	int64_t stride; // from row to row
-	int lanes;      // of a full row: fewer than 16 at the end of NHWC channels
+	int lanes;      // of a full row: fewer than L at the end of NHWC channels
 	int tail;       // lanes of one last, shorter row; 0 when there is none
 } dml_segment;
 
 // dml_lanes holds what a batch normalisation needs of each lane.
 typedef struct {
-	float mean[DML_LANES], scale[DML_LANES], beta[DML_LANES];
-	float lo[DML_LANES], hi[DML_LANES];
+	float mean[DML_MAX_LANES], scale[DML_MAX_LANES], beta[DML_MAX_LANES];
+	float lo[DML_MAX_LANES], hi[DML_MAX_LANES];
 	// Backward: dx = scale * dy' - by_x * (x - mean) - by_one, where dy' is
 	// the gradient that passes the activation.
-	float by_x[DML_LANES], by_one[DML_LANES];
+	float by_x[DML_MAX_LANES], by_one[DML_MAX_LANES];
 } dml_lanes;
 
 typedef struct {
+	int lanes; // L
 	// sums sets sum to that of (x - shift) and square to that of its square.
 	void (*sums)(const dml_segment *s, const float *x, const float *shift, float *sum, float *square);
 	// norm sets y = clip((x - mean) * scale + beta).

@@ -1,6 +1,7 @@
 // The inner loops for every processor, and the choice between the sets.
 
 #define LOOPS dml_loops_base
+#define LANES 4
 #define TARGET
 #include "loops_body.h"
 

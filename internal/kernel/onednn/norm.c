@@ -13,7 +13,7 @@
 #include "view.h"
 
 typedef struct {
-	float a[DML_LANES], b[DML_LANES];
+	float a[DML_MAX_LANES], b[DML_MAX_LANES];
 } lane_sums;
 
 struct dml_norm {
@@ -23,7 +23,7 @@ struct dml_norm {
 	dml_lanes *lanes;      // [groups], of the last forward
 	dml_lanes *infer;      // [groups], of the last inference
 	lane_sums *sums;       // [images, groups]
-	float (*shift)[DML_LANES]; // [groups]
+	float (*shift)[DML_MAX_LANES]; // [groups]
 	double *mean, *variance;   // [channels], of the last forward; variance biased
 	float *rstd;               // [channels]
 
@@ -40,7 +40,7 @@ dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act
 		return NULL;
 	}
 	b->e = e;
-	b->view = dml_view_of(d);
+	b->view = dml_view_of(d, e->lib->loops->lanes);
 	b->epsilon = epsilon;
 	b->lo = act ? lo : -INFINITY;
 	b->hi = act ? hi : INFINITY;
@@ -60,7 +60,7 @@ dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act
 
 // fold adds the lanes of one sum up by channel.
 static void fold(const dml_view *v, const float *lanes, double *channels) {
-	for (int l = 0; l < DML_LANES; l++) {
+	for (int l = 0; l < v->lanes; l++) {
 		channels[l % v->period] += lanes[l];
 	}
 }
@@ -69,7 +69,7 @@ static double count(const dml_norm *b) { return (double)(b->view.images * b->vie
 
 // set_channel prepares the lanes of channel i of a group.
 static void set_channel(const dml_norm *b, dml_lanes *p, int i, float mean, float scale, float beta) {
-	for (int l = i; l < DML_LANES; l += b->view.period) {
+	for (int l = i; l < b->view.lanes; l += b->view.period) {
 		p->mean[l] = mean;
 		p->scale[l] = scale;
 		p->beta[l] = beta;
@@ -123,19 +123,19 @@ static void norm_gradients(dml_norm *b, int64_t group, int64_t i0, int64_t i1) {
 // choose_shift sets the shift of a group to the means over the first image.
 static void choose_shift(dml_norm *b, int64_t group) {
 	const dml_view *v = &b->view;
-	const float none[DML_LANES] = {0};
+	const float none[DML_MAX_LANES] = {0};
 	lane_sums s;
 	b->e->lib->loops->sums(dml_view_segment(v, group), b->src + dml_view_offset(v, 0, group), none, s.a, s.b);
-	double sum[DML_LANES] = {0};
+	double sum[DML_MAX_LANES] = {0};
 	fold(v, s.a, sum);
-	for (int l = 0; l < DML_LANES; l++) {
+	for (int l = 0; l < v->lanes; l++) {
 		b->shift[group][l] = (float)(sum[l % v->period] / (double)v->pixels);
 	}
 }
 
 static void finish_statistics(dml_norm *b, int64_t group) {
 	const dml_view *v = &b->view;
-	double sum[DML_LANES] = {0}, square[DML_LANES] = {0};
+	double sum[DML_MAX_LANES] = {0}, square[DML_MAX_LANES] = {0};
 	for (int64_t i = 0; i < v->images; i++) {
 		fold(v, b->sums[i * v->groups + group].a, sum);
 		fold(v, b->sums[i * v->groups + group].b, square);
@@ -154,7 +154,7 @@ static void finish_statistics(dml_norm *b, int64_t group) {
 
 static void finish_gradients(dml_norm *b, int64_t group) {
 	const dml_view *v = &b->view;
-	double sum[DML_LANES] = {0}, product[DML_LANES] = {0};
+	double sum[DML_MAX_LANES] = {0}, product[DML_MAX_LANES] = {0};
 	for (int64_t i = 0; i < v->images; i++) {
 		fold(v, b->sums[i * v->groups + group].a, sum);
 		fold(v, b->sums[i * v->groups + group].b, product);
@@ -166,7 +166,7 @@ static void finish_gradients(dml_norm *b, int64_t group) {
 		b->dbeta[c] = (float)sum[i];
 		b->dgamma[c] = (float)(product[i] * (double)b->rstd[c]);
 	}
-	for (int l = 0; l < DML_LANES; l++) {
+	for (int l = 0; l < v->lanes; l++) {
 		int i = l % v->period;
 		double scale = i < channels ? (double)p->scale[l] / count(b) : 0;
 		double rstd = i < channels ? (double)b->rstd[group * v->period + i] : 0;

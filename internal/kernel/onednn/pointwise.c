@@ -4,27 +4,35 @@
 
 #include "view.h"
 
-dml_view dml_view_of(const dml_desc *d) {
-	dml_view v = {.images = d->n, .channels = d->c, .pixels = d->h * d->w};
-	if (d->layout == DML_NHWC) {
-		v.period = DML_LANES;
-		v.groups = (d->c + DML_LANES - 1) / DML_LANES;
-		v.group_stride = DML_LANES;
-		v.image_stride = v.pixels * d->c;
-		v.full = (dml_segment){.rows = v.pixels, .stride = d->c, .lanes = DML_LANES};
+dml_view dml_view_of(const dml_desc *d, int lanes) {
+	int64_t pixels = d->h * d->w;
+	dml_view v = {.images = d->n, .channels = d->c, .pixels = pixels, .lanes = lanes, .parts = 1};
+	int block = dml_block(d->layout);
+	int64_t padded = (d->c + block - 1) / block * block;
+	v.image_stride = pixels * padded;
+	if (d->layout == DML_NHWC || block >= lanes) {
+		v.period = lanes;
+		v.groups = (padded + lanes - 1) / lanes;
+		v.parts = d->layout == DML_NHWC ? v.groups : block / lanes;
+		v.part_stride = lanes;
+		v.block_stride = pixels * block;
+		v.full = (dml_segment){
+			.rows = pixels,
+			.stride = d->layout == DML_NHWC ? d->c : block,
+			.lanes = lanes,
+		};
 		v.last = v.full;
-		v.last.lanes = (int)(d->c - (v.groups - 1) * DML_LANES);
+		v.last.lanes = (int)(padded - (v.groups - 1) * lanes);
 		return v;
 	}
-	v.period = d->layout == DML_NCHW16C ? 16 : d->layout == DML_NCHW8C ? 8 : 1;
-	v.groups = (d->c + v.period - 1) / v.period;
-	v.group_stride = v.pixels * v.period;
-	v.image_stride = v.group_stride * v.groups;
+	v.period = block;
+	v.groups = padded / block;
+	v.block_stride = pixels * block;
 	v.full = (dml_segment){
-		.rows = v.group_stride / DML_LANES,
-		.stride = DML_LANES,
-		.lanes = DML_LANES,
-		.tail = (int)(v.group_stride % DML_LANES),
+		.rows = v.block_stride / lanes,
+		.stride = lanes,
+		.lanes = lanes,
+		.tail = (int)(v.block_stride % lanes),
 	};
 	v.last = v.full;
 	return v;
@@ -41,13 +49,13 @@ typedef struct {
 } flat_job;
 
 // Arrays are split at multiples of a cache line.
-static int64_t flat_units(int64_t n) { return (n + DML_LANES - 1) / DML_LANES; }
+static int64_t flat_units(int64_t n) { return (n + DML_MAX_LANES - 1) / DML_MAX_LANES; }
 
-static int64_t flat_begin(int64_t unit) { return unit * DML_LANES; }
+static int64_t flat_begin(int64_t unit) { return unit * DML_MAX_LANES; }
 
 static int64_t flat_count(const flat_job *j, int64_t begin, int64_t end) {
-	int64_t stop = end * DML_LANES < j->n ? end * DML_LANES : j->n;
-	return stop - begin * DML_LANES;
+	int64_t stop = end * DML_MAX_LANES < j->n ? end * DML_MAX_LANES : j->n;
+	return stop - begin * DML_MAX_LANES;
 }
 
 static void flat_add(void *arg, int64_t begin, int64_t end) {
@@ -120,14 +128,14 @@ typedef struct {
 static void mean_segments(void *arg, int64_t begin, int64_t end) {
 	const mean_job *j = arg;
 	const dml_view *v = &j->view;
-	const float none[DML_LANES] = {0};
+	const float none[DML_MAX_LANES] = {0};
 	for (int64_t s = begin; s < end; s++) {
 		int64_t image = s / v->groups, group = s % v->groups;
-		float lanes[DML_LANES], unused[DML_LANES];
+		float lanes[DML_MAX_LANES], unused[DML_MAX_LANES];
 		j->loops->sums(dml_view_segment(v, group), j->x + dml_view_offset(v, image, group), none, lanes,
 			unused);
-		double sum[DML_LANES] = {0};
-		for (int l = 0; l < DML_LANES; l++) {
+		double sum[DML_MAX_LANES] = {0};
+		for (int l = 0; l < v->lanes; l++) {
 			sum[l % v->period] += lanes[l];
 		}
 		float *y = j->y + image * v->channels + group * v->period;
@@ -144,8 +152,8 @@ static void mean_backward_segments(void *arg, int64_t begin, int64_t end) {
 		int64_t image = s / v->groups, group = s % v->groups;
 		const float *x = j->x + image * v->channels + group * v->period;
 		int channels = dml_view_channels(v, group);
-		float lanes[DML_LANES];
-		for (int l = 0; l < DML_LANES; l++) {
+		float lanes[DML_MAX_LANES];
+		for (int l = 0; l < v->lanes; l++) {
 			int c = l % v->period;
 			lanes[l] = c < channels ? x[c] / (float)v->pixels : 0;
 		}
@@ -155,13 +163,13 @@ static void mean_backward_segments(void *arg, int64_t begin, int64_t end) {
 
 void dml_mean(dml_engine *e, const dml_desc *src_desc, float *dst, const float *src) {
 	dml_enter(e);
-	mean_job j = {e->lib->loops, dml_view_of(src_desc), dst, src};
+	mean_job j = {e->lib->loops, dml_view_of(src_desc, e->lib->loops->lanes), dst, src};
 	dml_parallel(e, j.view.images * j.view.groups, mean_segments, &j);
 }
 
 void dml_mean_backward(dml_engine *e, const dml_desc *src_desc, float *dsrc, const float *ddst) {
 	dml_enter(e);
-	mean_job j = {e->lib->loops, dml_view_of(src_desc), dsrc, ddst};
+	mean_job j = {e->lib->loops, dml_view_of(src_desc, e->lib->loops->lanes), dsrc, ddst};
 	dml_parallel(e, j.view.images * j.view.groups, mean_backward_segments, &j);
 }
 
@@ -176,7 +184,6 @@ typedef struct {
 // grid is how the pixels of a tensor lie.
 typedef struct {
 	int64_t image, row, pixel; // strides
-	int64_t size;              // of an image
 } grid;
 
 struct dml_copy {
@@ -190,20 +197,17 @@ struct dml_copy {
 };
 
 static grid grid_of(const dml_desc *d) {
-	dml_view v = dml_view_of(d);
-	grid g = {.image = v.image_stride, .size = v.image_stride};
-	g.pixel = d->layout == DML_NHWC ? d->c : v.period;
+	int64_t block = dml_block(d->layout);
+	grid g = {.pixel = d->layout == DML_NHWC ? d->c : block};
 	g.row = g.pixel * d->w;
+	g.image = (d->c + block - 1) / block * block * d->h * d->w;
 	return g;
 }
 
 // channel_offset returns where channel c starts in the first image.
 static int64_t channel_offset(const dml_desc *d, int64_t c) {
-	if (d->layout == DML_NHWC) {
-		return c;
-	}
-	dml_view v = dml_view_of(d);
-	return c / v.period * v.group_stride + c % v.period;
+	int64_t block = dml_block(d->layout);
+	return d->layout == DML_NHWC ? c : c / block * block * d->h * d->w + c % block;
 }
 
 dml_copy *dml_subsample_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, int64_t stride, int64_t front) {
@@ -252,7 +256,7 @@ static void subsample_images(void *arg, int64_t begin, int64_t end) {
 	for (int64_t n = begin; n < end; n++) {
 		float *to = s->to + n * s->dst.image;
 		const float *from = s->from + n * s->src.image;
-		memset(to, 0, (size_t)s->dst.size * sizeof(float));
+		memset(to, 0, (size_t)s->dst.image * sizeof(float));
 		for (const channel_run *r = s->runs; r < s->runs + s->nruns; r++) {
 			copy_run(s, r, to + r->dst, s->dst.row, s->dst.pixel, from + r->src, s->src.row * s->stride,
 				s->src.pixel * s->stride);
@@ -265,7 +269,7 @@ static void subsample_images_backward(void *arg, int64_t begin, int64_t end) {
 	for (int64_t n = begin; n < end; n++) {
 		float *to = s->to + n * s->src.image;
 		const float *from = s->from + n * s->dst.image;
-		memset(to, 0, (size_t)s->src.size * sizeof(float));
+		memset(to, 0, (size_t)s->src.image * sizeof(float));
 		for (const channel_run *r = s->runs; r < s->runs + s->nruns; r++) {
 			copy_run(s, r, to + r->src, s->src.row * s->stride, s->src.pixel * s->stride, from + r->dst,
 				s->dst.row, s->dst.pixel);
