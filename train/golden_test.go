@@ -9,6 +9,7 @@ import (
 	"github.com/sbinet/npyio/npz"
 
 	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/kernel/onednn"
 	"github.com/deepmutual/dml/internal/kernel/ref"
 	"github.com/deepmutual/dml/internal/lower"
 	"github.com/deepmutual/dml/models"
@@ -184,7 +185,13 @@ func checkGolden(t *testing.T, name string, got, want []float32) float64 {
 // goldenBackends returns the backends of this machine.
 func goldenBackends(t *testing.T) []kernel.Backend {
 	t.Helper()
-	return []kernel.Backend{ref.New()}
+	backends := []kernel.Backend{ref.New()}
+	native, err := onednn.Open()
+	if err != nil {
+		t.Logf("oneDNN is not tested: %v", err)
+		return backends
+	}
+	return append(backends, native)
 }
 
 // TestGoldenGradients checks one student at a time: logits, statistics, and the

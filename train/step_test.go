@@ -1,0 +1,211 @@
+package train
+
+import (
+	"math"
+	"testing"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/train/optim"
+)
+
+// goldenCohort makes the golden pair.
+func goldenCohort(t *testing.T, backend kernel.Backend, mode Mode, threads int) (*cohort, [2]goldenStudent) {
+	t.Helper()
+	net := goldenNetwork(t)
+	golden := readGolden(t, net)
+	c, err := newCohort(backend, []member{{"a", net, golden[0].initial}, {"b", net, golden[1].initial}}, cohortOptions{
+		mode: mode, batch: goldenBatch, threads: threads,
+		sgd: optim.SGD{Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, golden
+}
+
+func goldenMiniBatch(step int) *dataset.Batch {
+	labels := make([]int, goldenBatch)
+	b := &dataset.Batch{Images: make([]float32, goldenBatch*3*32*32), Labels: make([]int32, goldenBatch), N: goldenBatch}
+	goldenSamples(step, b.Images, labels)
+	for i, l := range labels {
+		b.Labels[i] = int32(l)
+	}
+	return b
+}
+
+// TestGoldenSteps follows PyTorch through five steps of mutual learning: the
+// losses and loss gradients that the cohort computes, and where they lead.
+func TestGoldenSteps(t *testing.T) {
+	for _, backend := range goldenBackends(t) {
+		for _, threads := range []int{1, 2} {
+			t.Run(backend.Info().Name, func(t *testing.T) {
+				c, golden := goldenCohort(t, backend, ModeDML, threads)
+				if want := threads == 2; c.lineup.sideBySide != want {
+					t.Errorf("%d threads: side by side is %v", threads, c.lineup.sideBySide)
+				}
+				for step := range goldenSteps {
+					if err := c.step(goldenMiniBatch(step), goldenLearningRate); err != nil {
+						t.Fatal(err)
+					}
+					for i, s := range c.students {
+						want := golden[i].losses[step]
+						got := goldenLoss{s.objective.crossEntropy[0], s.objective.mimicry[0], s.objective.total[0]}
+						checkGolden(t, "losses", []float32{got.crossEntropy, got.mimicry, got.total},
+							[]float32{want.crossEntropy, want.mimicry, want.total})
+						if step == 0 {
+							checkGolden(t, "gradient of the logits", s.objective.gradient, golden[i].logitsGradient)
+						}
+					}
+				}
+				for i, s := range c.students {
+					worst := 0.0
+					for _, p := range s.net.Params() {
+						worst = max(worst, checkGolden(t, p.Name, s.net.Weights()[p.Name], golden[i].weights[p.Name]))
+					}
+					t.Logf("student %s, %d threads: worst relative L2 distance after %d steps %.2g", s.name, threads, goldenSteps, worst)
+				}
+			})
+		}
+	}
+}
+
+// TestIndependentIgnoresPeers: without the mimicry loss a student learns the
+// same whoever learns beside it.
+func TestIndependentIgnoresPeers(t *testing.T) {
+	c, golden := goldenCohort(t, ref.New(), ModeIndependent, 1)
+	alone, err := newCohort(ref.New(), []member{{"a", goldenNetwork(t), golden[0].initial}}, cohortOptions{
+		mode: ModeIndependent, batch: goldenBatch, threads: 1,
+		sgd: optim.SGD{Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.close()
+	for step := range 2 {
+		for _, cohort := range []*cohort{c, alone} {
+			if err := cohort.step(goldenMiniBatch(step), goldenLearningRate); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, w := range c.students[0].net.Weights() {
+		for i, v := range w {
+			if v != alone.students[0].net.Weights()[name][i] {
+				t.Fatalf("%s[%d] is %g beside a peer and %g alone", name, i, v, alone.students[0].net.Weights()[name][i])
+			}
+		}
+	}
+}
+
+// TestObjectiveGradient compares the mimicry loss and its gradient, for three
+// students, with the formula in float64 and with finite differences.
+func TestObjectiveGradient(t *testing.T) {
+	const batch, classes, peers = 3, 5, 2
+	engine, err := ref.New().NewEngine(kernel.EngineOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	o, err := newObjective(engine, batch, classes, peers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(i int) float32 { return float32(3 * goldenValue(uint64(i))) }
+	for i := range o.logits {
+		o.logits[i] = value(i)
+	}
+	for p := range o.peers {
+		for i := range o.peers[p] {
+			o.peers[p][i] = value(1000*(p+1) + i)
+		}
+		kernel.Softmax(o.peers[p], o.peers[p], batch, classes)
+	}
+	labels := []int32{4, 0, 2}
+	o.setLabels(labels)
+	loss := func(logits []float64) float64 { // equation 8, straight from the paper
+		var sum float64
+		for r := range batch {
+			row := logits[r*classes : (r+1)*classes]
+			var z float64
+			for _, x := range row {
+				z += math.Exp(x)
+			}
+			sum -= row[labels[r]] - math.Log(z)
+			for p := range o.peers {
+				for i, x := range row {
+					q := float64(o.peers[p][r*classes+i])
+					sum += q * (math.Log(q) - (x - math.Log(z))) / peers
+				}
+			}
+		}
+		return sum / batch
+	}
+	if err := o.run(); err != nil {
+		t.Fatal(err)
+	}
+	logits := make([]float64, len(o.logits))
+	for i, v := range o.logits {
+		logits[i] = float64(v)
+	}
+	if want := loss(logits); math.Abs(float64(o.total[0])-want) > 1e-5*want {
+		t.Errorf("loss %g, want %g", o.total[0], want)
+	}
+	if sum := o.crossEntropy[0] + o.mimicry[0]; math.Abs(float64(sum-o.total[0])) > 1e-6 {
+		t.Errorf("cross entropy %g and mimicry %g do not add up to %g", o.crossEntropy[0], o.mimicry[0], o.total[0])
+	}
+	for i := range logits {
+		const h = 1e-5
+		old := logits[i]
+		logits[i] = old + h
+		up := loss(logits)
+		logits[i] = old - h
+		down := loss(logits)
+		logits[i] = old
+		if want := (up - down) / (2 * h); math.Abs(float64(o.gradient[i])-want) > 1e-5 {
+			t.Errorf("gradient %d is %g, finite difference %g", i, o.gradient[i], want)
+		}
+	}
+}
+
+func TestStepAllocatesLittle(t *testing.T) {
+	for _, backend := range goldenBackends(t) {
+		if backend.Info().Name == "ref" {
+			continue // the reference kernels allocate as they like
+		}
+		c, _ := goldenCohort(t, backend, ModeDML, 2)
+		batch := goldenMiniBatch(0)
+		if n := testing.AllocsPerRun(20, func() {
+			if err := c.step(batch, 1e-3); err != nil {
+				t.Fatal(err)
+			}
+		}); n > 4 {
+			t.Errorf("%v allocations a step", n)
+		}
+	}
+}
+
+func TestPlanLineup(t *testing.T) {
+	for _, tc := range []struct {
+		costs   []int64
+		threads int
+		want    lineup
+	}{
+		{[]int64{10}, 4, lineup{threads: 4}},
+		{[]int64{10, 11}, 2, lineup{sideBySide: true, threads: 1}},
+		{[]int64{10, 11}, 5, lineup{sideBySide: true, threads: 2}},
+		{[]int64{10, 11}, 1, lineup{threads: 1}},
+		{[]int64{10, 100}, 2, lineup{threads: 2}},
+		{[]int64{10, 10, 10}, 2, lineup{threads: 2}},
+	} {
+		if got := planLineup(tc.costs, tc.threads); got != tc.want {
+			t.Errorf("%v on %d threads: %+v, want %+v", tc.costs, tc.threads, got, tc.want)
+		}
+	}
+}
