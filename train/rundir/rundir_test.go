@@ -1,0 +1,174 @@
+package rundir
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/deepmutual/dml/checkpoint"
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train"
+)
+
+func config() train.Config {
+	return train.Config{Name: "trial", Data: train.DataConfig{Path: "random"}, Epochs: 1, Batch: 8,
+		Optimizer: train.OptimizerConfig{LearningRate: 0.02},
+		Students:  []train.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}}
+}
+
+// trained makes a run folder the way the command line does.
+func trained(t *testing.T) (*Dir, []train.State) {
+	t.Helper()
+	shape := dataset.Shape{Channels: 1, Height: 12, Width: 12}
+	s, err := train.New(config(), dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 8, 3, shape, 2)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	d, err := Create(t.TempDir(), config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs, n, err := s.Reference(context.Background(), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteReference(inputs, n, models.Shape{C: 1, H: 12, W: 12}); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := s.Run(t.Context(), d, train.Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteResults(sum); err != nil {
+		t.Fatal(err)
+	}
+	return d, s.States()
+}
+
+func TestARunCanBeReadBack(t *testing.T) {
+	made, want := trained(t)
+	d, err := Open(made.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(d.Config(), config().WithDefaults()) {
+		t.Errorf("configuration read back: %+v", d.Config())
+	}
+	got, err := d.LoadAll(Last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the last states read back are not those of the session")
+	}
+	if _, err := d.LoadAll(Best); err != nil {
+		t.Error(err)
+	}
+	inputs, n, shape, err := d.Reference()
+	if err != nil || n != 4 || len(inputs) != 4*12*12 || shape != (models.Shape{C: 1, H: 12, W: 12}) {
+		t.Errorf("reference: %d samples of %v, %d values, %v", n, shape, len(inputs), err)
+	}
+	text, err := os.ReadFile(filepath.Join(d.Path(), "metrics.jsonl"))
+	var report train.EpochReport
+	if err != nil || json.Unmarshal(text, &report) != nil || report.Epoch != 1 || len(report.Students) != 2 {
+		t.Errorf("metrics %q, %v", text, err)
+	}
+	f, err := os.Open(filepath.Join(d.Path(), "results.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != 4 || rows[1][0] != "convnet-1" || rows[3][0] != "ensemble" {
+		t.Errorf("results %v, %v", rows, err)
+	}
+}
+
+func TestCreateKeepsAnExistingRun(t *testing.T) {
+	parent := t.TempDir()
+	if _, err := Create(parent, config()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(parent, config()); !errors.Is(err, ErrExists) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMissingAndDamagedCheckpoints(t *testing.T) {
+	d, _ := trained(t)
+	if _, err := d.Load("stranger", Last); err == nil || !strings.Contains(err.Error(), "stranger") {
+		t.Errorf("missing: %v", err)
+	}
+	path := filepath.Join(d.Path(), "convnet-1", "last.ckpt")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data[:len(data)/2], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Load("convnet-1", Last); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), path) {
+		t.Errorf("cut short: %v", err)
+	}
+	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no run") {
+		t.Errorf("an empty folder: %v", err)
+	}
+}
+
+func TestSaveLastReplacesAllOrNothing(t *testing.T) {
+	d, states := trained(t)
+	states[0].Progress.Epoch = 7
+	states[1].Weights = nil // cannot be written
+	if err := d.SaveLast(states); err == nil {
+		t.Fatal("a state without weights was saved")
+	}
+	got, err := d.Load("convnet-1", Last)
+	if err != nil || got.Progress.Epoch != 1 {
+		t.Errorf("the first student moved on alone: %+v, %v", got.Progress, err)
+	}
+	left, err := filepath.Glob(filepath.Join(d.Path(), "convnet-1", ".*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestConfigFileErrorsPointAtTheLine(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"unknown key":  {"mode: dml\nepocs: 3\n", "[2:1]"},
+		"nested key":   {"data:\n  path: x\n  knd: mnist\n", "[3:3]"},
+		"repeated key": {"epochs: 1\nepochs: 2\n", "[2:1]"},
+		"wrong type":   {"mode: dml\nepochs: many\n", "[2:9]"},
+	} {
+		path := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(path, []byte(tc.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadConfig(path)
+		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v; want it to point at %s", name, err, tc.want)
+		}
+	}
+}
+
+func FuzzReadConfig(f *testing.F) {
+	f.Add([]byte("mode: dml\nstudents:\n- arch: resnet8\n"))
+	f.Add([]byte("data: {path: [}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if cfg, err := ReadConfig(path); err == nil {
+			_ = cfg.WithDefaults().Validate() // must not panic
+		}
+	})
+}
