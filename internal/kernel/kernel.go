@@ -36,7 +36,9 @@ type EngineOptions struct {
 // Engine plans kernels for one student. An engine and its kernels are used by
 // one goroutine at a time, locked to its OS thread (thread pools of native
 // libraries belong to OS threads). Planning methods report a spec that cannot
-// be computed as an error; they never panic on it. Activations may be in any
+// be computed as an error that wraps ErrSpec; they never panic on it. Running a
+// kernel on a tensor of another Desc, a slice of another length, or in a
+// direction that its spec promised away is an error that wraps ErrArgument. Activations may be in any
 // layout of the spec's Descs; weights are plain [out, in/groups, kh, kw],
 // biases and per-channel vectors plain [C], all in caller-owned slices.
 type Engine interface {
@@ -65,8 +67,9 @@ type Engine interface {
 type Pad struct{ Top, Left, Bottom, Right int }
 
 // Clip is an activation that limits values to [Lo, Hi]: ReLU is
-// {0, +Inf}, ReLU6 {0, 6}. A kernel takes it as a pointer; nil means none. The
-// gradient passes where Lo < y < Hi.
+// {0, +Inf}, ReLU6 {0, 6}. Zero lies within the bounds and Lo < Hi, so that
+// channel padding stays zero. A kernel takes it as a pointer; nil means none.
+// The gradient passes where Lo < y < Hi.
 type Clip struct{ Lo, Hi float32 }
 
 // ReLU returns the bounds of max(0, x).
@@ -110,11 +113,11 @@ type Conv interface {
 //
 //	y = clip(gamma (x - mean) / sqrt(var + Epsilon) + beta)
 //
-// Src and Dst have the same Desc.
+// Src and Dst have the same Desc, and training needs two values a channel.
 type BatchNormSpec struct {
 	Src     Desc
-	Epsilon float32
-	// Momentum is the weight of the batch in the running statistics:
+	Epsilon float32 // positive
+	// Momentum, in [0, 1], is the weight of the batch in the running statistics:
 	// running = (1-Momentum) running + Momentum batch, with the unbiased
 	// variance (as in PyTorch).
 	Momentum float32
@@ -137,8 +140,8 @@ type BatchNorm interface {
 	Backward(dSrc Tensor, dGamma, dBeta []float32, dDst, src, dst Tensor, gamma, beta []float32) error
 }
 
-// PoolSpec is max or average pooling. Padding never wins a maximum. The
-// average divides by the values inside the input, or by the whole window with
+// PoolSpec is max or average pooling. Padding, on each side smaller than the
+// window, never wins a maximum. The average divides by the values inside the input, or by the whole window with
 // CountPad.
 type PoolSpec struct {
 	Src, Dst         Desc
@@ -204,8 +207,8 @@ type Activation interface {
 }
 
 // SubsampleSpec takes every Stride-th row and column and moves channel c to
-// c + Front; the other channels of Dst are zero. It is the parameter-free
-// "option A" shortcut (He et al., CVPR 2016, section 4.2).
+// c + Front; the other channels of Dst are zero. Dst is ceil(H/Stride) by
+// ceil(W/Stride). It is the parameter-free "option A" shortcut (He et al., CVPR 2016, section 4.2).
 type SubsampleSpec struct {
 	Src, Dst Desc
 	Stride   int
