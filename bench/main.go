@@ -35,11 +35,15 @@ func main() {
 	script := flag.String("script", filepath.Join("bench", "dml_step.py"), "the PyTorch contender")
 	formats := flag.String("torch", "contiguous,channels_last", "PyTorch variants: contiguous, channels_last, compile")
 	worker := flag.Bool("worker", false, "run as our contender; started by the bench itself")
+	where := flag.Bool("breakdown", false, "print where one student's step spends its time, instead")
 	flag.Parse()
 	var err error
-	if *worker {
+	switch {
+	case *worker:
 		err = serve(work, os.Stdin, os.Stdout)
-	} else {
+	case *where:
+		err = breakdown(work, *steps, os.Stdout)
+	default:
 		err = compare(work, *pairs, *steps, *python, *script, strings.Split(*formats, ","))
 	}
 	if err != nil {

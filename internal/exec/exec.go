@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"gorgonia.org/gorgonia"
 
@@ -41,13 +42,15 @@ type Program struct {
 	forward, backward []step
 	values            map[*gorgonia.Node][]float32
 	arena             int
+	trace             func(op string, took time.Duration)
 }
 
 // step is one op with its operands in place.
 type step struct {
-	run func(dst []float32, in [][]float32) error
-	dst []float32
-	in  [][]float32
+	name string
+	run  func(dst []float32, in [][]float32) error
+	dst  []float32
+	in   [][]float32
 }
 
 // Compile plans the memory and order of a graph. Leaves (inputs and
@@ -77,7 +80,7 @@ func Compile(spec Spec) (*Program, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := step{run: run, dst: p.values[n]}
+		s := step{name: n.Op().String(), run: run, dst: p.values[n]}
 		for _, c := range children(n) {
 			s.in = append(s.in, p.values[c])
 		}
@@ -135,17 +138,30 @@ func (p *Program) Bind(n *gorgonia.Node, data []float32) error {
 // the intermediate values need at the worst moment of a step.
 func (p *Program) ArenaSize() int { return p.arena }
 
+// Trace makes the program report how long each op took, to find where the time
+// goes; nil ends that.
+func (p *Program) Trace(report func(op string, took time.Duration)) { p.trace = report }
+
 // Forward computes the outputs.
-func (p *Program) Forward() error { return runAll(p.forward) }
+func (p *Program) Forward() error { return p.run(p.forward) }
 
 // Backward computes the gradients; Forward must have run on the same inputs.
-func (p *Program) Backward() error { return runAll(p.backward) }
+func (p *Program) Backward() error { return p.run(p.backward) }
 
-func runAll(steps []step) error {
+func (p *Program) run(steps []step) error {
 	for i := range steps {
-		if err := steps[i].run(steps[i].dst, steps[i].in); err != nil {
+		s := &steps[i]
+		if p.trace == nil {
+			if err := s.run(s.dst, s.in); err != nil {
+				return err
+			}
+			continue
+		}
+		begin := time.Now()
+		if err := s.run(s.dst, s.in); err != nil {
 			return err
 		}
+		p.trace(s.name, time.Since(begin))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"time"
 
 	"gorgonia.org/gorgonia"
 
@@ -40,6 +41,9 @@ type Network struct {
 // Compile lowers a description with the kernels of an engine. Parameters start
 // at zero; SetWeights fills them.
 func Compile(net *models.Network, engine kernel.Engine, opts Options) (*Network, error) {
+	if opts.Batch < 0 {
+		return nil, fmt.Errorf("network %q: a batch of %d samples", net.Name, opts.Batch)
+	}
 	if opts.Batch == 0 {
 		opts.Batch = 1
 	}
@@ -213,6 +217,9 @@ func (n *Network) Forward() error { return n.program.Forward() }
 
 // Backward computes the gradients from LogitsGradient, after Forward.
 func (n *Network) Backward() error { return n.program.Backward() }
+
+// Trace makes the network report how long each op took; nil ends that.
+func (n *Network) Trace(report func(op string, took time.Duration)) { n.program.Trace(report) }
 
 // AdvanceStatistics moves the running statistics of every batch normalisation
 // by those of the last Forward: once a training step, however often the
