@@ -111,7 +111,10 @@ func (g *graph) lower(l *models.Layer) error {
 	case models.KindGlobalAvgPool:
 		y, err = g.b.GlobalAvgPool(x)
 	case models.KindFlatten:
-		y, err = g.b.Reorder(x, dst)
+		// Only plain activations flatten channels first.
+		if x, err = g.b.Reorder(x, x.Desc.As(kernel.NCHW)); err == nil {
+			y, err = g.b.Reorder(x, dst)
+		}
 	case models.KindSubsample:
 		s := l.Subsample
 		y, err = g.b.Subsample(x, kernel.SubsampleSpec{Dst: dst, Stride: s.Stride, Front: s.Front})
