@@ -74,15 +74,19 @@ func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_ge
 	}
 }
 
-// minWinograd is the least number of channels for which Winograd is tried.
-const minWinograd = 32
-
-// winogradFor reports whether a pass should try Winograd's algorithm.
+// winogradFor reports whether a pass should try Winograd's algorithm. On
+// ResNet-32's shapes at batch 64 it took 0.5 to 0.6 of the direct time from 32
+// channels on, in all passes; on 16 channels 0.7 in the weight gradient,
+// nothing in the forward pass, and 1.25 in the data gradient.
 func (e *engine) winogradFor(s kernel.ConvSpec, pass C.enum_dml_pass) bool {
+	least := 32
+	if pass == C.DML_BACKWARD_WEIGHTS {
+		least = 16
+	}
 	return !e.opts.NoWinograd && e.backend.has(isaAVX512Core) &&
 		s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
 		s.DilationH == 1 && s.DilationW == 1 && s.Groups == 1 &&
-		s.Src.C >= minWinograd && s.Dst.C >= minWinograd
+		min(s.Src.C, s.Dst.C) >= least
 }
 
 // biases is the length of the bias.

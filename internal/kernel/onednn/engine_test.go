@@ -1,0 +1,130 @@
+//go:build cgo && (linux || darwin)
+
+package onednn
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/deepmutual/dml/internal/kernel"
+)
+
+// conv3x3 is a convolution of one side by one side images.
+func conv3x3(e kernel.Engine, n, in, side, out int) kernel.ConvSpec {
+	return kernel.ConvSpec{
+		Src:     kernel.Desc{N: n, C: in, H: side, W: side, Layout: e.Layout(in, side, side)},
+		Dst:     kernel.Desc{N: n, C: out, H: side, W: side, Layout: e.Layout(out, side, side)},
+		KernelH: 3, KernelW: 3, StrideH: 1, StrideW: 1,
+		Pad: kernel.Pad{Top: 1, Left: 1, Bottom: 1, Right: 1},
+	}
+}
+
+// student runs every pass of a convolution and a batch norm several times on an
+// engine of its own and returns all results.
+func student(b kernel.Backend, seed uint64, rounds int) ([]float32, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	e, err := b.NewEngine(kernel.EngineOptions{Threads: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	spec := conv3x3(e, 8, 32, 16, 32)
+	conv, err := e.Conv(spec)
+	if err != nil {
+		return nil, err
+	}
+	norm, err := e.BatchNorm(kernel.BatchNormSpec{Src: spec.Dst, Epsilon: 1e-5, Act: kernel.ReLU()})
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(seed, 0))
+	activation := func() kernel.Tensor {
+		return kernel.Tensor{Desc: spec.Src, Data: fill(rng, e.Alloc(spec.Src.Size()))}
+	}
+	src, dst, y, dy := activation(), activation(), activation(), activation()
+	w, dw := fill(rng, e.Alloc(9*32*32)), e.Alloc(9*32*32)
+	gamma, beta, dGamma, dBeta := fill(rng, e.Alloc(32)), fill(rng, e.Alloc(32)), e.Alloc(32), e.Alloc(32)
+	for range rounds {
+		for _, run := range []func() error{
+			func() error { return conv.Forward(dst, src, w, nil) },
+			func() error { return norm.Forward(y, dst, gamma, beta) },
+			func() error { return norm.Backward(dy, dGamma, dBeta, y, dst, y, gamma, beta) },
+			func() error { return conv.BackwardWeights(dw, nil, src, dy) },
+			func() error { return conv.BackwardData(src, dy, w) },
+		} {
+			if err := run(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slices.Concat(src.Data, dst.Data, dw, dGamma, dBeta), nil
+}
+
+// TestConcurrentEngines requires of students on OS threads of their own the
+// same bits as of students in turn.
+func TestConcurrentEngines(t *testing.T) {
+	b := open(t)
+	const students, rounds = 4, 3
+	var want, got [students][]float32
+	for i := range want {
+		var err error
+		if want[i], err = student(b, uint64(i), rounds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	var errs [students]error
+	for i := range got {
+		wg.Go(func() { got[i], errs[i] = student(b, uint64(i), rounds) })
+	}
+	wg.Wait()
+	for i := range got {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		if !slices.Equal(got[i], want[i]) {
+			t.Errorf("student %d computes other values beside the others than alone", i)
+		}
+	}
+	if slices.Equal(want[0], want[1]) {
+		t.Error("students of different seeds compute the same values: the test compares nothing")
+	}
+}
+
+// TestFastImplementations requires that no convolution falls back to oneDNN's
+// reference loops, whatever the layouts.
+func TestFastImplementations(t *testing.T) {
+	b := open(t)
+	if !b.(*backend).has(isaAVX2) {
+		t.Skipf("the implementations under test need AVX2, this is %s", b.Info().ISA)
+	}
+	e := newEngine(t, b, kernel.EngineOptions{})
+	for _, layouts := range [][2]kernel.Layout{
+		{kernel.NCHW, e.Layout(16, 32, 32)},
+		{kernel.NHWC, kernel.NHWC},
+		{kernel.NHWC, e.Layout(16, 32, 32)},
+		{kernel.NChw8c, kernel.NChw16c},
+		{kernel.NChw16c, kernel.NCHW},
+		{kernel.NChw16c, kernel.NChw16c},
+	} {
+		for _, in := range []int{3, 16} {
+			spec := conv3x3(e, 2, in, 32, 16)
+			spec.Src.Layout, spec.Dst.Layout = layouts[0], layouts[1]
+			k, err := e.Conv(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range k.(*conv).implementations() {
+				if strings.HasPrefix(name, "ref") {
+					t.Errorf("%s runs %q", k.(*conv).name, k.(*conv).implementations())
+					break
+				}
+			}
+		}
+	}
+}
