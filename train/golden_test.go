@@ -3,6 +3,7 @@ package train
 import (
 	"math"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -201,6 +202,8 @@ func TestGoldenGradients(t *testing.T) {
 	golden := readGolden(t, net)
 	for _, backend := range goldenBackends(t) {
 		t.Run(backend.Info().Name, func(t *testing.T) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
 			engine, err := backend.NewEngine(kernel.EngineOptions{Threads: 2})
 			if err != nil {
 				t.Fatal(err)
