@@ -1,0 +1,119 @@
+//go:build cgo
+
+package infer
+
+import (
+	"image"
+	"image/color"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/models"
+)
+
+// needRuntime skips a test where ONNX Runtime's library is absent.
+func needRuntime(t testing.TB) {
+	t.Helper()
+	if _, err := ortlib.Find(""); err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+}
+
+// network returns a small network of the catalog.
+func network(t testing.TB, name string, in models.Shape, classes int) *models.Network {
+	t.Helper()
+	net, err := models.Build(name, in, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+// student exports net with seeded random weights.
+func student(t testing.TB, net *models.Network, seed uint64, opts export.Options) []byte {
+	t.Helper()
+	w, err := net.Init(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := export.Marshal(net, w, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// saved writes bytes to a file of the test's own.
+func saved(t testing.TB, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openBytes(t testing.TB, data []byte, opts Options) *Model {
+	t.Helper()
+	needRuntime(t)
+	m, err := OpenBytes(data, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// noise returns n values around 0.
+func noise(n int, seed uint64) []float32 {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(rng.NormFloat64())
+	}
+	return v
+}
+
+// picture returns an RGB image of noise.
+func picture(width, height int, seed uint64) *image.NRGBA {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	m := image.NewNRGBA(image.Rect(0, 0, width, height))
+	for y := range height {
+		for x := range width {
+			m.SetNRGBA(x, y, color.NRGBA{uint8(rng.UintN(256)), uint8(rng.UintN(256)), uint8(rng.UintN(256)), 255})
+		}
+	}
+	return m
+}
+
+// sharedData returns the path of a file of the developers' data beside the
+// repository, or skips.
+func sharedData(t testing.TB, parts ...string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(append([]string{dir, "..", "shared", "data"}, parts...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("skipped: the developers' data is absent: %v", err)
+	}
+	return path
+}

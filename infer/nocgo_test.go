@@ -1,0 +1,15 @@
+//go:build !cgo
+
+package infer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestWithoutCgo(t *testing.T) {
+	if _, err := Open("student.onnx", Options{}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,110 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Predictor is a model or a cohort of models.
+type Predictor interface {
+	// Predict classifies images, in order. It fails as a whole; the error
+	// names the image at fault.
+	Predict(ctx context.Context, images ...Image) ([]Prediction, error)
+	// Embed returns the feature vector of each image, of length 1 (L2).
+	Embed(ctx context.Context, images ...Image) ([][]float32, error)
+	// Run takes a batch of n samples, normalised, [n, channels, height, width]
+	// in row-major order. The result is the caller's own.
+	Run(ctx context.Context, batch []float32, n int) (Outputs, error)
+	// Info describes the model.
+	Info() Info
+	// Close waits for calls under way and frees the model. Closing again does
+	// nothing.
+	Close() error
+}
+
+var (
+	_ Predictor = (*Model)(nil)
+	_ Predictor = (*Cohort)(nil)
+)
+
+// Outputs holds the raw results of N samples, each row-major with N rows. A
+// result that the model does not give is nil.
+type Outputs struct {
+	N             int
+	Logits        []float32 // [N, classes]
+	Probabilities []float32 // [N, classes]
+	Embedding     []float32 // [N, features], as the network gives it
+}
+
+// Prediction is the classification of one image.
+type Prediction struct {
+	Probabilities []float32 // by class
+	Top           []Score   // the most probable classes first
+}
+
+// Score is one class of a prediction.
+type Score struct {
+	Class       int
+	Label       string
+	Probability float32
+}
+
+// Info describes what a Predictor runs. Where a model carries no metadata, the
+// texts and lists that come from it are empty.
+type Info struct {
+	Path                    string // file, or "" for a model from bytes
+	Architecture            string // of a cohort: its students', joined by "+"
+	Students                int    // number of models
+	Channels, Height, Width int    // of an input sample; Height and Width are 0 where it is no image
+	Batch                   int    // samples in a batch; 0 means any number
+	Features                int    // length of an embedding; 0 where there is none or it is not fixed
+	Classes                 []string
+	Mean, Std               []float32 // (x/255 - Mean) / Std
+	Dataset, Mode, Toolkit  string
+	Foreign                 bool   // without our metadata: raw tensors only
+	Runtime                 string // version of ONNX Runtime's library
+}
+
+// Options says how to open a model. The zero value is what most want.
+type Options struct {
+	// Library is the path of ONNX Runtime's library; "" searches for it. It
+	// matters for the first model only: the library is loaded once.
+	Library string
+	// Threads is the number of threads of one call; 0 means GOMAXPROCS.
+	Threads int
+	// TopK is the number of classes in Prediction.Top; 0 means 5. There are
+	// never more than the model has.
+	TopK int
+	// MaxBatch is how many images Predict and Embed give the network at once;
+	// 0 means 32.
+	MaxBatch int
+}
+
+// Validate reports every fault of o, joined.
+func (o Options) Validate() error {
+	var errs []error
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"Threads", o.Threads}, {"TopK", o.TopK}, {"MaxBatch", o.MaxBatch}} {
+		if field.value < 0 {
+			errs = append(errs, fmt.Errorf("infer: %s is %d; it cannot be negative", field.name, field.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) topK() int {
+	if o.TopK == 0 {
+		return 5
+	}
+	return o.TopK
+}
+
+func (o Options) maxBatch() int {
+	if o.MaxBatch == 0 {
+		return 32
+	}
+	return o.MaxBatch
+}

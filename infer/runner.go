@@ -1,0 +1,131 @@
+//go:build cgo
+
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// runner holds the tensors of one call of n samples.
+type runner struct {
+	n       int
+	data    []float32   // of the input
+	buffers [][]float32 // of each output; nil where ONNX Runtime allocates
+	inputs  []ort.Value
+	outputs []ort.Value // nil where ONNX Runtime allocates
+	options *ort.RunOptions
+	// pin keeps the buffers in place: ONNX Runtime holds pointers to them
+	// between calls.
+	pin runtime.Pinner
+}
+
+func newRunner(n int, s *ortSession) (*runner, error) {
+	r := &runner{n: n}
+	tensor := func(info tensorInfo, sample int) ([]float32, ort.Value, error) {
+		shape := append(ort.Shape{int64(n)}, info.dims[1:]...)
+		data := make([]float32, n*sample)
+		r.pin.Pin(&data[0])
+		t, err := ort.NewTensor(shape, data)
+		if err != nil {
+			return nil, nil, err
+		}
+		return data, t, nil
+	}
+	var in ort.Value
+	var err error
+	if r.data, in, err = tensor(s.desc.input, s.desc.input.sample()); err != nil {
+		return nil, errors.Join(err, r.destroy())
+	}
+	r.inputs = []ort.Value{in}
+	for _, role := range s.roles {
+		var buffer []float32
+		var out ort.Value
+		if info := s.desc.outputs[role]; info.sample() > 0 {
+			if buffer, out, err = tensor(info, info.sample()); err != nil {
+				return nil, errors.Join(err, r.destroy())
+			}
+		}
+		r.buffers, r.outputs = append(r.buffers, buffer), append(r.outputs, out)
+	}
+	if r.options, err = ort.NewRunOptions(); err != nil {
+		return nil, errors.Join(err, r.destroy())
+	}
+	return r, nil
+}
+
+func (r *runner) destroy() error {
+	var errs []error
+	for _, v := range slices.Concat(r.inputs, r.outputs) {
+		if v != nil {
+			errs = append(errs, v.Destroy())
+		}
+	}
+	if r.options != nil {
+		errs = append(errs, r.options.Destroy())
+	}
+	r.pin.Unpin()
+	return errors.Join(errs...)
+}
+
+// run runs the network on the input in place. A context that is cancelled
+// meanwhile stops it.
+func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
+	if ctx.Done() == nil {
+		return r.collect(s, s.session.RunWithOptions(r.inputs, r.outputs, r.options))
+	}
+	if err := ctx.Err(); err != nil {
+		return Outputs{}, context.Cause(ctx)
+	}
+	var terminateErr error
+	terminated := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		terminateErr = r.options.Terminate()
+		close(terminated)
+	})
+	err := s.session.RunWithOptions(r.inputs, r.outputs, r.options)
+	if stop() {
+		return r.collect(s, err)
+	}
+	<-terminated // the options are in use until then
+	resetErr := r.options.UnsetTerminate()
+	out, err := r.collect(s, err)
+	if err != nil {
+		err = context.Cause(ctx)
+	}
+	return out, errors.Join(err, terminateErr, resetErr)
+}
+
+// collect copies the results of a call that ended with err, and frees what
+// ONNX Runtime allocated.
+func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
+	out := Outputs{N: r.n}
+	results := out.results()
+	for i, role := range s.roles {
+		if buffer := r.buffers[i]; buffer != nil {
+			if err == nil {
+				*results[role] = slices.Clone(buffer)
+			}
+			continue
+		}
+		if r.outputs[i] == nil {
+			continue
+		}
+		if t, ok := r.outputs[i].(*ort.Tensor[float32]); ok && len(t.GetData())%r.n == 0 {
+			*results[role] = slices.Clone(t.GetData())
+		} else if err == nil {
+			err = fmt.Errorf("%w: output %q has the shape %v for %d samples", ErrUnsupported, s.desc.outputs[role].name, r.outputs[i].GetShape(), r.n)
+		}
+		err = errors.Join(err, r.outputs[i].Destroy())
+		r.outputs[i] = nil
+	}
+	if err != nil {
+		return Outputs{}, err
+	}
+	return out, nil
+}

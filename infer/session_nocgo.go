@@ -1,0 +1,9 @@
+//go:build !cgo
+
+package infer
+
+import "fmt"
+
+func openSession(source, Options) (session, error) {
+	return nil, fmt.Errorf("%w: this program was built with CGO_ENABLED=0; loading the library needs cgo", ErrNoRuntime)
+}

@@ -1,0 +1,230 @@
+//go:build cgo
+
+package infer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// ortSession runs a model on ONNX Runtime.
+type ortSession struct {
+	session *ort.DynamicAdvancedSession
+	desc    description
+	roles   []int // role of each of the session's outputs
+
+	mu   sync.Mutex
+	idle []*runner
+}
+
+// openSession loads a model. What opening needed is undone on an error.
+func openSession(src source, opts Options) (_ session, err error) {
+	if err := src.check(); err != nil {
+		return nil, err
+	}
+	if err := joinEnvironment(opts.Library); err != nil {
+		return nil, err
+	}
+	s := &ortSession{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("%s: %w", src, err), s.close())
+		}
+	}()
+	inputs, outputs, err := src.describe()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if s.desc.input, err = soleInput(inputs); err != nil {
+		return nil, err
+	}
+	all := make([]tensorInfo, 0, len(outputs))
+	for _, out := range outputs {
+		if isFloatTensor(out) {
+			all = append(all, tensorInfo{name: out.Name, dims: out.Dimensions})
+		}
+	}
+	s.desc.outputs = assignOutputs(all)
+	var names []string
+	for role, out := range s.desc.outputs {
+		if out.name != "" {
+			names, s.roles = append(names, out.name), append(s.roles, role)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w: it has no float32 output", ErrUnsupported)
+	}
+	if s.session, err = src.session(s.desc.input.name, names, opts.Threads); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if s.desc.props, err = s.metadata(); err != nil {
+		return nil, fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
+	}
+	s.desc.version = ort.GetVersion()
+	return s, nil
+}
+
+// check looks at the bytes before ONNX Runtime does.
+func (s source) check() error {
+	if s.path == "" {
+		return checkModel(bytes.NewReader(s.data), int64(len(s.data)))
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w: it is a folder or special file", s.path, ErrNotONNX)
+	}
+	if err := checkModel(f, info.Size()); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil
+}
+
+func (s source) describe() (inputs, outputs []ort.InputOutputInfo, err error) {
+	if s.path == "" {
+		return ort.GetInputOutputInfoWithONNXData(s.data)
+	}
+	// This loads the model a first time, only to read its interface.
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer o.Destroy()
+	if err := o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll); err != nil {
+		return nil, nil, err
+	}
+	return ort.GetInputOutputInfoWithOptions(s.path, o)
+}
+
+func (s source) session(input string, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	defer o.Destroy()
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	if err := errors.Join(o.SetIntraOpNumThreads(threads), o.SetInterOpNumThreads(1)); err != nil {
+		return nil, err
+	}
+	if s.path == "" {
+		return ort.NewDynamicAdvancedSessionWithONNXData(s.data, []string{input}, outputs, o)
+	}
+	return ort.NewDynamicAdvancedSession(s.path, []string{input}, outputs, o)
+}
+
+func isFloatTensor(t ort.InputOutputInfo) bool {
+	return t.OrtValueType == ort.ONNXTypeTensor && t.DataType == ort.TensorElementDataTypeFloat && len(t.Dimensions) > 0
+}
+
+// soleInput returns the input of a model that has one, a float32 tensor whose
+// samples have a fixed size.
+func soleInput(inputs []ort.InputOutputInfo) (tensorInfo, error) {
+	if len(inputs) != 1 {
+		names := make([]string, len(inputs))
+		for i, in := range inputs {
+			names[i] = in.Name
+		}
+		return tensorInfo{}, fmt.Errorf("%w: it has %d inputs %q, one is needed", ErrUnsupported, len(inputs), names)
+	}
+	if !isFloatTensor(inputs[0]) {
+		return tensorInfo{}, fmt.Errorf("%w: its input is %s, a float32 tensor is needed", ErrUnsupported, inputs[0].String())
+	}
+	in := tensorInfo{name: inputs[0].Name, dims: inputs[0].Dimensions}
+	if in.sample() == 0 {
+		return tensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic", ErrUnsupported, in.name, in.dims)
+	}
+	return in, nil
+}
+
+func (s *ortSession) metadata() (map[string]string, error) {
+	m, err := s.session.GetModelMetadata()
+	if err != nil {
+		return nil, err
+	}
+	defer m.Destroy()
+	keys, err := m.GetCustomMetadataMapKeys()
+	if err != nil {
+		return nil, err
+	}
+	props := make(map[string]string, len(keys))
+	for _, key := range keys {
+		if props[key], _, err = m.LookupCustomMetadataMap(key); err != nil {
+			return nil, err
+		}
+	}
+	return props, nil
+}
+
+func (s *ortSession) describe() description { return s.desc }
+
+func (s *ortSession) close() error {
+	var errs []error
+	for _, r := range s.idle {
+		errs = append(errs, r.destroy())
+	}
+	s.idle = nil
+	if s.session != nil {
+		errs = append(errs, s.session.Destroy())
+	}
+	return errors.Join(append(errs, leaveEnvironment())...)
+}
+
+// run borrows a runner for n samples, so that concurrent calls share nothing
+// but the session.
+func (s *ortSession) run(ctx context.Context, n int, fill func([]float32) error) (Outputs, error) {
+	r, err := s.borrow(n)
+	if err != nil {
+		return Outputs{}, err
+	}
+	defer s.giveBack(r)
+	if err := fill(r.data); err != nil {
+		return Outputs{}, err
+	}
+	return r.run(ctx, s)
+}
+
+// borrow returns an idle runner for n samples, or a new one.
+func (s *ortSession) borrow(n int) (*runner, error) {
+	s.mu.Lock()
+	if i := slices.IndexFunc(s.idle, func(r *runner) bool { return r.n == n }); i >= 0 {
+		r := s.idle[i]
+		s.idle = slices.Delete(s.idle, i, i+1)
+		s.mu.Unlock()
+		return r, nil
+	}
+	s.mu.Unlock()
+	return newRunner(n, s)
+}
+
+// giveBack keeps a runner for later, and lets go of the one unused for longest
+// where there are more than can run at a time.
+func (s *ortSession) giveBack(r *runner) {
+	s.mu.Lock()
+	s.idle = append(s.idle, r)
+	var old *runner
+	if len(s.idle) > runtime.GOMAXPROCS(0) {
+		old = s.idle[0]
+		s.idle = slices.Delete(s.idle, 0, 1)
+	}
+	s.mu.Unlock()
+	if old != nil {
+		_ = old.destroy() // releasing a tensor cannot fail
+	}
+}
