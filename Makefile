@@ -1,0 +1,33 @@
+# The first two are all that a fresh machine with Go and Node.js needs.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup build lint race fuzz bench
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: setup ## train, export and serve two students on built-in data (about a minute)
+	bin/dml demo
+
+test: setup ## run all tests
+	go test ./...
+
+setup: ## install the native libraries (nothing is fetched when present) and build bin/dml
+	scripts/setup.sh
+
+build: ## build bin/dml
+	go build -o bin/dml ./cmd/dml
+
+lint: ## check formatting, vet, and that generated code is current
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmted: $$files" >&2; exit 1; fi
+	go vet ./...
+	internal/onnxpb/generate.sh --check
+
+race: ## run the tests of concurrent packages under the race detector
+	go test -race ./infer/... ./dataset/...
+
+fuzz: ## run every fuzz test for a few seconds
+	scripts/fuzz.sh 5s
+
+bench: ## compare a training step with PyTorch's
+	go run ./bench

@@ -1,0 +1,20 @@
+// Command dml trains cohorts of students by deep mutual learning, exports them
+// to ONNX and serves them. Run "dml --help".
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/deepmutual/dml/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first Ctrl-C asks for an orderly stop. From then on the signals have
+	// their default effect again, so a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}

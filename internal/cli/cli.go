@@ -1,0 +1,109 @@
+// Package cli is the dml command: it reads flags and files, wires the packages
+// of the toolkit together and prints. Results go to standard output, progress
+// and remarks to standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit codes of Run.
+const (
+	exitOK      = 0
+	exitFailure = 1 // the command could not do what it was asked
+	exitUsage   = 2 // the command line is wrong
+)
+
+// console is where a command prints.
+type console struct {
+	stdout, stderr io.Writer
+}
+
+// Run executes the command line args (without the program's name) and returns
+// the exit code. When ctx is cancelled, training stops in good order after the
+// current step.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c := &console{stdout: stdout, stderr: stderr}
+	err := c.run(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	if !errors.Is(err, errReported) {
+		// Joined faults are one a line; indent all but the first.
+		fmt.Fprintf(stderr, "dml: %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n  "))
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(stderr, "Run 'dml --help', or 'dml COMMAND --help', to see how it is used.")
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// errReported marks a failure that the command's own output has described.
+var errReported = errors.New("reported")
+
+// usageError is a fault of the command line itself.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (c *console) run(ctx context.Context, args []string) error {
+	app := &cli.App{
+		Name:  "dml",
+		Usage: "train students by deep mutual learning, export them to ONNX, serve them",
+		Description: "A first tour, on built-in data:  dml demo\n" +
+			"On your data:  dml train --data DIR --student resnet20 --student resnet8\n" +
+			"               dml export runs/dml-resnet20-resnet8\n" +
+			"               dml infer runs/dml-resnet20-resnet8/onnx/*.onnx image.png\n" +
+			"If anything is missing on this machine, 'dml doctor' says what to install.",
+		Version:         version(),
+		HideHelpCommand: true,
+		Suggest:         true,
+		Writer:          c.stdout,
+		ErrWriter:       c.stderr,
+		ExitErrHandler:  func(*cli.Context, error) {}, // Run decides about exit codes
+		OnUsageError:    onUsageError,
+		Commands: []*cli.Command{
+			c.trainCommand(), c.exportCommand(), c.inferCommand(), c.evalCommand(),
+			c.modelsCommand(), c.doctorCommand(), c.runtimeCommand(), c.demoCommand(),
+		},
+	}
+	app.Action = func(ctx *cli.Context) error {
+		if ctx.Args().Present() {
+			return usagef("unknown command %q", ctx.Args().First())
+		}
+		return cli.ShowAppHelp(ctx)
+	}
+	for _, cmd := range app.Commands {
+		cmd.OnUsageError = onUsageError
+		for _, sub := range cmd.Subcommands {
+			sub.OnUsageError = onUsageError
+		}
+	}
+	args, err := flagsFirst(app.Commands, args)
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, append([]string{"dml"}, args...))
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+
+// version is that of the module the binary was built from.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// say prints one remark for people.
+func (c *console) say(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }

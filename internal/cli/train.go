@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/source"
+	"github.com/deepmutual/dml/train"
+	"github.com/deepmutual/dml/train/rundir"
+)
+
+// referenceSamples is how many preprocessed samples a run keeps for verifying
+// its exports.
+const referenceSamples = 16
+
+func (c *console) trainCommand() *cli.Command {
+	settings := trainSettings()
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "config", Usage: "read the run from a YAML `FILE`; flags override it"},
+		&cli.StringFlag{Name: "resume", Usage: "continue the run in folder `RUN`"},
+		&cli.StringFlag{Name: "out", Value: "runs", Usage: "put the run's folder into `DIR`"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
+	}
+	for _, s := range settings {
+		flags = append(flags, s.flag)
+	}
+	return &cli.Command{
+		Name:  "train",
+		Usage: "train a cohort of students",
+		UsageText: "dml train --data PATH --student ARCH --student ARCH [flags]\n" +
+			"dml train --config FILE.yaml [flags]\n" +
+			"dml train --resume RUN",
+		Description: "Examples:\n" +
+			"  dml train --data mnist/ --student convnet --student convnet --epochs 5\n" +
+			"  dml train --data cifar10/ --student resnet32 --student resnet32 --epochs 200 --lr-step 60 --flip --pad-crop 4\n" +
+			"  dml train --data photos/ --size 64x64 --student big=resnet32 --student small=resnet8\n" +
+			"The run's folder, runs/NAME, holds config.yaml, metrics.jsonl, results.csv and each\n" +
+			"student's best.ckpt and last.ckpt. Ctrl-C stops after the step with the state saved.",
+		Flags:  flags,
+		Action: func(ctx *cli.Context) error { return c.train(ctx, settings) },
+	}
+}
+
+func (c *console) train(ctx *cli.Context, settings []setting) error {
+	if err := noArguments(ctx); err != nil {
+		return err
+	}
+	var cfg train.Config
+	var dir *rundir.Dir
+	var err error
+	if run := ctx.String("resume"); run != "" {
+		if given := givenFlags(ctx, settings); len(given) > 0 || ctx.IsSet("config") {
+			return usagef("--resume takes its settings from %s: drop %v", run, append(given, "--config")[0])
+		}
+		if dir, err = rundir.Open(run); err != nil {
+			return err
+		}
+		cfg = dir.Config()
+	} else {
+		if cfg, err = trainConfig(ctx, settings); err != nil {
+			return err
+		}
+		// A run can be resumed and evaluated from any folder.
+		if cfg.Data.Path, err = filepath.Abs(cfg.Data.Path); err != nil {
+			return err
+		}
+	}
+	data, err := openTrainingData(cfg)
+	if err != nil {
+		return err
+	}
+	backend, err := c.backend(cfg.Backend)
+	if err != nil {
+		return err
+	}
+	session, err := train.New(cfg, data, backend)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	if dir != nil {
+		states, err := dir.LoadAll(rundir.Last)
+		if err != nil {
+			return err
+		}
+		if err := session.Restore(states); err != nil {
+			return fmt.Errorf("%s: %w", dir.Path(), err)
+		}
+	} else if dir, err = createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
+		return err
+	}
+	return c.runSession(ctx.Context, session, dir, ctx.Bool("quiet"))
+}
+
+// openTrainingData opens the data of a run with the parts that it trains and
+// validates on.
+func openTrainingData(cfg train.Config) (dataset.Splits, error) {
+	data, err := source.Open(cfg.Data.Path, source.Options{
+		Kind: source.Kind(cfg.Data.Kind), TestFraction: source.DefaultTestFraction, Seed: cfg.Seed,
+	})
+	if err != nil {
+		return dataset.Splits{}, err
+	}
+	if cfg.Data.Limit > 0 {
+		if data.Train, err = dataset.Limit(data.Train, cfg.Data.Limit, cfg.Seed); err != nil {
+			return dataset.Splits{}, err
+		}
+	}
+	return data.CarveVal(cfg.Data.Validation, cfg.Seed)
+}
+
+// createRun makes the folder of a run, with the state before the first step in
+// it, so that whatever happens next the run can be resumed. On an error no
+// folder is left that was not there before.
+func createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (_ *rundir.Dir, err error) {
+	path := filepath.Join(parent, cfg.Name)
+	if _, statErr := os.Stat(path); errors.Is(statErr, os.ErrNotExist) {
+		defer func() {
+			if err != nil {
+				os.RemoveAll(path)
+			}
+		}()
+	}
+	dir, err := rundir.Create(parent, cfg)
+	if errors.Is(err, rundir.ErrExists) {
+		return nil, fmt.Errorf("%w: choose another --name, or continue it with dml train --resume %s", err, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	states := session.States()
+	inputs, n, err := session.Reference(ctx, referenceSamples)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.WriteReference(inputs, n, states[0].Network.Input); err != nil {
+		return nil, err
+	}
+	return dir, dir.SaveLast(states)
+}
+
+// runSession trains to the end or to an interrupt, and prints the result.
+func (c *console) runSession(ctx context.Context, session *train.Session, dir *rundir.Dir, quiet bool) error {
+	show := newProgress(c.stderr, quiet, dir.Config())
+	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
+	show.finish()
+	if err != nil {
+		return fmt.Errorf("%w\nThe state saved last is in %s; to continue from it: dml train --resume %[2]s", err, dir.Path())
+	}
+	if sum.Interrupted {
+		return fmt.Errorf("interrupted in epoch %d, with the state saved; to continue: dml train --resume %s", sum.Epoch+1, dir.Path())
+	}
+	if err := dir.WriteResults(sum); err != nil {
+		return err
+	}
+	rows := [][]string{{"STUDENT", "ARCHITECTURE", "PARAMETERS", "BEST EPOCH", "BEST VALIDATION", "LAST VALIDATION", "NLL", "ENTROPY"}}
+	for _, s := range sum.Students {
+		rows = append(rows, []string{s.Name, s.Arch, grouped(s.Parameters), strconv.Itoa(s.BestEpoch),
+			percent(s.Best.Accuracy), percent(s.Last.Accuracy), fmt.Sprintf("%.4f", s.Last.NLL), fmt.Sprintf("%.4f", s.Last.Entropy)})
+	}
+	if len(sum.Students) > 1 {
+		rows = append(rows, []string{"ensemble", "", "", "", "", percent(sum.Ensemble.Accuracy),
+			fmt.Sprintf("%.4f", sum.Ensemble.NLL), fmt.Sprintf("%.4f", sum.Ensemble.Entropy)})
+	}
+	if err := table(c.stdout, rows); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.stdout, "next: dml export %s\n", dir.Path())
+	return err
+}

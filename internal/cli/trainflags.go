@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/train"
+	"github.com/deepmutual/dml/train/rundir"
+)
+
+// setting is a flag that sets a field of a run's configuration.
+type setting struct {
+	flag  cli.Flag
+	apply func(*train.Config, *cli.Context) error
+}
+
+// set makes the apply function of a flag with one value.
+func set[T any](name string, value func(*cli.Context, string) T, field func(*train.Config) *T) func(*train.Config, *cli.Context) error {
+	return func(cfg *train.Config, ctx *cli.Context) error {
+		*field(cfg) = value(ctx, name)
+		return nil
+	}
+}
+
+func text(name, usage string, field func(*train.Config) *string) setting {
+	return setting{&cli.StringFlag{Name: name, Usage: usage}, set(name, (*cli.Context).String, field)}
+}
+
+// The flags below show the default that train.Config documents, standard.
+
+func textOr(name, standard, usage string, field func(*train.Config) *string) setting {
+	return setting{&cli.StringFlag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).String, field)}
+}
+
+func integer(name, standard, usage string, field func(*train.Config) *int) setting {
+	return setting{&cli.IntFlag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).Int, field)}
+}
+
+func number(name, standard, usage string, field func(*train.Config) *float64) setting {
+	return setting{&cli.Float64Flag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).Float64, field)}
+}
+
+func toggle(name, usage string, field func(*train.Config) *bool) setting {
+	return setting{&cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}, set(name, (*cli.Context).Bool, field)}
+}
+
+// nonzero refuses 0, which a configuration takes for "not given".
+func nonzero(s setting) setting {
+	name, apply := s.flag.Names()[0], s.apply
+	s.apply = func(cfg *train.Config, ctx *cli.Context) error {
+		if reflect.ValueOf(ctx.Value(name)).IsZero() {
+			return usagef("--%s cannot be 0; leave it out for the default", name)
+		}
+		return apply(cfg, ctx)
+	}
+	return s
+}
+
+// trainSettings lists the flags that describe a run. Their defaults are those
+// of train.Config, so that a flag that is not given changes nothing.
+func trainSettings() []setting {
+	return []setting{
+		text("data", "train on `PATH`: MNIST or CIFAR files, or a folder of images", func(c *train.Config) *string { return &c.Data.Path }),
+		textOr("kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
+			func(c *train.Config) *string { return &c.Data.Kind }),
+		{&cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
+		textOr("mode", "dml", "`MODE` of learning: dml or independent", func(c *train.Config) *string { return (*string)(&c.Mode) }),
+		nonzero(integer("epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
+		nonzero(integer("batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
+		nonzero(number("lr", "0.1", "learning `RATE` at the start", func(c *train.Config) *float64 { return &c.Optimizer.LearningRate })),
+		nonzero(integer("lr-step", "a third of all", "multiply the learning rate every `N` epochs",
+			func(c *train.Config) *int { return &c.Schedule.Every })),
+		nonzero(number("lr-factor", "0.1", "multiply it by `F`", func(c *train.Config) *float64 { return &c.Schedule.Factor })),
+		number("momentum", "0.9", "`M` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.Momentum) }),
+		{&cli.BoolFlag{Name: "nesterov", DefaultText: "true", Usage: "use Nesterov's momentum; --nesterov=false for the classical"},
+			set("nesterov", (*cli.Context).Bool, func(c *train.Config) *bool { return fresh(&c.Optimizer.Nesterov) })},
+		number("weight-decay", "0.0005", "`W` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.WeightDecay) }),
+		nonzero(setting{&cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "`N` decides splits, order, augmentation and initial weights"},
+			set("seed", (*cli.Context).Uint64, func(c *train.Config) *uint64 { return &c.Seed })}),
+		toggle("flip", "mirror training images at random", func(c *train.Config) *bool { return &c.Augment.Flip }),
+		integer("pad-crop", "0", "pad training images by `N` pixels and crop at random", func(c *train.Config) *int { return &c.Augment.PadCrop }),
+		textOr("pad-mode", "reflect", "pad by `MODE`: reflect or zero", func(c *train.Config) *string { return &c.Augment.PadMode }),
+		{&cli.StringFlag{Name: "size", DefaultText: "the first image's", Usage: "scale images to `HxW` pixels"}, applySize},
+		integer("limit", "all", "use `N` of the training images, those to validate on included", func(c *train.Config) *int { return &c.Data.Limit }),
+		nonzero(number("validation", "0.1", "`FRACTION` of the training images to validate on, where the data has no such part",
+			func(c *train.Config) *float64 { return &c.Data.Validation })),
+		textOr("name", "mode and students", "`NAME` of the run's folder", func(c *train.Config) *string { return &c.Name }),
+		integer("threads", "the processor's cores", "use `N` threads", func(c *train.Config) *int { return &c.Threads }),
+		{backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
+		toggle("no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
+	}
+}
+
+// fresh points an optional field to a value of its own.
+func fresh[T any](field **T) *T {
+	*field = new(T)
+	return *field
+}
+
+func applyStudents(cfg *train.Config, ctx *cli.Context) error {
+	cfg.Students = nil
+	for _, spec := range ctx.StringSlice("student") {
+		var s train.StudentConfig
+		if name, arch, named := strings.Cut(spec, "="); named {
+			s.Name, s.Arch = name, arch
+		} else {
+			s.Arch = spec
+		}
+		cfg.Students = append(cfg.Students, s)
+	}
+	return nil
+}
+
+func applySize(cfg *train.Config, ctx *cli.Context) error {
+	var rest string
+	if n, _ := fmt.Sscanf(ctx.String("size")+" ", "%dx%d %s", &cfg.Data.Height, &cfg.Data.Width, &rest); n != 2 {
+		return usagef("--size: %q is not of the form HxW, as in 32x32", ctx.String("size"))
+	}
+	return nil
+}
+
+// trainConfig returns the configuration that the flags describe, on top of the
+// file that --config names, defaults written out and validated.
+func trainConfig(ctx *cli.Context, settings []setting) (train.Config, error) {
+	var cfg train.Config
+	source := "the command line"
+	if path := ctx.String("config"); path != "" {
+		var err error
+		if cfg, err = rundir.ReadConfig(path); err != nil {
+			return train.Config{}, err
+		}
+		source = path
+	}
+	for _, s := range settings {
+		if ctx.IsSet(s.flag.Names()[0]) {
+			if err := s.apply(&cfg, ctx); err != nil {
+				return train.Config{}, err
+			}
+		}
+	}
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return train.Config{}, fmt.Errorf("%s describes no run:\n%w", source, err)
+	}
+	return cfg, nil
+}
+
+// givenFlags lists the flags of the settings that the command line sets.
+func givenFlags(ctx *cli.Context, settings []setting) []string {
+	var names []string
+	for _, s := range settings {
+		if name := s.flag.Names()[0]; ctx.IsSet(name) {
+			names = append(names, "--"+name)
+		}
+	}
+	return slices.Clip(names)
+}

@@ -1,0 +1,168 @@
+// Package demo shows mutual learning at work in about a minute: the same two
+// small students trained by mutual learning and independently, exported, and
+// compared in ONNX Runtime.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/internal/bridge"
+	"github.com/deepmutual/dml/internal/demo/data"
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/train"
+)
+
+// Options of Run. The zero value of a field means its default.
+type Options struct {
+	Out     string         // folder of the ONNX files; default runs/demo
+	Epochs  int            // default 15
+	Seed    uint64         // default 1
+	Backend kernel.Backend // default: the reference kernels
+	Version string         // of the toolkit, for the files' metadata
+	// Limit takes so many of the 2,000 images to train and validate on; 0 means
+	// all.
+	Limit int
+	// Stage is called at the start of each stage with what it does and, where
+	// it trains, with its configuration. It returns the events of that stage
+	// to call. Nil means no report.
+	Stage func(title string, cfg *train.Config) train.Events
+}
+
+func (o Options) withDefaults() Options {
+	if o.Out == "" {
+		o.Out = filepath.Join("runs", "demo")
+	}
+	if o.Epochs == 0 {
+		o.Epochs = 15
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	if o.Stage == nil {
+		o.Stage = func(string, *train.Config) train.Events { return train.Events{} }
+	}
+	return o
+}
+
+// Result holds what the demonstration found, by ONNX Runtime on the test
+// images.
+type Result struct {
+	TrainImages, TestImages int
+	Students                []Student
+	// The ensembles: the means of the students' posteriors.
+	Independent, DML float64
+	// IndependentFiles and DMLFiles are the ONNX files, a student each.
+	IndependentFiles, DMLFiles []string
+}
+
+// Student compares one student's accuracy when trained both ways, from the
+// same initial weights and on the same mini-batches.
+type Student struct {
+	Name, Arch       string
+	Parameters       int
+	Independent, DML float64
+}
+
+// students of the demonstration: equal networks, whose initial weights differ.
+var students = []train.StudentConfig{{Name: "student-1", Arch: "convnet"}, {Name: "student-2", Arch: "convnet"}}
+
+// validation is the fraction of the training images that is set aside to show
+// progress by.
+const validation = 0.1
+
+// Run trains, exports and evaluates. A cancelled context ends it with an error.
+func Run(ctx context.Context, opts Options) (Result, error) {
+	opts = opts.withDefaults()
+	splits, err := data.Load()
+	if err != nil {
+		return Result{}, err
+	}
+	if opts.Limit > 0 {
+		if splits.Train, err = dataset.Limit(splits.Train, opts.Limit, opts.Seed); err != nil {
+			return Result{}, err
+		}
+	}
+	// Both ways of training learn from, and validate on, the same images.
+	if splits, err = splits.CarveVal(validation, opts.Seed); err != nil {
+		return Result{}, err
+	}
+	result := Result{TrainImages: splits.Train.Len(), TestImages: splits.Test.Len()}
+	independent, independentFiles, err := pair(ctx, train.ModeIndependent, splits, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	mutual, mutualFiles, err := pair(ctx, train.ModeDML, splits, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	result.Independent, result.DML = independent.Ensemble.Accuracy, mutual.Ensemble.Accuracy
+	result.IndependentFiles, result.DMLFiles = independentFiles.paths, mutualFiles.paths
+	for i, s := range students {
+		result.Students = append(result.Students, Student{Name: s.Name, Arch: s.Arch, Parameters: mutualFiles.parameters[i],
+			Independent: independent.Students[i].Accuracy, DML: mutual.Students[i].Accuracy})
+	}
+	return result, nil
+}
+
+// exported are the files of a pair.
+type exported struct {
+	paths      []string
+	parameters []int
+}
+
+// pair trains the students in one mode, exports them and evaluates the files.
+func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Options) (train.Evaluation, exported, error) {
+	fail := func(err error) (train.Evaluation, exported, error) { return train.Evaluation{}, exported{}, err }
+	cfg := train.Config{Mode: mode, Students: students, Epochs: opts.Epochs, Seed: opts.Seed,
+		Data: train.DataConfig{Path: "built in"}}.WithDefaults()
+	title := "training two students independently"
+	if mode == train.ModeDML {
+		title = "training the same two by deep mutual learning"
+	}
+	session, err := train.New(cfg, splits, opts.Backend)
+	if err != nil {
+		return fail(err)
+	}
+	defer session.Close()
+	summary, err := session.Run(ctx, discard{}, opts.Stage(title, &cfg))
+	if err != nil {
+		return fail(err)
+	}
+	if summary.Interrupted {
+		return fail(fmt.Errorf("interrupted: %w", context.Cause(ctx)))
+	}
+	inputs, n, err := session.Reference(ctx, 16)
+	if err != nil {
+		return fail(err)
+	}
+	opts.Stage("exporting to ONNX, and comparing ONNX Runtime's outputs with the training code's", nil)
+	var files exported
+	var names []string
+	for i, st := range session.States() {
+		path := filepath.Join(opts.Out, string(mode)+"-"+st.Name+".onnx")
+		if _, err := bridge.Export(ctx, path, st, bridge.ExportOptions{Inputs: inputs, Samples: n,
+			Evaluate: train.EvaluateOptions{Backend: opts.Backend}, Version: opts.Version}); err != nil {
+			return fail(err)
+		}
+		files.paths, names = append(files.paths, path), append(names, st.Name)
+		files.parameters = append(files.parameters, summary.Students[i].Parameters)
+	}
+	cohort, err := infer.OpenCohort(files.paths, infer.Options{})
+	if err != nil {
+		return fail(err)
+	}
+	defer cohort.Close()
+	evaluation, err := bridge.EvaluateCohort(ctx, cohort, names, splits.Test, 100)
+	return evaluation, files, err
+}
+
+// discard keeps no state: the demonstration is too short to be resumed.
+type discard struct{}
+
+func (discard) SaveLast([]train.State) error  { return nil }
+func (discard) SaveBest(train.State) error    { return nil }
+func (discard) Epoch(train.EpochReport) error { return nil }
