@@ -1,0 +1,87 @@
+package lower_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/models"
+)
+
+// The two lowerings of a description must agree: what the Gorgonia graph
+// computes equals what ONNX Runtime computes on the exported file.
+
+// openExported opens a network's ONNX file in ONNX Runtime, or skips the test
+// where that is not installed.
+func openExported(t *testing.T, model []byte) *infer.Model {
+	t.Helper()
+	m, err := infer.OpenBytes(model, infer.Options{Threads: 1})
+	if errors.Is(err, infer.ErrNoRuntime) || errors.Is(err, infer.ErrRuntimeTooOld) {
+		t.Skipf("not compared with ONNX Runtime: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// checkExported compares both lowerings, with batch norms folded and kept.
+func checkExported(t *testing.T, net *models.Network, batch int) {
+	t.Helper()
+	w := randomWeights(t, net)
+	input := make([]float32, batch*net.Input.Size())
+	fill(newRand(), input)
+	var exported []infer.Outputs
+	for _, keep := range []bool{false, true} {
+		model, err := export.Marshal(net, w, export.Options{KeepBatchNorm: keep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := openExported(t, model).Run(context.Background(), input, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exported = append(exported, out)
+	}
+	eachBackend(t, func(t *testing.T, engine kernel.Engine) {
+		n := compile(t, net, engine, lower.Options{Batch: batch})
+		if err := n.SetWeights(w); err != nil {
+			t.Fatal(err)
+		}
+		copy(n.Input(), input)
+		run(t, n.Forward)
+		probabilities := make([]float32, len(n.Logits()))
+		kernel.Softmax(probabilities, n.Logits(), batch, net.Classes)
+		for i, kind := range []string{"folded", "kept"} {
+			checkNear(t, "batch norms "+kind+": logits", exported[i].Logits, n.Logits(), 1e-5)
+			checkNear(t, "batch norms "+kind+": probabilities", exported[i].Probabilities, probabilities, 1e-5)
+			checkNear(t, "batch norms "+kind+": embedding", exported[i].Embedding, n.Embedding(), 1e-5)
+		}
+	})
+}
+
+func TestEveryKindEqualsItsExport(t *testing.T) {
+	for _, r := range rows() {
+		t.Run(r.name, func(t *testing.T) {
+			checkExported(t, r.network(t, false), 2)
+			checkExported(t, r.network(t, true), 1) // batch norms behind a convolution
+		})
+	}
+}
+
+func TestArchitecturesEqualTheirExports(t *testing.T) {
+	for _, a := range models.Catalog() {
+		t.Run(a.Name, func(t *testing.T) {
+			checkExported(t, build(t, a.Name, models.Shape{C: 3, H: 15, W: 18}), 2)
+		})
+	}
+}
