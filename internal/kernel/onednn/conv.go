@@ -34,29 +34,47 @@ func (e *engine) Conv(s kernel.ConvSpec) (kernel.Conv, error) {
 		spec:    s,
 		weights: shape[0] * shape[1] * shape[2] * shape[3],
 	}
-	passes := []struct {
-		name string
-		pass C.enum_dml_pass
-		plan **C.dml_plan
-		skip bool
-	}{
-		{"forward", C.DML_FORWARD, &c.forward, s.ForwardOnly},
-		{"forward", C.DML_INFERENCE, &c.forward, !s.ForwardOnly},
-		{"backward data", C.DML_BACKWARD_DATA, &c.backwardData, s.ForwardOnly || s.NoDataGradient},
-		{"backward weights", C.DML_BACKWARD_WEIGHTS, &c.backwardWeights, s.ForwardOnly},
+	var pass C.enum_dml_pass = C.DML_FORWARD
+	if s.ForwardOnly {
+		pass = C.DML_INFERENCE
 	}
-	for _, p := range passes {
-		if p.skip {
-			continue
-		}
-		g := e.geometry(s, p.pass)
-		var plan *C.dml_plan
-		if err := c.done("planning the "+p.name+" pass", C.dml_conv_plan(e.ptr, &g, p.pass, c.forward, &plan)); err != nil {
+	// The backward passes are planned from the plain forward plan.
+	hint, err := c.plan("forward", pass, nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.forward = hint; e.mirrors(s) {
+		if c.forward, err = c.planMirrored(); err != nil {
 			return nil, err
 		}
-		*p.plan = plan
+	}
+	if s.ForwardOnly {
+		return c, nil
+	}
+	if c.backwardWeights, err = c.plan("backward weights", C.DML_BACKWARD_WEIGHTS, hint); err != nil {
+		return nil, err
+	}
+	if s.NoDataGradient {
+		return c, nil
+	}
+	if c.backwardData, err = c.plan("backward data", C.DML_BACKWARD_DATA, hint); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+func (c *conv) plan(name string, pass C.enum_dml_pass, hint *C.dml_plan) (*C.dml_plan, error) {
+	g := c.eng.geometry(c.spec, pass)
+	var plan *C.dml_plan
+	err := c.done("planning the "+name+" pass", C.dml_conv_plan(c.eng.ptr, &g, pass, hint, &plan))
+	return plan, err
+}
+
+func (c *conv) planMirrored() (*C.dml_plan, error) {
+	g := c.eng.geometry(c.spec, C.DML_BACKWARD_DATA)
+	var plan *C.dml_plan
+	err := c.done("planning the mirrored forward pass", C.dml_conv_plan_mirrored(c.eng.ptr, &g, &plan))
+	return plan, err
 }
 
 func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_geometry {
@@ -87,6 +105,18 @@ func (e *engine) winogradFor(s kernel.ConvSpec, pass C.enum_dml_pass) bool {
 		s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
 		s.DilationH == 1 && s.DilationW == 1 && s.Groups == 1 &&
 		min(s.Src.C, s.Dst.C) >= least
+}
+
+// mirrors reports whether the forward pass runs as the data gradient of the
+// convolution in the other direction, which computes the same. On up to 16
+// output channels oneDNN's forward implementation reaches 85 GFLOP/s where that
+// one reaches 110: under AVX2 at every width, under AVX-512 on rows of 29 to 32
+// pixels, as CIFAR's are, and without loss elsewhere.
+func (e *engine) mirrors(s kernel.ConvSpec) bool {
+	return e.backend.has(isaAVX2) && !s.Bias && s.Groups == 1 && s.Src.C >= 16 && s.Dst.C <= 16 &&
+		s.KernelH > 1 && s.KernelW > 1 && s.StrideH == 1 && s.StrideW == 1 &&
+		max(s.Pad.Top, s.Pad.Bottom) <= (s.KernelH-1)*s.DilationH &&
+		max(s.Pad.Left, s.Pad.Right) <= (s.KernelW-1)*s.DilationW
 }
 
 // biases is the length of the bias.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/kernel/ref"
 )
 
 // conv3x3 is a convolution of one side by one side images.
@@ -122,6 +123,73 @@ func TestFastImplementations(t *testing.T) {
 			for _, name := range k.(*conv).implementations() {
 				if strings.HasPrefix(name, "ref") {
 					t.Errorf("%s runs %q", k.(*conv).name, k.(*conv).implementations())
+					break
+				}
+			}
+		}
+	}
+}
+
+// TestMirroredForward compares forward passes that run as data gradients with
+// ref, for paddings and dilations that are not symmetric.
+func TestMirroredForward(t *testing.T) {
+	b := open(t)
+	if !b.(*backend).has(isaAVX2) {
+		t.Skipf("forward passes are mirrored with AVX2 and later, this is %s", b.Info().ISA)
+	}
+	e := newEngine(t, b, kernel.EngineOptions{})
+	slow, err := ref.New().NewEngine(kernel.EngineOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	base := kernel.ConvSpec{
+		Src:     kernel.Desc{N: 2, C: 24, H: 7, W: 31},
+		KernelH: 3, KernelW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1,
+	}
+	for name, change := range map[string]func(*kernel.ConvSpec){
+		"no padding":         func(s *kernel.ConvSpec) {},
+		"asymmetric padding": func(s *kernel.ConvSpec) { s.Pad = kernel.Pad{Top: 2, Left: 0, Bottom: 1, Right: 2} },
+		"dilation":           func(s *kernel.ConvSpec) { s.DilationH, s.Pad = 2, kernel.Pad{Top: 4, Left: 1, Bottom: 3, Right: 1} },
+		"oblong kernel":      func(s *kernel.ConvSpec) { s.KernelH, s.KernelW, s.Pad = 2, 5, kernel.Pad{Left: 3, Bottom: 1} },
+	} {
+		for _, out := range []int{8, 10, 16} {
+			spec := base
+			change(&spec)
+			spec.Dst = kernel.Desc{
+				N: 2, C: out,
+				H: spec.Src.H + spec.Pad.Top + spec.Pad.Bottom - (spec.KernelH-1)*spec.DilationH,
+				W: spec.Src.W + spec.Pad.Left + spec.Pad.Right - (spec.KernelW-1)*spec.DilationW,
+			}
+			spec.Src.Layout, spec.Dst.Layout = e.Layout(24, 0, 0), e.Layout(out, 0, 0)
+			if !e.mirrors(spec) {
+				t.Fatalf("%s: %+v is not mirrored: this test checks nothing", name, spec)
+			}
+			rng := rand.New(rand.NewPCG(3, uint64(out)))
+			src := kernel.NewTensor(spec.Src.As(kernel.NCHW))
+			fill(rng, src.Data)
+			blocked := kernel.NewTensor(spec.Src)
+			kernel.Convert(blocked, src)
+			shape := spec.WeightShape()
+			w := fill(rng, make([]float32, shape[0]*shape[1]*shape[2]*shape[3]))
+			got, want := kernel.NewTensor(spec.Dst), kernel.NewTensor(spec.Dst)
+			run := func(e kernel.Engine, dst, src kernel.Tensor) {
+				t.Helper()
+				s := spec
+				s.Src, s.Dst = src.Desc, dst.Desc
+				k, err := e.Conv(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := k.Forward(dst, src, w, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run(e, got, blocked)
+			run(slow, want, blocked)
+			for i, v := range want.Data {
+				if d := got.Data[i] - v; d > 1e-4 || d < -1e-4 || d != d {
+					t.Errorf("%s, %d channels: value %d is %g, ref has %g", name, out, i, got.Data[i], v)
 					break
 				}
 			}

@@ -148,7 +148,49 @@ dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pas
 	return r;
 }
 
+dml_result dml_conv_plan_mirrored(dml_engine *e, const dml_conv_geometry *g, dml_plan **out) {
+	dml_conv_geometry m = *g;
+	m.src = g->dst;
+	m.dst = g->src;
+	for (int i = 0; i < 2; i++) {
+		int64_t reach = (g->kernel[i] - 1) * g->dilation[i];
+		m.pad_before[i] = reach - g->pad_before[i];
+		m.pad_after[i] = reach - g->pad_after[i];
+	}
+	dml_plan *hint;
+	dml_result r = dml_conv_plan(e, &m, DML_FORWARD, NULL, &hint);
+	if (r.status == DNNL_SUCCESS) {
+		r = dml_conv_plan(e, &m, DML_BACKWARD_DATA, hint, out);
+	}
+	if (r.status != DNNL_SUCCESS) {
+		return r;
+	}
+	dml_plan *p = *out;
+	p->mirror.in = g->src.c;
+	p->mirror.out = g->dst.c;
+	p->mirror.taps = g->kernel[0] * g->kernel[1];
+	p->mirror.weights = dml_alloc(e, p->mirror.in * p->mirror.out * p->mirror.taps);
+	return p->mirror.weights != NULL ? r : dml_fail(DNNL_OUT_OF_MEMORY, "allocating the mirrored weights");
+}
+
+// mirror turns the kernels by half a turn and swaps input and output channels.
+static void mirror(const dml_mirror *m, const float *weights) {
+	for (int64_t o = 0; o < m->out; o++) {
+		for (int64_t i = 0; i < m->in; i++) {
+			const float *from = weights + (o * m->in + i) * m->taps;
+			float *to = m->weights + (i * m->out + o) * m->taps;
+			for (int64_t t = 0; t < m->taps; t++) {
+				to[t] = from[m->taps - 1 - t];
+			}
+		}
+	}
+}
+
 dml_result dml_conv_forward(dml_plan *p, float *dst, const float *src, const float *weights, const float *bias) {
+	if (p->mirror.weights != NULL) {
+		mirror(&p->mirror, weights);
+		return dml_plan_run(p, (void *[]){(void *)src, p->mirror.weights, dst});
+	}
 	return dml_plan_run(p, (void *[]){(void *)src, (void *)weights, dst, (void *)bias});
 }
 

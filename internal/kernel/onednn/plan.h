@@ -22,6 +22,12 @@ typedef struct {
 	dml_op copy;
 } dml_port;
 
+// dml_mirror is set for a forward convolution that runs as a data gradient.
+typedef struct {
+	int64_t in, out, taps;
+	float *weights; // [in, out, taps]; NULL when not mirrored
+} dml_mirror;
+
 struct dml_plan {
 	dml_engine *e;
 	dml_plan *next;
@@ -29,6 +35,7 @@ struct dml_plan {
 	dml_port port[DML_MAX_PORTS];
 	int nports; // the scratchpad, if any, is a further argument of op
 	float *workspace;
+	dml_mirror mirror;
 };
 
 // dml_plan_new makes an empty plan that the engine frees, or NULL.

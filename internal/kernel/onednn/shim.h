@@ -64,6 +64,10 @@ typedef struct {
 // forward pass, NULL when that is planned.
 dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pass pass,
 	const dml_plan *hint, dml_plan **out);
+// dml_conv_plan_mirrored plans the forward pass of a convolution of stride 1,
+// without groups and bias, as the data gradient of the convolution in the other
+// direction, which computes the same.
+dml_result dml_conv_plan_mirrored(dml_engine *e, const dml_conv_geometry *g, dml_plan **out);
 dml_result dml_conv_forward(dml_plan *p, float *dst, const float *src, const float *weights,
 	const float *bias);
 dml_result dml_conv_backward_data(dml_plan *p, float *dsrc, const float *ddst, const float *weights);
