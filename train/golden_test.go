@@ -19,6 +19,7 @@ import (
 // The golden files hold what testdata/dml_step.py computed with PyTorch in
 // float64; it describes their arrays and the formula of weights and samples.
 const (
+	goldenSeed         = 89
 	goldenSteps        = 5
 	goldenBatch        = 8
 	goldenClasses      = 10
@@ -131,7 +132,7 @@ func goldenWeights(t *testing.T, net *models.Network, student int) models.Weight
 	if err != nil {
 		t.Fatal(err)
 	}
-	counter := uint64(student+1) << 32
+	counter := goldenSeed<<48 + uint64(student+1)<<32
 	for _, p := range params {
 		scale, shift := 0.125, 0.0
 		switch p.Role {
@@ -152,7 +153,7 @@ func goldenWeights(t *testing.T, net *models.Network, student int) models.Weight
 
 // goldenSamples fills images, [goldenBatch, 3, 32, 32], and labels of a step.
 func goldenSamples(step int, images []float32, labels []int) {
-	counter := uint64(1)<<40 + uint64(step*len(images))
+	counter := goldenSeed<<48 + uint64(1)<<40 + uint64(step*len(images))
 	for i := range images {
 		images[i] = float32(2 * goldenValue(counter))
 		counter++
