@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -329,8 +328,14 @@ func TestReleases(t *testing.T) {
 			}
 			seen[s] = platform
 		}
-		if fmt.Sprint(r.npmFile, r.pipTag, r.pipFile, r.archive, r.archFile) == "" || !strings.Contains(r.archFile, strings.TrimSuffix(strings.TrimSuffix(r.archive, ".tgz"), ".zip")) {
-			t.Errorf("%s: %+v", platform, r)
+		for name, field := range map[string]string{"npm": r.npmFile, "tag": r.pipTag, "wheel": r.pipFile, "archive": r.archive} {
+			if field == "" {
+				t.Errorf("%s: no %s", platform, name)
+			}
+		}
+		folder := strings.TrimSuffix(strings.TrimSuffix(r.archive, ".tgz"), ".zip")
+		if !strings.HasPrefix(r.archFile, folder+"/lib/") {
+			t.Errorf("%s: %s in %s", platform, r.archFile, r.archive)
 		}
 	}
 	if _, err := releaseFor("darwin", "amd64"); err == nil || !strings.Contains(err.Error(), "darwin/amd64") {
