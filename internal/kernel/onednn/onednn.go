@@ -2,7 +2,7 @@
 
 package onednn
 
-// #cgo CFLAGS: -std=gnu11 -O3 -Wall -Wno-psabi
+// #cgo CFLAGS: -std=gnu11 -O3 -Wno-psabi
 // #cgo LDFLAGS: -lm
 // #cgo linux LDFLAGS: -ldl
 // #include <stdlib.h>
@@ -39,8 +39,8 @@ func Open() (kernel.Backend, error) {
 	if path := os.Getenv(LibraryVariable); path != "" {
 		b, err := load(path)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s names a library that cannot be used: %w; %s, or unset the variable",
-				kernel.ErrUnavailable, LibraryVariable, err, install)
+			return nil, fmt.Errorf("%w: the library that %s names, %s, cannot be used: %w; %s, or unset the variable",
+				kernel.ErrUnavailable, LibraryVariable, path, err, install)
 		}
 		return b, nil
 	}
