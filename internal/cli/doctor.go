@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -10,8 +12,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/kernel/onednn"
 	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/models"
 )
 
 func (c *console) doctorCommand() *cli.Command {
@@ -51,11 +56,11 @@ type diagnosis struct {
 	Cache       string  `json:"cache"`
 }
 
-func diagnose() diagnosis {
+func diagnose(ctx context.Context) diagnosis {
 	d := diagnosis{
 		Version: version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
-		OneDNN: findOneDNN(), ONNXRuntime: findONNXRuntime(),
+		OneDNN: findOneDNN(), ONNXRuntime: findONNXRuntime(ctx),
 	}
 	d.OK = d.ONNXRuntime.Found
 	d.Cache, _ = ortlib.CacheDir() // empty for a user without a home folder
@@ -66,19 +71,46 @@ func findOneDNN() finding {
 	backend, err := onednn.Open()
 	if err != nil {
 		release, _ := os.ReadFile("/etc/os-release") // only some systems have it
-		return finding{Problem: err.Error(), Fix: installOneDNN(runtime.GOOS, string(release))}
+		return finding{Problem: err.Error(), Fix: installOneDNN(runtime.GOOS, string(release), os.Getenv(onednn.LibraryVariable))}
 	}
 	info := backend.Info()
 	major, _, _ := strings.Cut(info.Version, ".")
 	return finding{Found: true, Library: info.Library, Version: info.Version, API: "v" + major, ISA: info.ISA}
 }
 
-func findONNXRuntime() finding {
+// findONNXRuntime finds the library and runs a small network on it, since only
+// that proves that it works here.
+func findONNXRuntime(ctx context.Context) finding {
 	lib, err := ortlib.Find("")
+	if err == nil {
+		err = tryRuntime(ctx)
+	}
 	if err != nil {
 		return finding{Problem: err.Error(), Fix: runtimeFix(os.Getenv(ortlib.EnvLibrary))}
 	}
 	return finding{Found: true, Library: lib.Path, Version: lib.Version, Origin: lib.Origin}
+}
+
+func tryRuntime(ctx context.Context) (err error) {
+	net, err := models.Build("convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
+	if err != nil {
+		return err
+	}
+	weights, err := net.Init(1)
+	if err != nil {
+		return err
+	}
+	file, err := export.Marshal(net, weights, export.Options{})
+	if err != nil {
+		return err
+	}
+	model, err := infer.OpenBytes(file, infer.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, model.Close()) }()
+	_, err = model.Run(ctx, make([]float32, net.Input.Size()), 1)
+	return err
 }
 
 // runtimeFix says how to get ONNX Runtime. A library that the environment
@@ -91,8 +123,12 @@ func runtimeFix(named string) string {
 }
 
 // installOneDNN says how to get oneDNN's runtime library on a system with that
-// content of /etc/os-release.
-func installOneDNN(goos, osRelease string) string {
+// content of /etc/os-release. A library that the environment names is used
+// whatever else is installed.
+func installOneDNN(goos, osRelease, named string) string {
+	if named != "" {
+		return "unset " + onednn.LibraryVariable
+	}
 	if goos == "darwin" {
 		return "brew install onednn"
 	}
@@ -116,7 +152,7 @@ func (c *console) doctor(ctx *cli.Context) error {
 	if err := noArguments(ctx); err != nil {
 		return err
 	}
-	d := diagnose()
+	d := diagnose(ctx.Context)
 	if ctx.Bool("json") {
 		if err := writeJSON(c.stdout, d); err != nil {
 			return err

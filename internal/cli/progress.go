@@ -77,25 +77,20 @@ type lines struct {
 
 func (l *lines) epoch(r train.EpochReport) {
 	for _, s := range r.Students {
-		best := ""
+		mimicry, best := "", ""
+		if l.mode != train.ModeIndependent {
+			mimicry = fmt.Sprintf("  mimicry %.4f", s.Mimicry)
+		}
 		if s.Best {
 			best = " (best)"
 		}
-		fmt.Fprintf(l.w, "epoch %d/%d  %s  %s  accuracy %s, validation %s%s  %.0f images/s  %s left\n",
-			r.Epoch, l.epochs, s.Name, losses(l.mode, s.Loss, s.Mimicry), percent(s.TrainAccuracy), percent(s.Validation.Accuracy), best,
+		fmt.Fprintf(l.w, "epoch %d/%d  %s  loss %.4f%s  accuracy %s, validation %s%s  %.0f images/s  %s left\n",
+			r.Epoch, l.epochs, s.Name, s.Loss, mimicry, percent(s.TrainAccuracy), percent(s.Validation.Accuracy), best,
 			r.ImagesPerSecond, l.remaining())
 	}
 }
 
 func (*lines) finish() {}
-
-// losses shows the mimicry loss of students that have one.
-func losses(mode train.Mode, loss, mimicry float64) string {
-	if mode == train.ModeIndependent {
-		return fmt.Sprintf("loss %.4f", loss)
-	}
-	return fmt.Sprintf("loss %.4f  mimicry %.4f", loss, mimicry)
-}
 
 // bars draws one bar for each student.
 type bars struct {
@@ -105,6 +100,7 @@ type bars struct {
 
 	mu         sync.Mutex // guards what follows: mpb draws from its own goroutine
 	clock      clock
+	at         string // epoch
 	students   []train.StudentStep
 	validation []string
 	speed      float64
@@ -112,7 +108,7 @@ type bars struct {
 
 func newBars(w io.Writer, cfg train.Config) *bars {
 	b := &bars{
-		container:  mpb.New(mpb.WithOutput(w), mpb.WithWidth(24), mpb.WithAutoRefresh()),
+		container:  mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh()),
 		mode:       cfg.Mode,
 		clock:      clock{epochs: cfg.Epochs},
 		students:   make([]train.StudentStep, len(cfg.Students)),
@@ -123,7 +119,7 @@ func newBars(w io.Writer, cfg train.Config) *bars {
 		b.bars = append(b.bars, b.container.New(0, mpb.BarStyle(),
 			mpb.PrependDecorators(decor.Name(s.Name, decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.status(i) }, decor.WCSyncSpaceR)),
-			mpb.BarFillerTrim()))
+			mpb.BarFillerTrim(), mpb.BarWidth(20)))
 	}
 	return b
 }
@@ -133,13 +129,19 @@ func (b *bars) status(i int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.students[i]
-	return fmt.Sprintf("%s  accuracy %s%s  %.0f images/s  %s left",
-		losses(b.mode, s.Loss, s.Mimicry), percent(s.Accuracy), b.validation[i], b.speed, b.clock.remaining())
+	mimicry := ""
+	if b.mode != train.ModeIndependent {
+		mimicry = fmt.Sprintf(" mimicry %.3f", s.Mimicry)
+	}
+	// What matters least comes last: narrow terminals cut it off.
+	return fmt.Sprintf(" %s loss %.3f%s acc. %.1f%% %.0f images/s %s left%s",
+		b.at, s.Loss, mimicry, 100*s.Accuracy, b.speed, b.clock.remaining(), b.validation[i])
 }
 
 func (b *bars) step(r train.StepReport) {
 	b.mu.Lock()
 	b.clock.step(r)
+	b.at = fmt.Sprintf("%d/%d", r.Epoch, r.Epochs)
 	copy(b.students, r.Students)
 	b.speed = r.ImagesPerSecond
 	b.mu.Unlock()
@@ -153,13 +155,13 @@ func (b *bars) epoch(r train.EpochReport) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, s := range r.Students {
-		b.validation[i] = fmt.Sprintf(" (validation %s)", percent(s.Validation.Accuracy))
+		b.validation[i] = fmt.Sprintf(", validation %.1f%%", 100*s.Validation.Accuracy)
 	}
 }
 
 func (b *bars) finish() {
 	for _, bar := range b.bars {
-		bar.SetTotal(-1, true) // what is drawn is all there will be
+		bar.Abort(false) // which leaves a complete bar as it is
 	}
 	b.container.Wait()
 }

@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/deepmutual/dml/internal/ortlib"
+)
+
+// refused checks the form of a failure: exit code 1, one message that names
+// what is wrong, no trace of a panic, nothing on standard output.
+func refused(t *testing.T, r result, wants ...string) {
+	t.Helper()
+	if r.code != exitFailure {
+		t.Errorf("exit code %d, want %d", r.code, exitFailure)
+	}
+	if r.stdout != "" {
+		t.Errorf("standard output: %q", r.stdout)
+	}
+	if strings.Count(r.stderr, "dml: ") != 1 || !strings.HasPrefix(r.stderr, "dml: ") {
+		t.Errorf("not one message: %q", r.stderr)
+	}
+	for _, bad := range []string{"goroutine", "panic", ".go:"} {
+		if strings.Contains(r.stderr, bad) {
+			t.Errorf("the message has %q: %s", bad, r.stderr)
+		}
+	}
+	for _, want := range wants {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("the message lacks %q: %s", want, r.stderr)
+		}
+	}
+}
+
+// isEmpty checks that nothing was left in a folder.
+func isEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Errorf("left behind: %s", filepath.Join(dir, e.Name()))
+	}
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBadData gives train every kind of bad data.
+func TestBadData(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		spoil func(t *testing.T, dir string) // of a good MNIST folder
+		want  []string
+	}{
+		{"missing file", func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, "train-labels-idx1-ubyte.gz")); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"train-labels-idx1-ubyte"}},
+		{"empty folder", func(t *testing.T, dir string) {
+			for _, e := range must(os.ReadDir(dir)) {
+				if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, []string{"an empty folder"}},
+		{"truncated", func(t *testing.T, dir string) {
+			truncate(t, filepath.Join(dir, "train-images-idx3-ubyte.gz"), 200)
+		}, []string{"train-images-idx3-ubyte.gz"}},
+		{"wrong magic", func(t *testing.T, dir string) {
+			idx(t, filepath.Join(dir, "train-images-idx3-ubyte.gz"), []int{60, 144}, make([]byte, 60*144))
+		}, []string{"train-images-idx3-ubyte.gz", "magic"}},
+		{"label out of range", func(t *testing.T, dir string) {
+			labels := make([]byte, 60)
+			labels[7] = 11
+			idx(t, filepath.Join(dir, "train-labels-idx1-ubyte.gz"), []int{60}, labels)
+		}, []string{"train-labels-idx1-ubyte.gz", "record 7", "11"}},
+		{"fewer labels", func(t *testing.T, dir string) {
+			idx(t, filepath.Join(dir, "train-labels-idx1-ubyte.gz"), []int{10}, make([]byte, 10))
+		}, []string{"train-labels-idx1-ubyte.gz", "60 images"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			data, out := mnistFolder(t, 60, 12), t.TempDir()
+			tc.spoil(t, data)
+			refused(t, dml(t, small(data, out)...), append(tc.want, data)...)
+			isEmpty(t, out)
+		})
+	}
+	t.Run("no such folder", func(t *testing.T) {
+		out := t.TempDir()
+		refused(t, dml(t, small(filepath.Join(out, "nowhere"), out)...), "nowhere")
+		isEmpty(t, out)
+	})
+	t.Run("CIFAR", func(t *testing.T) {
+		data, out := t.TempDir(), t.TempDir()
+		batch := filepath.Join(data, "data_batch_1.bin")
+		writeFile(t, batch, make([]byte, 3073*20-5))
+		refused(t, dml(t, small(data, out)...), "data_batch_1.bin")
+		record := make([]byte, 3073*20)
+		record[3073] = 10
+		writeFile(t, batch, record)
+		refused(t, dml(t, small(data, out)...), "data_batch_1.bin", "record 1")
+		isEmpty(t, out)
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestBrokenImage breaks one image of a folder.
+func TestBrokenImage(t *testing.T) {
+	data, out := t.TempDir(), t.TempDir()
+	for class, name := range []string{"left", "right"} {
+		for _, file := range []string{"1.png", "2.png", "3.png", "4.png", "5.png", "6.png", "7.png", "8.png", "9.png", "10.png"} {
+			writePNG(t, filepath.Join(data, name, file), class)
+		}
+	}
+	broken := filepath.Join(data, "left", "3.png")
+	writeFile(t, broken, []byte("\xff\xd8\xff\xe0\x00\x10JFIF, and then nothing"))
+	refused(t, dml(t, small(data, out, "--batch", "4", "--quiet")...), "3.png")
+	if onnx, _ := filepath.Glob(filepath.Join(out, "*", "*", "best.ckpt")); len(onnx) > 0 {
+		t.Errorf("left behind: %v", onnx)
+	}
+
+	needRuntime(t)
+	model := exportedStudent(t)
+	refused(t, dml(t, "infer", model, broken), "3.png")
+	refused(t, dml(t, "infer", model, data), "3.png")
+	refused(t, dml(t, "infer", model, filepath.Join(data, "nowhere.png")), "nowhere.png")
+	refused(t, dml(t, "infer", model, t.TempDir()), "no JPEG or PNG")
+}
+
+// exportedStudent returns the ONNX file of a student that was trained for one
+// epoch.
+func exportedStudent(t *testing.T) string {
+	t.Helper()
+	out := t.TempDir()
+	mustRun(t, small(mnistFolder(t, 60, 12), out, "--epochs", "1", "--quiet")...)
+	run := filepath.Join(out, "trial")
+	mustRun(t, "export", run, "--student", "second")
+	return filepath.Join(run, "onnx", "second.onnx")
+}
+
+func TestBadConfig(t *testing.T) {
+	out := t.TempDir()
+	refused(t, dml(t, "train", "--student", "resnet9", "--student", "convnet", "--mode", "dmll", "--momentum", "2", "--name", "a/b", "--out", out),
+		"data.path", `unknown architecture "resnet9"`, "resnet20", `"dmll"`, "momentum", `"a/b"`)
+	file := filepath.Join(t.TempDir(), "run.yaml")
+	writeFile(t, file, []byte("data:\n  path: x\nstudents:\n- arch: convnet\n- arch: convnet\nepoch: 3\n"))
+	refused(t, dml(t, "train", "--config", file, "--out", out), file, "epoch", "[6:1]")
+	writeFile(t, file, []byte("data:\n  path: x\nbatch: 1\nstudents:\n- arch: nonesuch\n"))
+	refused(t, dml(t, "train", "--config", file, "--out", out), file, "batch", "nonesuch", "at least two")
+	refused(t, dml(t, "train", "--config", filepath.Join(out, "nowhere.yaml")), "nowhere.yaml")
+	refused(t, dml(t, small(mnistFolder(t, 60, 12), out, "--kind", "pictures")...), "pictures", "imagefolder")
+	isEmpty(t, out)
+}
+
+func TestBadModel(t *testing.T) {
+	needRuntime(t)
+	image := filepath.Join(t.TempDir(), "image.png")
+	writePNG(t, image, 0)
+	model := exportedStudent(t)
+	whole := must(os.ReadFile(model))
+	data := mnistFolder(t, 30, 12)
+	spoiled := filepath.Join(t.TempDir(), "spoiled.onnx")
+	for name, content := range map[string][]byte{
+		"text": []byte("this is no model\n"), "empty": nil, "truncated": whole[:len(whole)/2], "image": must(os.ReadFile(image)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			writeFile(t, spoiled, content)
+			refused(t, dml(t, "infer", spoiled, image), spoiled, "not an ONNX model")
+			refused(t, dml(t, "infer", model, spoiled, image), spoiled, "not an ONNX model")
+			refused(t, dml(t, "eval", spoiled, "--data", data), spoiled, "not an ONNX model")
+		})
+	}
+	refused(t, dml(t, "infer", filepath.Join(t.TempDir(), "nowhere.onnx"), image), "nowhere.onnx")
+	refused(t, dml(t, "eval", model, "--data", data, "--split", "val2"), "val2")
+
+	other := t.TempDir()
+	for class, name := range []string{"cats", "dogs"} {
+		for _, file := range []string{"1.png", "2.png", "3.png"} {
+			writePNG(t, filepath.Join(other, name, file), class)
+		}
+	}
+	refused(t, dml(t, "eval", model, "--data", other, "--split", "train"), "10 classes", "2")
+}
+
+func TestBadRun(t *testing.T) {
+	empty := t.TempDir()
+	refused(t, dml(t, "export", empty), empty, "no run")
+	refused(t, dml(t, "eval", empty), empty, "no run")
+	refused(t, dml(t, "train", "--resume", empty), empty, "no run")
+
+	out := t.TempDir()
+	mustRun(t, small(mnistFolder(t, 60, 12), out, "--epochs", "1", "--quiet")...)
+	run := filepath.Join(out, "trial")
+	refused(t, dml(t, "export", run, "--student", "third"), "third", "convnet-1, second")
+	last := filepath.Join(run, "second", "last.ckpt")
+	truncate(t, last, 1000)
+	refused(t, dml(t, "train", "--resume", run), last)
+	refused(t, dml(t, "eval", run, "--checkpoint", "last"), last)
+	if err := os.Remove(filepath.Join(run, "second", "best.ckpt")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dml(t, "eval", run), "best.ckpt")
+	writeFile(t, filepath.Join(run, "config.yaml"), []byte("nonsense: true\n"))
+	refused(t, dml(t, "export", run), filepath.Join(run, "config.yaml"), "nonsense")
+}
+
+// TestRuntimeMissing points to libraries that cannot serve.
+func TestRuntimeMissing(t *testing.T) {
+	out := t.TempDir()
+	mustRun(t, small(mnistFolder(t, 60, 12), out, "--epochs", "1", "--quiet")...)
+	run := filepath.Join(out, "trial")
+	onnx := filepath.Join(t.TempDir(), "onnx")
+
+	t.Setenv(ortlib.EnvLibrary, filepath.Join(out, "nowhere.so"))
+	refused(t, dml(t, "export", run, "--out", onnx), "nowhere.so")
+	if r := dml(t, "doctor"); r.code != exitFailure || r.stderr != "" || !strings.Contains(r.stdout, "dml runtime install") {
+		t.Errorf("doctor: %+v", r)
+	}
+
+	old := filepath.Join(t.TempDir(), "libonnxruntime.so.1.14.1")
+	compileOldRuntime(t, old)
+	t.Setenv(ortlib.EnvLibrary, old)
+	refused(t, dml(t, "export", run, "--out", onnx), old, "1.14.1", "dml runtime install")
+	if r := dml(t, "doctor", "--json"); r.code != exitFailure || !strings.Contains(r.stdout, `"ok": false`) || !strings.Contains(r.stdout, "1.14.1") {
+		t.Errorf("doctor: %+v", r)
+	}
+	if _, err := os.Stat(onnx); err == nil {
+		t.Errorf("%s was made", onnx)
+	}
+}
+
+// compileOldRuntime makes a library that says it is ONNX Runtime 1.14.1.
+func compileOldRuntime(t *testing.T, path string) {
+	t.Helper()
+	if _, err := exec.LookPath("cc"); err != nil || runtime.GOOS != "linux" {
+		t.Skip("skipped: needs Linux and a C compiler to make a stand-in for an old library")
+	}
+	dir := t.TempDir()
+	source, script := filepath.Join(dir, "old.c"), filepath.Join(dir, "old.map")
+	writeFile(t, source, []byte("int OrtGetApiBase(void) { return 0; }\n"))
+	writeFile(t, script, []byte("VERS_1.14.1 { global: OrtGetApiBase; local: *; };\n"))
+	if msg, err := exec.Command("cc", "-shared", "-fPIC", "-nostdlib", "-o", path, source, "-Wl,--version-script="+script).CombinedOutput(); err != nil {
+		t.Fatalf("cc: %v\n%s", err, msg)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, tc := range []struct{ line, want string }{
+		{"nonesuch", "nonesuch"},
+		{"train --nonesuch", "nonesuch"},
+		{"train --epochs many", "many"},
+		{"train --epochs 0", "--epochs"},
+		{"train --size 32", "HxW"},
+		{"train stray", "stray"},
+		{"train --data", "--data"},
+		{"export", "folder"},
+		{"export a b", "folder"},
+		{"export a --checkpoint newest", "newest"},
+		{"infer", "ONNX"},
+		{"infer a.onnx", "image"},
+		{"infer a.onnx b.png --top 0", "--top"},
+		{"eval", "folder"},
+		{"eval a.onnx", "--data"},
+		{"eval a --batch 0", "--batch"},
+		{"models stray", "stray"},
+		{"doctor stray", "stray"},
+		{"runtime fetch", "fetch"},
+		{"demo --epochs 0", "--epochs"},
+		{"demo --backend fast", "fast"},
+	} {
+		t.Run(tc.line, func(t *testing.T) {
+			r := dml(t, strings.Fields(tc.line)...)
+			if r.code != exitUsage || r.stdout != "" || !strings.HasPrefix(r.stderr, "dml: ") ||
+				!strings.Contains(r.stderr, tc.want) || !strings.Contains(r.stderr, "--help") {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/train"
+)
+
+func TestModels(t *testing.T) {
+	for classes, want := range map[string]string{"10": "464,154", "100": "470,004"} {
+		out := mustRun(t, "models", "--classes", classes).stdout
+		for line := range strings.Lines(out) {
+			if strings.HasPrefix(line, "resnet32 ") && !(strings.Contains(line, want) && strings.Contains(line, "3x32x32")) {
+				t.Errorf("%s classes: %q lacks %s", classes, line, want)
+			}
+		}
+		if !strings.Contains(out, "resnet32 ") || !strings.Contains(out, "convnet ") {
+			t.Errorf("models printed %q", out)
+		}
+	}
+	var infos []modelInfo
+	if err := json.Unmarshal([]byte(mustRun(t, "models", "--json").stdout), &infos); err != nil {
+		t.Fatal(err)
+	}
+	if len(infos) < 6 || infos[0].Parameters == 0 || infos[0].MultiplyAdds == 0 {
+		t.Errorf("models --json: %+v", infos)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	if out := mustRun(t).stdout; !strings.Contains(out, "dml doctor") {
+		t.Errorf("dml alone printed %q", out)
+	}
+	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install"} {
+		r := mustRun(t, append(strings.Fields(verb), "--help")...)
+		if !strings.Contains(r.stdout, "dml "+verb) || r.stderr != "" {
+			t.Errorf("help of %s: %+v", verb, r)
+		}
+	}
+	if out := mustRun(t, "--version").stdout; !strings.HasPrefix(out, "dml version ") {
+		t.Errorf("--version printed %q", out)
+	}
+}
+
+func TestDoctor(t *testing.T) {
+	needRuntime(t)
+	t.Setenv("DML_ONEDNN_LIBRARY", t.TempDir()+"/nowhere.so")
+	var d diagnosis
+	if err := json.Unmarshal([]byte(mustRun(t, "doctor", "--json").stdout), &d); err != nil {
+		t.Fatal(err)
+	}
+	if !d.OK || d.OneDNN.Found || d.OneDNN.Fix != "unset DML_ONEDNN_LIBRARY" || !d.ONNXRuntime.Found || d.ONNXRuntime.Version == "" || d.Cores < 1 {
+		t.Errorf("%+v", d)
+	}
+	text := mustRun(t, "doctor").stdout
+	for _, want := range []string{"nowhere.so", "type:  unset DML_ONEDNN_LIBRARY", d.ONNXRuntime.Library} {
+		if !strings.Contains(text, want) {
+			t.Errorf("doctor does not say %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestInstallOneDNN(t *testing.T) {
+	for _, tc := range []struct{ goos, release, want string }{
+		{"darwin", "", "brew install onednn"},
+		{"linux", "ID=debian\nVERSION_ID=\"12\"\n", "libdnnl2"},
+		{"linux", "ID=debian\nVERSION_ID=\"13\"\n", "libdnnl3"},
+		{"linux", "ID=debian\nPRETTY_NAME=\"sid\"\n", "libdnnl3"},
+		{"linux", "ID=ubuntu\nVERSION_ID=\"22.04\"\n", "libdnnl2"},
+		{"linux", "ID=ubuntu\nVERSION_ID=\"24.04\"\n", "libdnnl3"},
+		{"linux", "ID=other\n", "package manager"},
+		{"windows", "", "package manager"},
+	} {
+		if got := installOneDNN(tc.goos, tc.release, ""); !strings.Contains(got, tc.want) {
+			t.Errorf("%s %q: %q, want %q", tc.goos, tc.release, got, tc.want)
+		}
+	}
+}
+
+func TestRuntimeInstallHonoursEnvironment(t *testing.T) {
+	lib, err := ortlib.Find("")
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	t.Setenv(ortlib.EnvLibrary, lib.Path)
+	t.Setenv("PATH", "") // nothing can be fetched
+	if out := mustRun(t, "runtime", "install").stdout; !strings.Contains(out, lib.Path) {
+		t.Errorf("printed %q", out)
+	}
+	t.Setenv(ortlib.EnvLibrary, lib.Path+".gone")
+	refused(t, dml(t, "runtime", "install"), lib.Path+".gone")
+	t.Setenv(ortlib.EnvLibrary, "")
+	refused(t, dml(t, "runtime", "install", "--sha256", "12"), "64")
+}
+
+func TestDemo(t *testing.T) {
+	needRuntime(t)
+	out := t.TempDir()
+	r := mustRun(t, "demo", "--out", out, "--epochs", "1", "--limit", "200", "--backend", "ref")
+	for _, want := range []string{"student-1", "student-2", "24,058", "ensemble", "1,000 test images", out} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("the demonstration does not print %q:\n%s", want, r.stdout)
+		}
+	}
+	for _, mode := range []string{"independent", "dml"} {
+		exists(t, out+"/"+mode+"-student-1.onnx", out+"/"+mode+"-student-2.onnx")
+	}
+}
+
+func TestFlagsFirst(t *testing.T) {
+	commands := []*cli.Command{
+		{Name: "verb", Flags: []cli.Flag{&cli.StringFlag{Name: "name", Aliases: []string{"n"}}, &cli.BoolFlag{Name: "yes"}}},
+		{Name: "outer", Subcommands: []*cli.Command{{Name: "inner", Flags: []cli.Flag{&cli.IntFlag{Name: "k"}}}}},
+	}
+	for _, tc := range []struct{ in, want string }{
+		{"verb a b", "verb -- a b"},
+		{"verb a --name x b", "verb --name x -- a b"},
+		{"verb a -n x --yes b", "verb -n x --yes -- a b"},
+		{"verb a --name=x b", "verb --name=x -- a b"},
+		{"verb a -- --yes", "verb -- a --yes"},
+		{"verb - a", "verb -- - a"},
+		{"--help verb", "--help verb --"},
+		{"outer inner a --k 3", "outer inner --k 3 -- a"},
+		{"stranger a --yes", "stranger a --yes"},
+		{"--version", "--version"},
+	} {
+		got, err := flagsFirst(commands, strings.Fields(tc.in))
+		if err != nil || !reflect.DeepEqual(got, strings.Fields(tc.want)) {
+			t.Errorf("%s: %q, %v", tc.in, got, err)
+		}
+	}
+	if _, err := flagsFirst(commands, []string{"verb", "a", "--name"}); err == nil {
+		t.Error("a flag without its value passed")
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 464154: "464,154", -123456: "-123,456", 1234567890: "1,234,567,890"} {
+		if got := grouped(n); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
+// TestBars draws bars into a buffer, complete and interrupted.
+func TestBars(t *testing.T) {
+	for _, steps := range []int{8, 3} {
+		var buf bytes.Buffer
+		cfg := train.Config{Mode: train.ModeDML, Epochs: 2, Students: []train.StudentConfig{{Name: "alpha"}, {Name: "beta"}}}
+		b := newBars(&buf, cfg)
+		for i := range steps {
+			b.step(train.StepReport{Epoch: i/4 + 1, Epochs: 2, Step: i%4 + 1, Steps: 4, ImagesPerSecond: 321,
+				Students: []train.StudentStep{{Loss: 1.25, Mimicry: .5, Accuracy: .75}, {Loss: 2.25}}})
+		}
+		b.epoch(train.EpochReport{Students: []train.StudentEpoch{{}, {}}})
+		b.finish()
+		for _, want := range []string{"alpha", "beta", "loss 1.250 mimicry 0.500 acc. 75.0%", "loss 2.250", "321 images/s", "left"} {
+			if !strings.Contains(buf.String(), want) {
+				t.Errorf("%d steps: the bars lack %q:\n%q", steps, want, buf.String())
+			}
+		}
+	}
+}
