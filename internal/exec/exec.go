@@ -145,7 +145,8 @@ func (p *Program) Trace(report func(op string, took time.Duration)) { p.trace = 
 // Forward computes the outputs.
 func (p *Program) Forward() error { return p.run(p.forward) }
 
-// Backward computes the gradients; Forward must have run on the same inputs.
+// Backward computes the gradients of the last Forward. It reuses the memory of
+// intermediate values, so each Backward needs a Forward of its own.
 func (p *Program) Backward() error { return p.run(p.backward) }
 
 func (p *Program) run(steps []step) error {

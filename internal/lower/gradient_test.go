@@ -148,6 +148,35 @@ func TestFusedAndUnfusedRectifiersAreEqual(t *testing.T) {
 	})
 }
 
+// What a rectifier reads keeps its own value for its other readers, and for the
+// outputs of the network.
+func TestRectifiersBesideOtherReaders(t *testing.T) {
+	b := models.NewBuilder("readers", models.Shape{C: 3, H: 5, W: 4}, 2)
+	bn := b.BatchNorm("bn", b.Conv("conv", b.Input(), models.Conv{Out: 4, Kernel: models.Square(2)}), models.BatchNorm{})
+	sum := b.Add("sum", b.ReLU("relu1", bn), bn)
+	x := b.Add("both", b.ReLU("relu2", sum), sum)
+	feature := b.Dense("feature", b.GlobalAvgPool("pool", x), models.Dense{Out: 6})
+	net, err := b.Build(b.Dense("logits", b.ReLU("relu3", feature), models.Dense{Out: 2}), feature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGradients(t, net, 2)
+	eachBackend(t, func(t *testing.T, engine kernel.Engine) {
+		checkForward(t, net, engine, lower.Options{Batch: 2, Training: true})
+		checkForward(t, net, engine, lower.Options{Batch: 2})
+	})
+	// An addition or norm that is an output itself is not rectified either.
+	b = models.NewBuilder("output", models.Shape{C: 3, H: 2, W: 2}, 3)
+	pool := b.GlobalAvgPool("pool", b.Input())
+	sum = b.Add("sum", b.Dense("dense", pool, models.Dense{Out: 3}), pool)
+	if net, err = b.Build(b.ReLU("relu", sum), sum); err != nil {
+		t.Fatal(err)
+	}
+	eachBackend(t, func(t *testing.T, engine kernel.Engine) {
+		checkForward(t, net, engine, lower.Options{Batch: 2, Training: true})
+	})
+}
+
 // Layers that only the embedding needs, or nothing, have no gradient.
 func TestBranchesBesideTheLogits(t *testing.T) {
 	b := models.NewBuilder("branches", models.Shape{C: 2, H: 4, W: 4}, 2)

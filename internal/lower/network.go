@@ -215,7 +215,7 @@ func (n *Network) ArenaSize() int { return n.program.ArenaSize() }
 // Forward computes logits and embedding from the input.
 func (n *Network) Forward() error { return n.program.Forward() }
 
-// Backward computes the gradients from LogitsGradient, after Forward.
+// Backward computes the gradients from LogitsGradient, once after each Forward.
 func (n *Network) Backward() error { return n.program.Backward() }
 
 // Trace makes the network report how long each op took; nil ends that.
