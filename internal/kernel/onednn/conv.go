@@ -6,7 +6,6 @@ package onednn
 import "C"
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/deepmutual/dml/internal/kernel"
@@ -20,7 +19,7 @@ type conv struct {
 }
 
 // errNotPlanned is returned for a pass that the spec promised not to need.
-var errNotPlanned = errors.New("the spec says that this pass is never run")
+var errNotPlanned = fmt.Errorf("%w: the spec says that this pass is never run", kernel.ErrArgument)
 
 // Conv plans a convolution.
 func (e *engine) Conv(s kernel.ConvSpec) (kernel.Conv, error) {
@@ -66,14 +65,14 @@ func (e *engine) Conv(s kernel.ConvSpec) (kernel.Conv, error) {
 func (c *conv) plan(name string, pass C.enum_dml_pass, hint *C.dml_plan) (*C.dml_plan, error) {
 	g := c.eng.geometry(c.spec, pass)
 	var plan *C.dml_plan
-	err := c.done("planning the "+name+" pass", C.dml_conv_plan(c.eng.ptr, &g, pass, hint, &plan))
+	err := c.planDone("planning the "+name+" pass", C.dml_conv_plan(c.eng.ptr, &g, pass, hint, &plan))
 	return plan, err
 }
 
 func (c *conv) planMirrored() (*C.dml_plan, error) {
 	g := c.eng.geometry(c.spec, C.DML_BACKWARD_DATA)
 	var plan *C.dml_plan
-	err := c.done("planning the mirrored forward pass", C.dml_conv_plan_mirrored(c.eng.ptr, &g, &plan))
+	err := c.planDone("planning the mirrored forward pass", C.dml_conv_plan_mirrored(c.eng.ptr, &g, &plan))
 	return plan, err
 }
 

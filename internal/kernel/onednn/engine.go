@@ -105,6 +105,17 @@ func (p *planned) done(what string, r C.dml_result) error {
 	return p.fail(what, failure(r))
 }
 
+// planDone is done for planning: what the library cannot compute is a fault of
+// the spec.
+func (p *planned) planDone(what string, r C.dml_result) error {
+	const invalid, unimplemented = 2, 3 // dnnl_status_t
+	err := p.done(what, r)
+	if r.status == invalid || r.status == unimplemented {
+		return fmt.Errorf("%w: %w", kernel.ErrSpec, err)
+	}
+	return err
+}
+
 // ptr returns the address of the first value, nil for an empty slice.
 func ptr(v []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(v))) }
 

@@ -3,6 +3,7 @@
 package onednn
 
 import (
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -127,6 +128,21 @@ func TestFastImplementations(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestPromisedAway requires an error of the passes that a spec rules out.
+func TestPromisedAway(t *testing.T) {
+	e := newEngine(t, open(t), kernel.EngineOptions{})
+	spec := conv3x3(e, 1, 16, 4, 16)
+	spec.NoDataGradient = true
+	k, err := e.Conv(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, dst := kernel.NewTensor(spec.Src), kernel.NewTensor(spec.Dst)
+	if err := k.BackwardData(src, dst, make([]float32, 9*16*16)); !errors.Is(err, kernel.ErrArgument) {
+		t.Errorf("data gradient that the spec rules out: %v, want an error that wraps ErrArgument", err)
 	}
 }
 

@@ -70,7 +70,7 @@ func (e *engine) Reorder(dst, src kernel.Desc) (kernel.Reorder, error) {
 	}
 	cfrom, cto := cdesc(from), cdesc(to)
 	var plan *C.dml_plan
-	if err := r.done("planning", C.dml_reorder_plan(e.ptr, &cto, &cfrom, &plan)); err != nil {
+	if err := r.planDone("planning", C.dml_reorder_plan(e.ptr, &cto, &cfrom, &plan)); err != nil {
 		return nil, err
 	}
 	r.plan = plan

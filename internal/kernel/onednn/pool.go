@@ -42,14 +42,14 @@ func (e *engine) Pool(s kernel.PoolSpec) (kernel.Pool, error) {
 		pass = C.DML_INFERENCE
 	}
 	var plan *C.dml_plan
-	if err := p.done("planning the forward pass", C.dml_pool_plan(e.ptr, &g, pass, nil, &plan)); err != nil {
+	if err := p.planDone("planning the forward pass", C.dml_pool_plan(e.ptr, &g, pass, nil, &plan)); err != nil {
 		return nil, err
 	}
 	p.forward = plan
 	if s.ForwardOnly {
 		return p, nil
 	}
-	if err := p.done("planning the gradient", C.dml_pool_plan(e.ptr, &g, C.DML_BACKWARD_DATA, p.forward, &plan)); err != nil {
+	if err := p.planDone("planning the gradient", C.dml_pool_plan(e.ptr, &g, C.DML_BACKWARD_DATA, p.forward, &plan)); err != nil {
 		return nil, err
 	}
 	p.backward = plan
