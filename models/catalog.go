@@ -33,7 +33,10 @@ func Catalog() []Architecture {
 			build:   func(in Shape, classes int) (*Network, error) { return resNet(depth, in, classes) },
 		})
 	}
-	return out
+	return append(out, Architecture{
+		Name: "mobilenet", Summary: "MobileNet v1 (Howard et al., 2017)",
+		Input: Shape{C: 3, H: 224, W: 224}, build: mobileNet,
+	})
 }
 
 // Lookup finds an architecture by name. The error wraps ErrUnknown and lists
