@@ -11,8 +11,6 @@ import (
 
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/kernel/onednn"
-	"github.com/deepmutual/dml/internal/lower"
-	"github.com/deepmutual/dml/models"
 )
 
 // breakdown prints where one student's training step spends its time, on one
@@ -28,23 +26,9 @@ func breakdown(work Work, steps int, out io.Writer) error {
 		return err
 	}
 	defer engine.Close()
-	desc, err := models.Build(work.Arch, models.Shape{C: 3, H: 32, W: 32}, 100)
+	net, err := compile(work, engine, 1, true)
 	if err != nil {
 		return err
-	}
-	weights, err := desc.Init(1)
-	if err != nil {
-		return err
-	}
-	net, err := lower.Compile(desc, engine, lower.Options{Batch: work.Batch, Training: true})
-	if err != nil {
-		return err
-	}
-	if err := net.SetWeights(weights); err != nil {
-		return err
-	}
-	for i := range net.Input() {
-		net.Input()[i] = float32(i%17)/8 - 1
 	}
 	for i := range net.LogitsGradient() {
 		net.LogitsGradient()[i] = float32(i%5) / 100

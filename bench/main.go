@@ -28,6 +28,9 @@ func main() {
 	flag.StringVar(&work.Arch, "arch", "resnet32", "architecture of every student")
 	flag.IntVar(&work.Students, "students", 2, "number of students")
 	flag.IntVar(&work.Batch, "batch", 64, "images a mini-batch")
+	flag.IntVar(&work.Height, "height", 32, "of the images")
+	flag.IntVar(&work.Width, "width", 32, "of the images")
+	flag.BoolVar(&work.Evaluate, "evaluate", false, "time the forward pass of evaluation instead of a training step")
 	flag.IntVar(&work.Threads, "threads", runtime.NumCPU(), "threads of each contender")
 	pairs := flag.Int("pairs", 8, "turns of each contender")
 	steps := flag.Int("steps", 4, "steps a turn")
@@ -63,10 +66,33 @@ func envOr(name, otherwise string) string {
 type Work struct {
 	Arch                     string
 	Students, Batch, Threads int
+	Height, Width            int
+	Evaluate                 bool
+}
+
+func (w Work) String() string {
+	what := "a mutual learning step"
+	switch {
+	case w.Evaluate:
+		what = "an evaluation forward pass"
+	case w.Students == 1:
+		what = "a training step"
+	}
+	return fmt.Sprintf("%s of %s x%d, batch %d of %dx%d, %d threads", what, w.Arch, w.Students, w.Batch, w.Height, w.Width, w.Threads)
 }
 
 func (w Work) args() []string {
-	return []string{"--arch", w.Arch, "--students", strconv.Itoa(w.Students), "--batch", strconv.Itoa(w.Batch), "--threads", strconv.Itoa(w.Threads)}
+	args := []string{"--arch", w.Arch}
+	for _, a := range []struct {
+		name  string
+		value int
+	}{{"students", w.Students}, {"batch", w.Batch}, {"threads", w.Threads}, {"height", w.Height}, {"width", w.Width}} {
+		args = append(args, "--"+a.name, strconv.Itoa(a.value))
+	}
+	if w.Evaluate {
+		args = append(args, "--evaluate")
+	}
+	return args
 }
 
 // contender is a process that answers "N\n" with the seconds of each of N
@@ -160,8 +186,8 @@ func compare(work Work, pairs, steps int, python, script string, formats []strin
 }
 
 func report(out io.Writer, work Work, steps int, all []*contender) error {
-	fmt.Fprintf(out, "a DML step of %s x%d, batch %d, %d threads; %s/%s, %d cores; %d turns of %d steps each, alternated\n",
-		work.Arch, work.Students, work.Batch, work.Threads, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), len(all[0].turns), steps)
+	fmt.Fprintf(out, "%s; %s/%s, %d cores; %d turns of %d steps each, alternated\n",
+		work, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), len(all[0].turns), steps)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "contender\tmin s\tmedian s\tmax s\tmedian / ours\tpairwise median\tpeak memory\twhat")
 	ours := all[0]

@@ -4,26 +4,92 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/kernel/onednn"
+	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
 
-// serve runs steps of a real training session on random images as it is told
-// on in.
+// classes is the number of classes of all work.
+const classes = 100
+
+// orders reads how many steps to run and answers with their times.
+type orders struct {
+	in      *bufio.Scanner
+	out     io.Writer
+	todo    int
+	seconds []float64
+	begin   time.Time
+}
+
+// errDone says that no more orders will come.
+var errDone = errors.New("no more orders")
+
+// next waits for an order once the last is answered, and starts the clock.
+func (o *orders) next() error {
+	for o.todo == 0 {
+		if o.seconds != nil {
+			answer, err := json.Marshal(o.seconds)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(o.out, "%s\n", answer)
+			o.seconds = nil
+		}
+		if !o.in.Scan() {
+			return errors.Join(errDone, o.in.Err())
+		}
+		var err error
+		if o.todo, err = strconv.Atoi(strings.TrimSpace(o.in.Text())); err != nil {
+			return err
+		}
+	}
+	o.begin = time.Now()
+	return nil
+}
+
+// done stops the clock for one step.
+func (o *orders) done() {
+	o.seconds = append(o.seconds, time.Since(o.begin).Seconds())
+	o.todo--
+}
+
+// serve is our contender: it runs steps as it is told on in.
 func serve(work Work, in io.Reader, out io.Writer) error {
 	backend, err := onednn.Open()
 	if err != nil {
 		return err
 	}
-	data, err := randomImages(4 * work.Batch)
+	o := &orders{in: bufio.NewScanner(in), out: out}
+	if work.Evaluate {
+		err = serveEvaluation(work, backend, o)
+	} else {
+		err = serveTraining(work, backend, o)
+	}
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	return err
+}
+
+func greet(out io.Writer, info kernel.Info) {
+	fmt.Fprintf(out, "%s %s, %s\n", info.Name, info.Version, info.ISA)
+}
+
+// serveTraining runs a real training session on random images.
+func serveTraining(work Work, backend kernel.Backend, o *orders) error {
+	data, err := randomImages(4*work.Batch, work.Height, work.Width)
 	if err != nil {
 		return err
 	}
@@ -39,56 +105,93 @@ func serve(work Work, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer session.Close()
-	info := backend.Info()
-	fmt.Fprintf(out, "%s %s, %s\n", info.Name, info.Version, info.ISA)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	orders := bufio.NewScanner(in)
-	var seconds []float64
-	todo := 0
-	next := func() { // waits for an order once the last is done
-		for todo == 0 {
-			if seconds != nil {
-				answer, _ := json.Marshal(seconds) // numbers always marshal
-				fmt.Fprintf(out, "%s\n", answer)
-				seconds = nil
-			}
-			if !orders.Scan() {
-				cancel()
-				return
-			}
-			todo, _ = strconv.Atoi(strings.TrimSpace(orders.Text())) // no number is no order
+	greet(o.out, backend.Info())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	await := func() {
+		if err := o.next(); err != nil {
+			cancel(err)
 		}
 	}
-	next()
-	begin := time.Now()
+	await()
 	_, err = session.Run(ctx, discard{}, train.Events{
-		Step: func(r train.StepReport) {
-			seconds = append(seconds, time.Since(begin).Seconds())
-			todo--
-			next()
-			begin = time.Now()
+		Step: func(train.StepReport) {
+			o.done()
+			await()
 		},
-		Epoch: func(train.EpochReport) { begin = time.Now() }, // evaluation is no step
+		Epoch: func(train.EpochReport) { o.begin = time.Now() }, // evaluation is no step
 	})
-	return err
+	return errors.Join(err, context.Cause(ctx))
 }
 
-func randomImages(n int) (dataset.Splits, error) {
+// serveEvaluation runs the students' forward passes in turn, each on all
+// threads.
+func serveEvaluation(work Work, backend kernel.Backend, o *orders) error {
+	runtime.LockOSThread()
+	engine, err := backend.NewEngine(kernel.EngineOptions{Threads: work.Threads})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	var nets []*lower.Network
+	for i := range work.Students {
+		net, err := compile(work, engine, uint64(i), false)
+		if err != nil {
+			return err
+		}
+		nets = append(nets, net)
+	}
+	posterior := make([]float32, work.Batch*classes)
+	greet(o.out, backend.Info())
+	for {
+		if err := o.next(); err != nil {
+			return err
+		}
+		for _, n := range nets {
+			if err := n.Forward(); err != nil {
+				return err
+			}
+			kernel.Softmax(posterior, n.Logits(), work.Batch, classes)
+		}
+		o.done()
+	}
+}
+
+// compile makes a network of the work with random weights and input.
+func compile(work Work, engine kernel.Engine, seed uint64, training bool) (*lower.Network, error) {
+	desc, err := models.Build(work.Arch, models.Shape{C: 3, H: work.Height, W: work.Width}, classes)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := desc.Init(seed)
+	if err != nil {
+		return nil, err
+	}
+	net, err := lower.Compile(desc, engine, lower.Options{Batch: work.Batch, Training: training})
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(seed, 3))
+	for i := range net.Input() {
+		net.Input()[i] = float32(rng.NormFloat64())
+	}
+	return net, net.SetWeights(weights)
+}
+
+func randomImages(n, height, width int) (dataset.Splits, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	pix, labels := make([]uint8, n*3*32*32), make([]uint8, n)
+	pix, labels := make([]uint8, n*3*height*width), make([]uint8, n)
 	for i := range pix {
 		pix[i] = uint8(rng.Uint32())
 	}
-	classes := make([]string, 100)
-	for i := range classes {
-		classes[i] = strconv.Itoa(i)
+	names := make([]string, classes)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
 	}
 	for i := range labels {
-		labels[i] = uint8(rng.IntN(len(classes)))
+		labels[i] = uint8(rng.IntN(classes))
 	}
-	all, err := dataset.NewMemory("random", classes, dataset.Shape{Channels: 3, Height: 32, Width: 32}, pix, labels)
+	all, err := dataset.NewMemory("random", names, dataset.Shape{Channels: 3, Height: height, Width: width}, pix, labels)
 	if err != nil {
 		return dataset.Splits{}, err
 	}
