@@ -18,6 +18,29 @@ func CheckTensor(name string, t Tensor, want Desc) error {
 	return CheckSlice(name, t.Data, want.Size())
 }
 
+// CheckSources returns an error that wraps [ErrArgument] unless srcs are what s
+// describes. It does not allocate when they are right.
+func (s ConcatSpec) CheckSources(srcs []Tensor) error {
+	if len(srcs) != len(s.Srcs) {
+		return fmt.Errorf("%w: %d sources, want %d", ErrArgument, len(srcs), len(s.Srcs))
+	}
+	for i, t := range srcs {
+		if err := CheckTensor("src", t, s.Srcs[i]); err != nil {
+			return fmt.Errorf("source %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// CheckSource returns an error that wraps [ErrArgument] unless dSrc can be the
+// gradient of the source of that index. It does not allocate when it is right.
+func (s ConcatSpec) CheckSource(source int, dSrc Tensor) error {
+	if source < 0 || source >= len(s.Srcs) {
+		return fmt.Errorf("%w: source %d of %d", ErrArgument, source, len(s.Srcs))
+	}
+	return CheckTensor("dSrc", dSrc, s.Srcs[source])
+}
+
 // CheckSlice returns an error that wraps [ErrArgument] unless v holds n values.
 // It does not allocate when v is right.
 func CheckSlice(name string, v []float32, n int) error {

@@ -56,6 +56,7 @@ type Engine interface {
 	Add(AddSpec) (Add, error)
 	Activation(ActivationSpec) (Activation, error)
 	Subsample(SubsampleSpec) (Subsample, error)
+	Concat(ConcatSpec) (Concat, error)
 	Reorder(dst, src Desc) (Reorder, error)
 
 	// Close frees the kernels and memory of the engine. No kernel or slice
@@ -219,6 +220,21 @@ type SubsampleSpec struct {
 type Subsample interface {
 	Forward(dst, src Tensor) error
 	Backward(dSrc, dDst Tensor) error
+}
+
+// ConcatSpec puts the channels of two or more sources of equal N, H and W one
+// after the other; Dst has the sum of their channels. Each may be in a layout
+// of its own.
+type ConcatSpec struct {
+	Srcs []Desc
+	Dst  Desc
+}
+
+// Concat is a planned concatenation.
+type Concat interface {
+	Forward(dst Tensor, srcs ...Tensor) error
+	// Backward sets dSrc, the gradient of the source of that index.
+	Backward(source int, dSrc, dDst Tensor) error
 }
 
 // Reorder copies between layouts, or between a matrix [N, C*H*W] and the NCHW

@@ -235,6 +235,32 @@ func (s SubsampleSpec) Validate() error {
 	return f.err()
 }
 
+// Validate reports all faults of the spec. An error wraps [ErrSpec].
+func (s ConcatSpec) Validate() error {
+	f := faults{what: "concatenation"}
+	if len(s.Srcs) < 2 {
+		f.addf("%d sources, want at least 2", len(s.Srcs))
+	}
+	ok := f.desc("Dst", s.Dst)
+	for i, src := range s.Srcs {
+		ok = f.desc(fmt.Sprintf("Srcs[%d]", i), src) && ok
+	}
+	if !ok {
+		return f.err()
+	}
+	sum := 0
+	for i, src := range s.Srcs {
+		sum += src.C
+		if src.N != s.Dst.N || src.H != s.Dst.H || src.W != s.Dst.W {
+			f.addf("Srcs[%d] has N, H, W = %d, %d, %d, Dst %d, %d, %d", i, src.N, src.H, src.W, s.Dst.N, s.Dst.H, s.Dst.W)
+		}
+	}
+	if sum != s.Dst.C {
+		f.addf("Dst.C is %d, the sources have %d channels", s.Dst.C, sum)
+	}
+	return f.err()
+}
+
 // ValidateReorder reports all faults of a reorder: dst and src have the same
 // extents, or one is a matrix [N, C*H*W] and the other NCHW. An error wraps
 // [ErrSpec].

@@ -96,3 +96,21 @@ func TestDescIndex(t *testing.T) {
 		}
 	}
 }
+
+func TestConcatSpecValidate(t *testing.T) {
+	d := Desc{N: 2, C: 3, H: 4, W: 5}
+	good := ConcatSpec{Srcs: []Desc{d, d.As(NHWC)}, Dst: Desc{N: 2, C: 6, H: 4, W: 5, Layout: NChw8c}}
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	bad := ConcatSpec{Srcs: []Desc{{N: 1, C: 3, H: 4, W: 5}}, Dst: good.Dst}
+	err := bad.Validate()
+	if !errors.Is(err, ErrSpec) {
+		t.Fatalf("%v does not wrap ErrSpec", err)
+	}
+	for _, want := range []string{"1 sources, want at least 2", "Srcs[0] has N, H, W = 1, 4, 5, Dst 2, 4, 5", "Dst.C is 6, the sources have 3 channels"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q lacks %q", err, want)
+		}
+	}
+}

@@ -91,6 +91,20 @@ func (s *suite) testBadSpecs(t *testing.T) {
 	subsample("too few channels", func(s *kernel.SubsampleSpec) { s.Front = 9 })
 	subsample("a negative front", func(s *kernel.SubsampleSpec) { s.Front = -1 })
 
+	concat := func(what string, change func(*kernel.ConcatSpec)) {
+		t.Helper()
+		piece := kernel.Desc{N: 2, C: 3, H: 4, W: 4}
+		spec := kernel.ConcatSpec{Srcs: []kernel.Desc{piece, piece}, Dst: kernel.Desc{N: 2, C: 6, H: 4, W: 4}}
+		change(&spec)
+		refuse("concatenation with "+what, func() error { _, err := e.Concat(spec); return err })
+	}
+	concat("no fields", func(s *kernel.ConcatSpec) { *s = kernel.ConcatSpec{} })
+	concat("one source", func(s *kernel.ConcatSpec) { s.Srcs, s.Dst.C = s.Srcs[:1], 3 })
+	concat("other channels", func(s *kernel.ConcatSpec) { s.Dst.C = 7 })
+	concat("another height", func(s *kernel.ConcatSpec) { s.Srcs[1].H = 5 })
+	concat("another batch", func(s *kernel.ConcatSpec) { s.Srcs[0].N = 1 })
+	concat("an empty source", func(s *kernel.ConcatSpec) { s.Srcs[0].C, s.Dst.C = 0, 3 })
+
 	d := kernel.Desc{N: 2, C: 3, H: 4, W: 4}
 	refuse("global average pooling of nothing", func() error { _, err := e.GlobalAvgPool(kernel.Desc{}); return err })
 	refuse("addition of nothing", func() error { _, err := e.Add(kernel.AddSpec{}); return err })

@@ -47,6 +47,7 @@ func Run(t *testing.T, backend kernel.Backend, opts Options) {
 	t.Run("Add", s.testAdd)
 	t.Run("Activation", s.testActivation)
 	t.Run("Subsample", s.testSubsample)
+	t.Run("Concat", s.testConcat)
 	t.Run("Reorder", s.testReorder)
 	t.Run("BadSpecs", s.testBadSpecs)
 }

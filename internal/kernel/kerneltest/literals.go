@@ -14,6 +14,7 @@ func (s *suite) testLiterals(t *testing.T) {
 	t.Run("Pool", s.literalPool)
 	t.Run("Dense", s.literalDense)
 	t.Run("Subsample", s.literalSubsample)
+	t.Run("Concat", s.literalConcat)
 }
 
 func image(c, h, w int, v ...float32) kernel.Tensor {
@@ -154,4 +155,20 @@ func (s *suite) literalSubsample(t *testing.T) {
 	near(t, "subsample", dst.Data, 0, 0, 0, 0, 1, 3, 7, 9, 0, 0, 0, 0)
 	must(t, k.Backward(dSrc, image(3, 2, 2, 9, 9, 9, 9, 1, 2, 3, 4, 9, 9, 9, 9)))
 	near(t, "gradient", dSrc.Data, 1, 0, 2, 0, 0, 0, 3, 0, 4)
+}
+
+func (s *suite) literalConcat(t *testing.T) {
+	e := s.engine(t, kernel.EngineOptions{})
+	a := image(1, 1, 2, 1, 2)
+	b := image(2, 1, 2, 3, 4, 5, 6)
+	k, err := e.Concat(kernel.ConcatSpec{Srcs: []kernel.Desc{a.Desc, b.Desc}, Dst: kernel.Desc{N: 1, C: 3, H: 1, W: 2}})
+	must(t, err)
+	dst := kernel.NewTensor(kernel.Desc{N: 1, C: 3, H: 1, W: 2})
+	must(t, k.Forward(dst, a, b))
+	near(t, "concatenation", dst.Data, 1, 2, 3, 4, 5, 6)
+	dA, dB := kernel.NewTensor(a.Desc), kernel.NewTensor(b.Desc)
+	must(t, k.Backward(0, dA, dst))
+	must(t, k.Backward(1, dB, dst))
+	near(t, "gradient of the first", dA.Data, 1, 2)
+	near(t, "gradient of the second", dB.Data, 3, 4, 5, 6)
 }

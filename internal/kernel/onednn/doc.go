@@ -16,10 +16,12 @@
 //	plan.c       a primitive with its arguments and the reorders around it
 //	kernels.c    convolution, pooling, reorder and matrix product by oneDNN
 //	norm.c       batch normalisation with fused activation, our own
-//	pointwise.c  addition, activation, mean, shortcut: our own
+//	pointwise.c  addition, activation, mean: our own
+//	copy.c       shortcut and concatenation: our own
 //	loops_*      inner loops of our own, compiled for AVX-512, AVX2 and any processor
 //
-// Every run of a kernel is one call from Go to C and allocates nothing in Go.
+// Every run of a kernel is one call from Go to C (of a concatenation, one for
+// each source) and allocates nothing in Go.
 // Weights stay in the caller's plain layout: a plan reorders them into the
 // layout that the primitive chose in every run, which costs little beside the
 // convolution and is right however the weights change. Scratchpads and

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/deepmutual/dml/internal/kernel"
 )
@@ -36,7 +37,7 @@ func (k *subsample) Forward(dst, src kernel.Tensor) error {
 		kernel.CheckTensor("src", src, k.spec.Src)); err != nil {
 		return err
 	}
-	C.dml_subsample_forward(k.ptr, ptr(dst.Data), ptr(src.Data))
+	C.dml_copy_forward(k.ptr, ptr(dst.Data), ptr(src.Data))
 	return nil
 }
 
@@ -46,7 +47,55 @@ func (k *subsample) Backward(dSrc, dDst kernel.Tensor) error {
 		kernel.CheckTensor("dDst", dDst, k.spec.Dst)); err != nil {
 		return err
 	}
-	C.dml_subsample_backward(k.ptr, ptr(dSrc.Data), ptr(dDst.Data))
+	C.dml_copy_backward(k.ptr, ptr(dSrc.Data), ptr(dDst.Data))
+	return nil
+}
+
+type concat struct {
+	planned
+	spec   kernel.ConcatSpec
+	pieces []*C.dml_copy
+}
+
+// Concat plans a concatenation of channels.
+func (e *engine) Concat(s kernel.ConcatSpec) (kernel.Concat, error) {
+	if err := e.planning("a concatenation", s.Validate()); err != nil {
+		return nil, err
+	}
+	s.Srcs = slices.Clone(s.Srcs)
+	k := &concat{planned: planned{e, fmt.Sprintf("concatenation of %d sources to %v", len(s.Srcs), s.Dst)}, spec: s}
+	dst, front := cdesc(s.Dst), 0
+	for _, d := range s.Srcs {
+		src := cdesc(d)
+		piece := C.dml_concat_plan(e.ptr, &dst, &src, C.int64_t(front))
+		if piece == nil {
+			return nil, k.fail("planning", errMemory)
+		}
+		k.pieces = append(k.pieces, piece)
+		front += d.C
+	}
+	return k, nil
+}
+
+func (k *concat) Forward(dst kernel.Tensor, srcs ...kernel.Tensor) error {
+	if err := k.check("forward pass",
+		kernel.CheckTensor("dst", dst, k.spec.Dst),
+		k.spec.CheckSources(srcs)); err != nil {
+		return err
+	}
+	for i, p := range k.pieces {
+		C.dml_copy_forward(p, ptr(dst.Data), ptr(srcs[i].Data))
+	}
+	return nil
+}
+
+func (k *concat) Backward(source int, dSrc, dDst kernel.Tensor) error {
+	if err := k.check("gradient",
+		k.spec.CheckSource(source, dSrc),
+		kernel.CheckTensor("dDst", dDst, k.spec.Dst)); err != nil {
+		return err
+	}
+	C.dml_copy_backward(k.pieces[source], ptr(dSrc.Data), ptr(dDst.Data))
 	return nil
 }
 

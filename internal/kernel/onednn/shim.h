@@ -102,7 +102,7 @@ dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int
 dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out,
 	float *dweights, float *dbias, const float *src, const float *ddst);
 
-// --- norm.c, pointwise.c: kernels of our own -------------------------------
+// --- norm.c, pointwise.c, copy.c: kernels of our own -----------------------
 
 dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act, float lo, float hi);
 void dml_norm_forward(dml_norm *b, float *dst, const float *src, const float *gamma, const float *beta);
@@ -128,7 +128,10 @@ void dml_mean_backward(dml_engine *e, const dml_desc *src_desc, float *dsrc, con
 
 dml_copy *dml_subsample_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, int64_t stride,
 	int64_t front);
-void dml_subsample_forward(dml_copy *s, float *dst, const float *src);
-void dml_subsample_backward(dml_copy *s, float *dsrc, const float *ddst);
+// dml_concat_plan plans the piece of a concatenation that starts at channel
+// front of dst. Pieces run forward in the order of their channels.
+dml_copy *dml_concat_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, int64_t front);
+void dml_copy_forward(dml_copy *s, float *dst, const float *src);
+void dml_copy_backward(dml_copy *s, float *dsrc, const float *ddst);
 
 #endif
