@@ -27,6 +27,8 @@ func (g *graph) layer(l *models.Layer) error {
 		g.activation(l, inputs[0], output)
 	case models.KindAdd:
 		g.node("Add", l.Name, output, inputs)
+	case models.KindConcat:
+		g.node("Concat", l.Name, output, inputs, intAttr("axis", 1))
 	case models.KindMaxPool:
 		g.node("MaxPool", l.Name, output, inputs, windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.Pad)...)
 	case models.KindAvgPool:

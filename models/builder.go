@@ -43,6 +43,11 @@ func (b *Builder) Add(name, left, right string) string {
 	return b.add(Layer{Name: name, Kind: KindAdd, Inputs: []string{left, right}})
 }
 
+// Concat appends the channels of two or more layers one after the other.
+func (b *Builder) Concat(name string, in ...string) string {
+	return b.add(Layer{Name: name, Kind: KindConcat, Inputs: in})
+}
+
 // MaxPool appends a max pooling.
 func (b *Builder) MaxPool(name, in string, attrs Pool) string {
 	return b.add(Layer{Name: name, Kind: KindMaxPool, Inputs: []string{in}, Pool: &attrs})

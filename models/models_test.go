@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,12 +59,61 @@ func TestCatalogBuildsAtManySizes(t *testing.T) {
 	}
 }
 
+// everyKind returns a network that holds each layer kind.
+func everyKind(t testing.TB) *Network {
+	t.Helper()
+	b := NewBuilder("every-kind", Shape{C: 3, H: 9, W: 7}, 5)
+	x := b.Conv("conv", b.Input(), Conv{Out: 6, Kernel: [2]int{3, 2}, Pad: Pad{Top: 1, Bottom: 1, Right: 1}, Groups: 3, Bias: true})
+	x = b.ReLU("relu", b.BatchNorm("bn", x, BatchNorm{Momentum: 0.2}))
+	x = b.Concat("concat", b.Input(), x, b.Activation("relu6", x, Activation{Max: 6}))
+	x = b.MaxPool("maxpool", x, Pool{Kernel: Square(3), Pad: PadAll(1)})
+	x = b.Add("add", x, b.AvgPool("avgpool", x, Pool{Kernel: Square(3), Pad: PadAll(1), CountPad: true}))
+	x = b.Subsample("shortcut", x, Subsample{Stride: 2, Front: 1, Out: 17})
+	x = b.Concat("vectors", b.GlobalAvgPool("pool", x), b.Flatten("flatten", x))
+	n, err := b.Build(b.Dense("dense", x, Dense{Out: 5, Bias: true}), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range Kinds() {
+		if !slices.ContainsFunc(n.Layers, func(l Layer) bool { return l.Kind == kind }) {
+			t.Fatalf("the network lacks the kind %q", kind)
+		}
+	}
+	return n
+}
+
+func TestConcatShapes(t *testing.T) {
+	shapes, err := everyKind(t).Shapes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := shapes["concat"], (Shape{15, 9, 7}); got != want {
+		t.Errorf("feature maps give %v, want %v", got, want)
+	}
+	if got, want := shapes["vectors"], Vector(17+17*5*4); got != want {
+		t.Errorf("vectors give %v, want %v", got, want)
+	}
+	// Doubling a vector again and again must not overflow.
+	b := NewBuilder("huge", Shape{3, 8, 8}, 2)
+	x := b.Flatten("flat", b.Input())
+	for i := range 70 {
+		x = b.Concat(fmt.Sprint("double", i), x, x)
+	}
+	if _, err := b.Build(x, x); err == nil || !strings.Contains(err.Error(), "joins more than") {
+		t.Errorf("a vector of 192 * 2^70 values: %v", err)
+	}
+}
+
 func TestJSONRoundTrip(t *testing.T) {
+	nets := []*Network{everyKind(t)}
 	for _, a := range Catalog() {
 		n, err := Build(a.Name, a.Input, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
+		nets = append(nets, n)
+	}
+	for _, n := range nets {
 		data, err := n.JSON()
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +123,7 @@ func TestJSONRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(n, back) {
-			t.Errorf("%s changed on its way through JSON", a.Name)
+			t.Errorf("%s changed on its way through JSON", n.Name)
 		}
 	}
 }
@@ -90,6 +141,9 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		{Name: "r", Kind: "swish", Inputs: []string{"input"}},
 		{Name: "g", Kind: KindGlobalAvgPool, Inputs: []string{"later"}},
 		{Name: "p", Kind: KindMaxPool, Inputs: []string{"input"}},
+		{Name: "one", Kind: KindConcat, Inputs: []string{"input"}},
+		{Name: "half", Kind: KindMaxPool, Inputs: []string{"input"}, Pool: &Pool{Kernel: Square(2), Stride: Square(2)}},
+		{Name: "cat", Kind: KindConcat, Inputs: []string{"input", "half"}},
 		{Name: "after", Kind: KindGlobalAvgPool, Inputs: []string{"c"}},
 		{Name: "fc", Kind: KindDense, Inputs: []string{"input"}, Dense: &Dense{Out: 10}},
 	}}
@@ -98,7 +152,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{`"c" (conv): window`, `"r" (swish): unknown kind`, `"g" (global_avg_pool): input "later"`,
-		`"p" (max_pool): attributes "pool" are missing`, `"nowhere"`, `"fc" (dense): needs a vector`} {
+		`"p" (max_pool): attributes "pool" are missing`, `"one" (concat): has 1 inputs, needs at least 2`, `"cat" (concat): joins 3x8x8 and 3x4x4`, `"nowhere"`, `"fc" (dense): needs a vector`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
@@ -140,8 +194,10 @@ func TestInitIsSeededAndScaled(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	n, _ := Build("convnet", Shape{1, 28, 28}, 10)
-	data, _ := json.Marshal(n)
-	f.Add(data)
+	for _, n := range []*Network{n, everyKind(f)} {
+		data, _ := json.Marshal(n)
+		f.Add(data)
+	}
 	f.Add([]byte(`{"name":"x","input":{"channels":1},"layers":[{"kind":"conv"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := Parse(data)

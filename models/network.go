@@ -38,12 +38,14 @@ func (s Shape) String() string {
 // handle every kind, and a table test runs each through both.
 type Kind string
 
-// The layer kinds. Every kind takes one input, [KindAdd] takes two.
+// The layer kinds. Every kind takes one input, [KindAdd] takes two and
+// [KindConcat] two or more.
 const (
 	KindConv          Kind = "conv"            // 2-D convolution, [Conv]
 	KindBatchNorm     Kind = "batch_norm"      // batch normalisation, [BatchNorm]
 	KindActivation    Kind = "activation"      // max(0, x), perhaps bounded above, [Activation]
 	KindAdd           Kind = "add"             // sum of two equal shapes
+	KindConcat        Kind = "concat"          // channels of equal [H,W] (or vectors) one after the other
 	KindMaxPool       Kind = "max_pool"        // [Pool]
 	KindAvgPool       Kind = "avg_pool"        // [Pool]
 	KindGlobalAvgPool Kind = "global_avg_pool" // feature map [C,H,W] to vector [C]
@@ -54,7 +56,7 @@ const (
 
 // Kinds returns every layer kind.
 func Kinds() []Kind {
-	return []Kind{KindConv, KindBatchNorm, KindActivation, KindAdd, KindMaxPool, KindAvgPool,
+	return []Kind{KindConv, KindBatchNorm, KindActivation, KindAdd, KindConcat, KindMaxPool, KindAvgPool,
 		KindGlobalAvgPool, KindFlatten, KindDense, KindSubsample}
 }
 

@@ -5,9 +5,12 @@ import (
 	"fmt"
 )
 
-// maxSide bounds every extent, so that a hostile description cannot overflow
-// products of them.
-const maxSide = 1 << 16
+// maxSide bounds every extent of a feature map and maxVector a concatenated
+// vector, so that a hostile description cannot overflow products of them.
+const (
+	maxSide   = 1 << 16
+	maxVector = 1 << 31
+)
 
 // Validate reports every fault of the description, joined. A network that
 // passes can be initialised, lowered and exported.
@@ -74,12 +77,8 @@ var errUpstream = errors.New("an input is invalid")
 
 // output infers the layer's output shape from those before it.
 func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
-	want := 1
-	if l.Kind == KindAdd {
-		want = 2
-	}
-	if len(l.Inputs) != want {
-		return Shape{}, fmt.Errorf("has %d inputs, needs %d", len(l.Inputs), want)
+	if err := l.checkInputs(); err != nil {
+		return Shape{}, err
 	}
 	for _, name := range l.Inputs {
 		s, ok := shapes[name]
@@ -134,6 +133,8 @@ func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
 			return Shape{}, fmt.Errorf("adds %v and %v", in, other)
 		}
 		return in, nil
+	case KindConcat:
+		return l.concatenated(shapes)
 	case KindGlobalAvgPool:
 		return Vector(in.C), spatial()
 	case KindFlatten:
@@ -159,6 +160,37 @@ func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
 	return Shape{}, fmt.Errorf("unknown kind; the kinds are %v", Kinds())
 }
 
+// checkInputs reports a wrong number of inputs.
+func (l *Layer) checkInputs() error {
+	switch n := len(l.Inputs); {
+	case l.Kind == KindConcat && n < 2:
+		return fmt.Errorf("has %d inputs, needs at least 2", n)
+	case l.Kind == KindAdd && n != 2:
+		return fmt.Errorf("has %d inputs, needs 2", n)
+	case l.Kind != KindAdd && l.Kind != KindConcat && n != 1:
+		return fmt.Errorf("has %d inputs, needs 1", n)
+	}
+	return nil
+}
+
+// concatenated returns the shape of all inputs one after the other.
+func (l *Layer) concatenated(shapes map[string]Shape) (Shape, error) {
+	out, limit := shapes[l.Inputs[0]], maxSide
+	if out.IsVector() {
+		limit = maxVector
+	}
+	for _, name := range l.Inputs[1:] {
+		s := shapes[name]
+		if s.H != out.H || s.W != out.W {
+			return Shape{}, fmt.Errorf("joins %v and %v: height and width must be equal", shapes[l.Inputs[0]], s)
+		}
+		if out.C += s.C; out.C > limit {
+			return Shape{}, fmt.Errorf("joins more than %d channels", limit)
+		}
+	}
+	return out, nil
+}
+
 // checkAttributes reports a missing attribute struct, or one of another kind.
 func (l *Layer) checkAttributes() error {
 	has := map[string]bool{
@@ -169,7 +201,7 @@ func (l *Layer) checkAttributes() error {
 	switch l.Kind {
 	case KindMaxPool, KindAvgPool:
 		need = "pool"
-	case KindAdd, KindGlobalAvgPool, KindFlatten:
+	case KindAdd, KindConcat, KindGlobalAvgPool, KindFlatten:
 		need = ""
 	}
 	if need != "" && !has[need] {

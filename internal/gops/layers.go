@@ -261,6 +261,51 @@ func (b *Builder) Add(l, r Tensor, act *kernel.Clip) (Tensor, error) {
 	return y, err
 }
 
+// Concat appends the channels of two or more tensors one after the other, in
+// dst; each may be in a layout of its own.
+func (b *Builder) Concat(dst kernel.Desc, in ...Tensor) (Tensor, error) {
+	spec := kernel.ConcatSpec{Dst: dst}
+	y := Tensor{Desc: dst}
+	var nodes gorgonia.Nodes
+	var wrt []bool
+	for _, x := range in {
+		spec.Srcs = append(spec.Srcs, x.Desc)
+		nodes, wrt = append(nodes, x.Node), append(wrt, x.NeedsGrad)
+		y.NeedsGrad = y.NeedsGrad || x.NeedsGrad
+	}
+	k, err := b.Engine.Concat(spec)
+	if err != nil {
+		return Tensor{}, err
+	}
+	srcs := make([]kernel.Tensor, len(in)) // reused by every run
+	forward := &op{name: "concat", out: dims(dst), wrt: wrt,
+		run: func(dst []float32, values [][]float32) error {
+			for i, x := range in {
+				srcs[i] = x.wrap(values[i])
+			}
+			return k.Forward(y.wrap(dst), srcs...)
+		}}
+	forward.diff = func(nodes gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		grads := make(gorgonia.Nodes, len(nodes))
+		for i, x := range in {
+			if !x.NeedsGrad {
+				continue
+			}
+			var err error
+			grads[i], err = b.apply(&op{name: "concat gradient", out: nodes[i].Shape().Clone(),
+				run: func(dst []float32, values [][]float32) error {
+					return k.Backward(i, x.wrap(dst), y.wrap(values[0]))
+				}}, grad)
+			if err != nil {
+				return nil, err
+			}
+		}
+		return grads, nil
+	}
+	y.Node, err = b.apply(forward, nodes...)
+	return y, err
+}
+
 // Activation appends act(x).
 func (b *Builder) Activation(x Tensor, act kernel.Clip) (Tensor, error) {
 	k, err := b.Engine.Activation(kernel.ActivationSpec{Desc: x.Desc, Act: act})

@@ -193,6 +193,16 @@ func TestGradients(t *testing.T) {
 			x := image(b, "x", plain)
 			return expression{y: must(b.Add(x, x, kernel.ReLU()))(t), wrt: []*gorgonia.Node{x.Node}, spread: true}
 		},
+		"concat": func(t *testing.T, b *gops.Builder) expression {
+			l, m, r := image(b, "l", plain), image(b, "m", kernel.Desc{N: 2, C: 9, H: 5, W: 3, Layout: kernel.NHWC}), image(b, "r", plain)
+			y := must(b.Concat(kernel.Desc{N: 2, C: 17, H: 5, W: 3, Layout: kernel.NChw8c}, l, m, r))(t)
+			return expression{y: y, wrt: []*gorgonia.Node{l.Node, m.Node, r.Node}}
+		},
+		"concat with itself": func(t *testing.T, b *gops.Builder) expression {
+			x := image(b, "x", plain)
+			y := must(b.Concat(kernel.Desc{N: 2, C: 12, H: 5, W: 3}, x, b.Input("constant", plain), x))(t)
+			return expression{y: y, wrt: []*gorgonia.Node{x.Node}}
+		},
 		"dense": func(t *testing.T, b *gops.Builder) expression {
 			x := image(b, "x", kernel.Matrix(3, 5))
 			w := b.Param("w", 4, 5)

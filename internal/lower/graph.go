@@ -99,6 +99,12 @@ func (g *graph) lower(l *models.Layer) error {
 		act, fused := g.fusable(l)
 		y, err = g.b.Add(x, g.outputs[l.Inputs[1]], clip(act))
 		g.alias(fused, y)
+	case models.KindConcat:
+		var in []gops.Tensor
+		for _, name := range l.Inputs {
+			in = append(in, g.outputs[name])
+		}
+		y, err = g.b.Concat(dst, in...)
 	case models.KindActivation:
 		y, err = g.b.Activation(x, *clip(l.Activation))
 	case models.KindMaxPool, models.KindAvgPool:

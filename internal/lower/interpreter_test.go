@@ -133,6 +133,16 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 			for i, v := range x.v {
 				y.v[i] = v + out[l.Inputs[1]].v[i]
 			}
+		case models.KindConcat:
+			y.each(func(n, c, h, w int) float64 {
+				for _, name := range l.Inputs {
+					if x = out[name]; c < x.c {
+						break
+					}
+					c -= x.c
+				}
+				return x.at(n, c, h, w, 0)
+			})
 		case models.KindMaxPool, models.KindAvgPool:
 			a := l.Pool
 			y.each(func(n, c, h, w int) float64 {

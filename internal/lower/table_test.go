@@ -71,6 +71,16 @@ func rows() []row {
 		actRow("bounded", models.Activation{Max: 0.5}),
 		{name: "add", kind: models.KindAdd, layer: func(b *models.Builder, in string) string { return b.Add("layer", in, in) }},
 		{name: "add of vectors", kind: models.KindAdd, vector: true, layer: func(b *models.Builder, in string) string { return b.Add("layer", in, in) }},
+		{name: "concat", kind: models.KindConcat, layer: func(b *models.Builder, in string) string {
+			wide := b.Conv("wide", in, models.Conv{Out: 17, Kernel: models.Square(3), Pad: models.PadAll(1)})
+			return b.Concat("layer", in, wide, b.ReLU("relu", in), in)
+		}},
+		{name: "concat with the input", kind: models.KindConcat, layer: func(b *models.Builder, in string) string {
+			return b.Concat("layer", b.Conv("wide", in, models.Conv{Out: 16, Kernel: models.Square(1)}), b.Input())
+		}},
+		{name: "concat of vectors", kind: models.KindConcat, vector: true, layer: func(b *models.Builder, in string) string {
+			return b.Concat("layer", in, b.Dense("dense", in, models.Dense{Out: 3}))
+		}},
 		{name: "global average pool", kind: models.KindGlobalAvgPool, layer: func(b *models.Builder, in string) string { return b.GlobalAvgPool("layer", in) }},
 		{name: "flatten", kind: models.KindFlatten, layer: func(b *models.Builder, in string) string { return b.Flatten("layer", in) }},
 		denseRow("plain", models.Dense{Out: 5}),
