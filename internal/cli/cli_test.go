@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -259,6 +260,54 @@ func TestWholeRoad(t *testing.T) {
 	if !strings.Contains(text, "left.png") || !strings.Contains(text, "%") || strings.Count(text, "\n") != 1 {
 		t.Errorf("infer printed %q", text)
 	}
+}
+
+// TestEvalSplits evaluates the parts of a flat folder of images.
+func TestEvalSplits(t *testing.T) {
+	needRuntime(t)
+	flat, out := t.TempDir(), t.TempDir()
+	for class, name := range []string{"left", "right", "upper"} {
+		for i := range 20 {
+			writePNG(t, filepath.Join(flat, name, fmt.Sprintf("%02d.png", i)), class)
+		}
+	}
+	mustRun(t, small(flat, out, "--epochs", "1", "--quiet")...)
+	run := filepath.Join(out, "trial")
+	mustRun(t, "export", run)
+	model := filepath.Join(run, "onnx", "second.onnx")
+	nll := func(args ...string) float64 {
+		return *parseEvaluation(t, mustRun(t, append(append([]string{"eval"}, args...), "--json")...).stdout).Ensemble.NLL
+	}
+	// Every image of a class is the same here, so all parts agree.
+	want := nll(model, "--data", flat, "--split", "all")
+	for _, args := range [][]string{
+		{model, "--data", flat}, {model, "--data", flat, "--split", "train"}, {model, "--data", flat, "--split", "all", "--limit", "6"},
+	} {
+		if got := nll(args...); got < want-1e-6 || got > want+1e-6 {
+			t.Errorf("%v: NLL %g, want %g", args, got, want)
+		}
+	}
+	both := nll(run, "--split", "all")
+	for _, args := range [][]string{{run}, {run, "--split", "val"}, {run, "--split", "train", "--data", flat}} {
+		if got := nll(args...); got < both-1e-5 || got > both+1e-5 {
+			t.Errorf("%v: NLL %g, want %g", args, got, both)
+		}
+	}
+	refused(t, dml(t, "eval", model, "--data", flat, "--split", "val"), flat, "no val split")
+
+	// A broken image is in all, and in one of the two parts.
+	writeFile(t, filepath.Join(flat, "left", "07.png"), []byte("\x89PNG\r\n\x1a\nand then nothing"))
+	refused(t, dml(t, "eval", model, "--data", flat, "--split", "all"), "07.png")
+	failures := 0
+	for _, split := range []string{"train", "test"} {
+		if dml(t, "eval", model, "--data", flat, "--split", split).code != exitOK {
+			failures++
+		}
+	}
+	if failures != 1 {
+		t.Errorf("the broken image is in %d of two parts", failures)
+	}
+	refused(t, dml(t, "eval", model, "--data", mnistFolder(t, 60, 12), "--split", "all"), "divided into parts")
 }
 
 // interruptAt cancels a context when text is printed.

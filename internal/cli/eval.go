@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/bridge"
 	"github.com/deepmutual/dml/internal/score"
@@ -31,8 +32,8 @@ func (c *console) evalCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", DefaultText: "that of the run", Usage: "evaluate on `PATH`"},
 			&cli.StringFlag{Name: "kind", DefaultText: "recognised", Usage: "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder"},
-			&cli.StringFlag{Name: "split", Value: "test", Usage: "`PART` of the data: train, val or test"},
-			&cli.Uint64Flag{Name: "seed", DefaultText: "that of the run, else 1", Usage: "`N` that decided the split of a flat image folder"},
+			&cli.StringFlag{Name: "split", Value: "test", Usage: "`PART` of the data: train, val or test; all of a folder without parts"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, DefaultText: "that of the run, else 1", Usage: "`N` that decided the split of a flat image folder"},
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "evaluate on `N` images only"},
 			checkpointFlag(),
 			&cli.IntFlag{Name: "batch", Value: 64, Usage: "`N` images at a time"},
@@ -112,13 +113,7 @@ func (c *console) evalRun(ctx *cli.Context, path, which string) (train.Evaluatio
 		return train.Evaluation{}, err
 	}
 	cfg := dir.Config()
-	if ctx.IsSet("data") {
-		cfg.Data.Path, cfg.Data.Kind = ctx.String("data"), ctx.String("kind")
-	}
-	if ctx.IsSet("seed") {
-		cfg.Seed = ctx.Uint64("seed")
-	}
-	ds, err := evalData(ctx, cfg)
+	ds, err := runData(ctx, cfg)
 	if err != nil {
 		return train.Evaluation{}, err
 	}
@@ -138,19 +133,67 @@ func (c *console) evalRun(ctx *cli.Context, path, which string) (train.Evaluatio
 	})
 }
 
-// evalData opens the part of the data that the command line asks for, divided
-// as a run of that configuration divides it.
-func evalData(ctx *cli.Context, cfg train.Config) (dataset.Dataset, error) {
+// runData opens the part of the data that the command line asks for: of the
+// run's own data as the run divided it, of any other as it is.
+func runData(ctx *cli.Context, cfg train.Config) (dataset.Dataset, error) {
+	seed := cfg.Seed
+	if ctx.IsSet("seed") {
+		seed = ctx.Uint64("seed")
+	}
+	path := cfg.Data.Path
+	if ctx.IsSet("data") {
+		var err error
+		if path, err = filepath.Abs(ctx.String("data")); err != nil {
+			return nil, err
+		}
+	}
+	if path != cfg.Data.Path || ctx.String("split") == splitAll {
+		return otherData(ctx, path, seed)
+	}
+	cfg.Seed = seed
 	data, err := openTrainingData(cfg)
 	if err != nil {
 		return nil, err
 	}
+	return part(ctx, data, path, seed)
+}
+
+// splitAll asks for all images of data that has no parts.
+const splitAll = "all"
+
+// otherData opens the part that the command line asks for of data that the
+// students were not trained on.
+func otherData(ctx *cli.Context, path string, seed uint64) (dataset.Dataset, error) {
+	opts := source.Options{Kind: source.Kind(ctx.String("kind")), TestFraction: source.DefaultTestFraction, Seed: seed}
+	if ctx.String("split") != splitAll {
+		data, err := source.Open(path, opts)
+		if err != nil {
+			return nil, err
+		}
+		return part(ctx, data, path, seed)
+	}
+	opts.TestFraction = 0
+	data, err := source.Open(path, opts)
+	if err != nil {
+		return nil, err
+	}
+	if data.Val != nil || data.Test != nil {
+		return nil, fmt.Errorf("%s is divided into parts: choose one of them with --split", path)
+	}
+	return limited(ctx, data.Train, seed)
+}
+
+func part(ctx *cli.Context, data dataset.Splits, path string, seed uint64) (dataset.Dataset, error) {
 	ds, err := data.Split(ctx.String("split"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.Data.Path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	return limited(ctx, ds, seed)
+}
+
+func limited(ctx *cli.Context, ds dataset.Dataset, seed uint64) (dataset.Dataset, error) {
 	if n := ctx.Int("limit"); n > 0 {
-		return dataset.Limit(ds, n, cfg.Seed)
+		return dataset.Limit(ds, n, seed)
 	}
 	return ds, nil
 }
@@ -181,8 +224,7 @@ func evalModels(ctx *cli.Context, paths []string) (train.Evaluation, error) {
 		return train.Evaluation{}, err
 	}
 	defer cohort.Close()
-	cfg := train.Config{Data: train.DataConfig{Path: ctx.String("data"), Kind: ctx.String("kind")}, Seed: ctx.Uint64("seed")}.WithDefaults()
-	ds, err := evalData(ctx, cfg)
+	ds, err := otherData(ctx, ctx.String("data"), ctx.Uint64("seed"))
 	if err != nil {
 		return train.Evaluation{}, err
 	}
