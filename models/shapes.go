@@ -9,7 +9,7 @@ import (
 // vector, so that a hostile description cannot overflow products of them.
 const (
 	maxSide   = 1 << 16
-	maxVector = 1 << 31
+	maxVector = 1<<31 - 1
 )
 
 // Validate reports every fault of the description, joined. A network that

@@ -57,6 +57,7 @@ type Engine interface {
 	Activation(ActivationSpec) (Activation, error)
 	Subsample(SubsampleSpec) (Subsample, error)
 	Concat(ConcatSpec) (Concat, error)
+	Dropout(DropoutSpec) (Dropout, error)
 	Reorder(dst, src Desc) (Reorder, error)
 
 	// Close frees the kernels and memory of the engine. No kernel or slice
@@ -235,6 +236,21 @@ type Concat interface {
 	Forward(dst Tensor, srcs ...Tensor) error
 	// Backward sets dSrc, the gradient of the source of that index.
 	Backward(source int, dSrc, dDst Tensor) error
+}
+
+// DropoutSpec sets values to zero with probability Rate, between 0 and 1, and
+// multiplies the others by 1/(1-Rate), so that means stay (inverted dropout).
+type DropoutSpec struct {
+	Desc Desc
+	Rate float32
+}
+
+// Dropout is a planned dropout. What is dropped follows from the key, see
+// [MaskBits]: it is the same in every layout and on every backend, bit for bit.
+type Dropout interface {
+	// Run sets dst from src. With the same key it also sets the gradient of
+	// src from that of dst.
+	Run(dst, src Tensor, key uint64) error
 }
 
 // Reorder copies between layouts, or between a matrix [N, C*H*W] and the NCHW

@@ -261,6 +261,19 @@ func (s ConcatSpec) Validate() error {
 	return f.err()
 }
 
+// Validate reports all faults of the spec. An error wraps [ErrSpec].
+func (s DropoutSpec) Validate() error {
+	f := faults{what: "dropout"}
+	const maxSample = 1 << 32 // values that the mask tells apart
+	if d := s.Desc; f.desc("Desc", d) && d.C*d.H*d.W > maxSample {
+		f.addf("Desc %v has more than %d values a sample", d, maxSample)
+	}
+	if !(s.Rate > 0 && s.Rate < 1) {
+		f.addf("Rate is %g, want more than 0 and less than 1", s.Rate)
+	}
+	return f.err()
+}
+
 // ValidateReorder reports all faults of a reorder: dst and src have the same
 // extents, or one is a matrix [N, C*H*W] and the other NCHW. An error wraps
 // [ErrSpec].

@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -114,6 +115,13 @@ func (s *suite) testBadSpecs(t *testing.T) {
 		_, err := e.Activation(kernel.ActivationSpec{Desc: d, Act: kernel.Clip{Lo: 0, Hi: nan}})
 		return err
 	})
+	for _, rate := range []float32{0, 1, -0.5, 1.5, nan} {
+		refuse(fmt.Sprintf("dropout at rate %g", rate), func() error {
+			_, err := e.Dropout(kernel.DropoutSpec{Desc: d, Rate: rate})
+			return err
+		})
+	}
+	refuse("dropout of nothing", func() error { _, err := e.Dropout(kernel.DropoutSpec{Rate: 0.5}); return err })
 	refuse("reorder to another shape", func() error { _, err := e.Reorder(kernel.Desc{N: 2, C: 3, H: 4, W: 5}, d); return err })
 	refuse("reorder to another matrix", func() error { _, err := e.Reorder(kernel.Matrix(2, 47), d); return err })
 	refuse("reorder of NHWC to a matrix", func() error { _, err := e.Reorder(kernel.Matrix(2, 48), d.As(kernel.NHWC)); return err })

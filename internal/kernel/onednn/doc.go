@@ -16,7 +16,7 @@
 //	plan.c       a primitive with its arguments and the reorders around it
 //	kernels.c    convolution, pooling, reorder and matrix product by oneDNN
 //	norm.c       batch normalisation with fused activation, our own
-//	pointwise.c  addition, activation, mean: our own
+//	pointwise.c  addition, activation, mean, dropout: our own
 //	copy.c       shortcut and concatenation: our own
 //	loops_*      inner loops of our own, compiled for AVX-512, AVX2 and any processor
 //

@@ -36,6 +36,15 @@ typedef struct {
 	float by_x[DML_MAX_LANES], by_one[DML_MAX_LANES];
 } dml_lanes;
 
+// dml_mask is the mask of a dropout in one segment: kernel.MaskBits.
+typedef struct {
+	uint32_t low, high; // halves of the sample's key
+	uint32_t threshold;
+	float scale;
+	uint32_t at[DML_MAX_LANES]; // index of each lane's value in the sample, in the first row
+	uint32_t step;              // from row to row
+} dml_mask;
+
 typedef struct {
 	int lanes; // L
 	// sums sets sum to that of (x - shift) and square to that of its square.
@@ -49,6 +58,8 @@ typedef struct {
 		const dml_lanes *p);
 	// fill sets every row to v.
 	void (*fill)(const dml_segment *s, float *y, const float *v);
+	// dropout sets y to x * scale where the mask keeps x and to 0 elsewhere.
+	void (*dropout)(const dml_segment *s, float *y, const float *x, const dml_mask *m);
 
 	void (*add)(int64_t n, float *y, const float *a, const float *b);
 	void (*add_clip)(int64_t n, float *y, const float *a, const float *b, float lo, float hi);

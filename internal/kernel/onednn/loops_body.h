@@ -14,6 +14,7 @@
 
 typedef float lanes __attribute__((vector_size(4 * LANES)));
 typedef int32_t mask __attribute__((vector_size(4 * LANES)));
+typedef uint32_t bits __attribute__((vector_size(4 * LANES)));
 typedef float lanes_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 INLINE lanes load(const float *p, int n) {
@@ -183,6 +184,24 @@ TARGET static void fill(const dml_segment *s, float *y, const float *v) {
 #undef BODY
 }
 
+TARGET static void dropout(const dml_segment *s, float *y, const float *x, const dml_mask *m) {
+	const lanes scale = all(m->scale);
+	bits at;
+	memcpy(&at, m->at, sizeof at);
+#define BODY(i, n) \
+	{ \
+		bits h = at ^ m->low; \
+		h = (h ^ h >> 16) * 0x7feb352du; \
+		h ^= m->high; \
+		h = (h ^ h >> 15) * 0x846ca68bu; \
+		h ^= h >> 16; \
+		store(y + (i), zero_unless((mask)(h >= m->threshold), load(x + (i), n) * scale), n); \
+		at += m->step; \
+	}
+	ROWS(s, BODY);
+#undef BODY
+}
+
 // FLAT runs body(index, lanes) over n contiguous values.
 #define FLAT(n, body) \
 	do { \
@@ -233,6 +252,7 @@ const dml_loops LOOPS = {
 	.norm_sums = norm_sums,
 	.norm_backward = norm_backward,
 	.fill = fill,
+	.dropout = dropout,
 	.add = add,
 	.add_clip = add_clip,
 	.clip = clip,

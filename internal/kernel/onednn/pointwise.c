@@ -172,3 +172,56 @@ void dml_mean_backward(dml_engine *e, const dml_desc *src_desc, float *dsrc, con
 	mean_job j = {e->lib->loops, dml_view_of(src_desc, e->lib->loops->lanes), dsrc, ddst};
 	dml_parallel(e, j.view.images * j.view.groups, mean_backward_segments, &j);
 }
+
+// --- dropout ------------------------------------------------------------------------
+
+typedef struct {
+	const dml_loops *loops;
+	dml_view view;
+	float *y;
+	const float *x;
+	uint64_t key;
+	uint32_t threshold;
+	float scale;
+} dropout_job;
+
+// split_mix is splitMix of package kernel.
+static uint64_t split_mix(uint64_t x) {
+	x += 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+static void dropout_segments(void *arg, int64_t begin, int64_t end) {
+	const dropout_job *j = arg;
+	const dml_view *v = &j->view;
+	for (int64_t s = begin; s < end; s++) {
+		int64_t image = s / v->groups, group = s % v->groups;
+		uint64_t key = split_mix(j->key ^ (uint64_t)image);
+		dml_mask m = {
+			.low = (uint32_t)key,
+			.high = (uint32_t)(key >> 32),
+			.threshold = j->threshold,
+			.scale = j->scale,
+			.step = (uint32_t)(v->lanes / v->period),
+		};
+		for (int l = 0; l < v->lanes; l++) {
+			m.at[l] = (uint32_t)((group * v->period + l % v->period) * v->pixels + l / v->period);
+		}
+		int64_t i = dml_view_offset(v, image, group);
+		j->loops->dropout(dml_view_segment(v, group), j->y + i, j->x + i, &m);
+	}
+}
+
+void dml_dropout(dml_engine *e, const dml_desc *desc, float *dst, const float *src, uint64_t key, uint32_t threshold,
+	float scale) {
+	dml_enter(e);
+	dml_desc d = *desc;
+	if (d.layout == DML_NCHW) { // a sample lies in the order of its mask: one run
+		d.w *= d.c * d.h;
+		d.c = d.h = 1;
+	}
+	dropout_job j = {e->lib->loops, dml_view_of(&d, e->lib->loops->lanes), dst, src, key, threshold, scale};
+	dml_parallel(e, j.view.images * j.view.groups, dropout_segments, &j);
+}

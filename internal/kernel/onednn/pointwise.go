@@ -103,3 +103,35 @@ func (a *activation) Backward(dSrc, dDst, dst kernel.Tensor) error {
 	C.dml_clip_backward(a.eng.ptr, a.size, ptr(dSrc.Data), ptr(dDst.Data), ptr(dst.Data), a.lo, a.hi)
 	return nil
 }
+
+type dropout struct {
+	planned
+	desc      kernel.Desc
+	cdesc     C.dml_desc
+	threshold C.uint32_t
+	scale     C.float
+}
+
+// Dropout plans a dropout.
+func (e *engine) Dropout(s kernel.DropoutSpec) (kernel.Dropout, error) {
+	if err := e.planning("a dropout", s.Validate()); err != nil {
+		return nil, err
+	}
+	return &dropout{
+		planned:   planned{e, fmt.Sprintf("dropout of %v", s.Desc)},
+		desc:      s.Desc,
+		cdesc:     cdesc(s.Desc),
+		threshold: C.uint32_t(s.Threshold()),
+		scale:     C.float(s.Scale()),
+	}, nil
+}
+
+func (d *dropout) Run(dst, src kernel.Tensor, key uint64) error {
+	if err := d.check("run",
+		kernel.CheckTensor("dst", dst, d.desc),
+		kernel.CheckTensor("src", src, d.desc)); err != nil {
+		return err
+	}
+	C.dml_dropout(d.eng.ptr, &d.cdesc, ptr(dst.Data), ptr(src.Data), C.uint64_t(key), d.threshold, d.scale)
+	return nil
+}

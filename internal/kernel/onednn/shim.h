@@ -126,6 +126,11 @@ void dml_copy_flat(dml_engine *e, int64_t n, float *dst, const float *src);
 void dml_mean(dml_engine *e, const dml_desc *src_desc, float *dst, const float *src);
 void dml_mean_backward(dml_engine *e, const dml_desc *src_desc, float *dsrc, const float *ddst);
 
+// dml_dropout sets dst to src * scale where the mask of the key keeps it, see
+// kernel.MaskBits, and to 0 elsewhere.
+void dml_dropout(dml_engine *e, const dml_desc *desc, float *dst, const float *src, uint64_t key,
+	uint32_t threshold, float scale);
+
 dml_copy *dml_subsample_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, int64_t stride,
 	int64_t front);
 // dml_concat_plan plans the piece of a concatenation that starts at channel
