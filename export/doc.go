@@ -15,6 +15,7 @@
 //
 // Batch norms are folded into the convolutions before them. Option A shortcuts
 // become 1x1 convolutions with constant 0/1 weights, which every runtime reads.
+// Dropout leaves no trace: it acts in training alone.
 //
 // The package runs nothing: package export/verify compares a model with
 // reference outputs on ONNX Runtime.

@@ -66,7 +66,7 @@ func everyKind(t testing.TB) *models.Network {
 	y := b.Conv("depthwise", x, models.Conv{Out: 8, Kernel: models.Square(3), Pad: models.PadAll(1), Groups: 8})
 	y = b.BatchNorm("bn2", y, models.BatchNorm{})
 	x = b.Add("probabilities", x, y)
-	x = b.Concat("concat", x, y, x)
+	x = b.Dropout("dropout", b.Concat("concat", x, y, x), models.Dropout{Rate: 0.5})
 	x = b.MaxPool("maxpool", x, models.Pool{Kernel: models.Square(3), Stride: models.Square(2), Pad: models.PadAll(1)})
 	x = b.AvgPool("avgpool", x, models.Pool{Kernel: models.Square(2), Pad: models.Pad{Bottom: 1, Right: 1}, CountPad: true})
 	x = b.Subsample("shortcut", x, models.Subsample{Stride: 2, Front: 2, Out: 28})
@@ -165,6 +165,40 @@ func TestFoldOnlyWhenAlone(t *testing.T) {
 	w := randomWeights(t, net, 1)
 	if got := operators(parse(t, marshal(t, net, w, Options{}))); got["BatchNormalization"] != 1 {
 		t.Errorf("operators %v", got)
+	}
+}
+
+// TestDropoutLeavesNoNode: readers of a dropout, and outputs that name one,
+// read what it reads.
+func TestDropoutLeavesNoNode(t *testing.T) {
+	network := func(dropout bool, logits, embedding string) *models.Network {
+		b := models.NewBuilder("dropout", models.Shape{C: 3, H: 4, W: 4}, 2)
+		drop := func(name, in string) string {
+			if !dropout {
+				return in
+			}
+			return b.Dropout(name, in, models.Dropout{Rate: 0.5})
+		}
+		x := b.Conv("conv", drop("drop1", b.Input()), models.Conv{Out: 4, Kernel: models.Square(3)})
+		x = b.BatchNorm("bn", drop("drop2", x), models.BatchNorm{}) // folds all the same
+		x = drop("drop4", drop("drop3", b.GlobalAvgPool("pool", x)))
+		drop("drop5", b.Dense("dense", x, models.Dense{Out: 2}))
+		if !dropout {
+			plain := map[string]string{"drop4": "pool", "drop5": "dense"}
+			logits, embedding = plain[logits], plain[embedding]
+		}
+		net, err := b.Build(logits, embedding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return net
+	}
+	for _, outputs := range [][2]string{{"drop5", "drop4"}, {"drop5", "drop5"}} {
+		with, without := network(true, outputs[0], outputs[1]), network(false, outputs[0], outputs[1])
+		w := randomWeights(t, with, 1)
+		if got, want := marshal(t, with, w, Options{}), marshal(t, without, w, Options{}); !bytes.Equal(got, want) {
+			t.Errorf("outputs %v: dropout changes the file: operators %v, want %v", outputs, operators(parse(t, got)), operators(parse(t, want)))
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func Marshal(net *models.Network, w models.Weights, opts Options) ([]byte, error
 	if err := errors.Join(opts.Validate(net), net.CheckWeights(w)); err != nil {
 		return nil, fmt.Errorf("export of %s: %w", net.Name, err)
 	}
-	g, err := buildGraph(net, w, opts.KeepBatchNorm)
+	g, err := buildGraph(net.ForInference(), w, opts.KeepBatchNorm)
 	if err != nil {
 		return nil, fmt.Errorf("export of %s: %w", net.Name, err)
 	}

@@ -78,6 +78,11 @@ func (b *Builder) Subsample(name, in string, attrs Subsample) string {
 	return b.add(Layer{Name: name, Kind: KindSubsample, Inputs: []string{in}, Subsample: &attrs})
 }
 
+// Dropout appends a dropout.
+func (b *Builder) Dropout(name, in string, attrs Dropout) string {
+	return b.add(Layer{Name: name, Kind: KindDropout, Inputs: []string{in}, Dropout: &attrs})
+}
+
 // Build validates the network whose class scores and feature vector are the
 // layers named.
 func (b *Builder) Build(logits, embedding string) (*Network, error) {

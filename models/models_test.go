@@ -69,6 +69,7 @@ func everyKind(t testing.TB) *Network {
 	x = b.MaxPool("maxpool", x, Pool{Kernel: Square(3), Pad: PadAll(1)})
 	x = b.Add("add", x, b.AvgPool("avgpool", x, Pool{Kernel: Square(3), Pad: PadAll(1), CountPad: true}))
 	x = b.Subsample("shortcut", x, Subsample{Stride: 2, Front: 1, Out: 17})
+	x = b.Dropout("drop", x, Dropout{Rate: 0.25})
 	x = b.Concat("vectors", b.GlobalAvgPool("pool", x), b.Flatten("flatten", x))
 	n, err := b.Build(b.Dense("dense", x, Dense{Out: 5, Bias: true}), x)
 	if err != nil {
@@ -101,6 +102,34 @@ func TestConcatShapes(t *testing.T) {
 	}
 	if _, err := b.Build(x, x); err == nil || !strings.Contains(err.Error(), "joins more than") {
 		t.Errorf("a vector of 192 * 2^70 values: %v", err)
+	}
+}
+
+func TestForInference(t *testing.T) {
+	b := NewBuilder("dropped", Shape{3, 4, 4}, 2)
+	x := b.Dropout("drop1", b.Dropout("drop0", b.Input(), Dropout{Rate: 0.1}), Dropout{Rate: 0.2})
+	x = b.GlobalAvgPool("pool", b.Concat("concat", x, b.Input(), "drop0"))
+	feature := b.Dropout("drop2", x, Dropout{Rate: 0.5})
+	n, err := b.Build(b.Dropout("drop3", b.Dense("dense", feature, Dense{Out: 2}), Dropout{Rate: 0.5}), feature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := n.JSON()
+	b = NewBuilder("dropped", Shape{3, 4, 4}, 2)
+	x = b.GlobalAvgPool("pool", b.Concat("concat", b.Input(), b.Input(), b.Input()))
+	want, err := b.Build(b.Dense("dense", x, Dense{Out: 2}), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := n.ForInference()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if after, _ := n.JSON(); string(after) != string(before) {
+		t.Error("the network itself changed")
+	}
+	if want.ForInference() != want {
+		t.Error("a network without dropout is copied")
 	}
 }
 
@@ -144,6 +173,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		{Name: "one", Kind: KindConcat, Inputs: []string{"input"}},
 		{Name: "half", Kind: KindMaxPool, Inputs: []string{"input"}, Pool: &Pool{Kernel: Square(2), Stride: Square(2)}},
 		{Name: "cat", Kind: KindConcat, Inputs: []string{"input", "half"}},
+		{Name: "d", Kind: KindDropout, Inputs: []string{"input"}, Dropout: &Dropout{Rate: 1}},
 		{Name: "after", Kind: KindGlobalAvgPool, Inputs: []string{"c"}},
 		{Name: "fc", Kind: KindDense, Inputs: []string{"input"}, Dense: &Dense{Out: 10}},
 	}}
@@ -152,7 +182,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{`"c" (conv): window`, `"r" (swish): unknown kind`, `"g" (global_avg_pool): input "later"`,
-		`"p" (max_pool): attributes "pool" are missing`, `"one" (concat): has 1 inputs, needs at least 2`, `"cat" (concat): joins 3x8x8 and 3x4x4`, `"nowhere"`, `"fc" (dense): needs a vector`} {
+		`"p" (max_pool): attributes "pool" are missing`, `"one" (concat): has 1 inputs, needs at least 2`, `"cat" (concat): joins 3x8x8 and 3x4x4`, `"d" (dropout): rate 1 is not between 0 and 1`, `"nowhere"`, `"fc" (dense): needs a vector`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // InputName is the name by which layers refer to the network's input.
@@ -52,12 +53,13 @@ const (
 	KindFlatten       Kind = "flatten"         // feature map [C,H,W] to vector [C*H*W]
 	KindDense         Kind = "dense"           // fully connected, [Dense]
 	KindSubsample     Kind = "subsample"       // option A shortcut, [Subsample]
+	KindDropout       Kind = "dropout"         // values dropped at random, in training alone, [Dropout]
 )
 
 // Kinds returns every layer kind.
 func Kinds() []Kind {
 	return []Kind{KindConv, KindBatchNorm, KindActivation, KindAdd, KindConcat, KindMaxPool, KindAvgPool,
-		KindGlobalAvgPool, KindFlatten, KindDense, KindSubsample}
+		KindGlobalAvgPool, KindFlatten, KindDense, KindSubsample, KindDropout}
 }
 
 // Layer is one node of a network. Exactly the attribute struct of its Kind is
@@ -73,6 +75,7 @@ type Layer struct {
 	Pool       *Pool       `json:"pool,omitempty"`
 	Dense      *Dense      `json:"dense,omitempty"`
 	Subsample  *Subsample  `json:"subsample,omitempty"`
+	Dropout    *Dropout    `json:"dropout,omitempty"`
 }
 
 // Pad is spatial padding; it may be asymmetric.
@@ -137,6 +140,13 @@ type Subsample struct {
 	Out    int `json:"out"`
 }
 
+// Dropout sets values to zero with probability Rate, between 0 and 1, and scales
+// the others by 1/(1-Rate), in training; otherwise it does nothing (Srivastava
+// et al., JMLR 2014).
+type Dropout struct {
+	Rate float32 `json:"rate"`
+}
+
 // Network is an architecture for one input shape and number of classes.
 type Network struct {
 	Name      string  `json:"name"`
@@ -155,6 +165,37 @@ func (n *Network) Layer(name string) (*Layer, bool) {
 		}
 	}
 	return nil, false
+}
+
+// ForInference returns the network without the layers that only act in
+// training: what reads a dropout reads its input instead. The network must be
+// valid; it is returned itself where nothing changes.
+func (n *Network) ForInference() *Network {
+	source := make(map[string]string) // of each dropout
+	resolve := func(name string) string {
+		if in, ok := source[name]; ok {
+			return in
+		}
+		return name
+	}
+	out := *n
+	out.Layers = nil
+	for _, l := range n.Layers {
+		if l.Kind == KindDropout {
+			source[l.Name] = resolve(l.Inputs[0])
+			continue
+		}
+		l.Inputs = slices.Clone(l.Inputs)
+		for i, in := range l.Inputs {
+			l.Inputs[i] = resolve(in)
+		}
+		out.Layers = append(out.Layers, l)
+	}
+	if len(source) == 0 {
+		return n
+	}
+	out.Logits, out.Embedding = resolve(n.Logits), resolve(n.Embedding)
+	return &out
 }
 
 // Parse reads a network from JSON and validates it. Unknown fields are

@@ -156,6 +156,11 @@ func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
 			return Shape{}, fmt.Errorf("%+v cannot hold %d channels", *s, in.C)
 		}
 		return Shape{C: s.Out, H: (in.H + s.Stride - 1) / s.Stride, W: (in.W + s.Stride - 1) / s.Stride}, nil
+	case KindDropout:
+		if d := l.Dropout; !(d.Rate > 0 && d.Rate < 1) {
+			return Shape{}, fmt.Errorf("rate %g is not between 0 and 1", d.Rate)
+		}
+		return in, nil
 	}
 	return Shape{}, fmt.Errorf("unknown kind; the kinds are %v", Kinds())
 }
@@ -196,6 +201,7 @@ func (l *Layer) checkAttributes() error {
 	has := map[string]bool{
 		"conv": l.Conv != nil, "batch_norm": l.BatchNorm != nil, "activation": l.Activation != nil,
 		"pool": l.Pool != nil, "dense": l.Dense != nil, "subsample": l.Subsample != nil,
+		"dropout": l.Dropout != nil,
 	}
 	need := string(l.Kind)
 	switch l.Kind {
@@ -209,7 +215,7 @@ func (l *Layer) checkAttributes() error {
 			return fmt.Errorf("attributes %q are missing", need)
 		}
 	}
-	for _, name := range []string{"conv", "batch_norm", "activation", "pool", "dense", "subsample"} {
+	for _, name := range []string{"conv", "batch_norm", "activation", "pool", "dense", "subsample", "dropout"} {
 		if has[name] && name != need {
 			return fmt.Errorf("has attributes %q of another kind", name)
 		}

@@ -306,6 +306,33 @@ func (b *Builder) Concat(dst kernel.Desc, in ...Tensor) (Tensor, error) {
 	return y, err
 }
 
+// Mask is a dropout's hold on what it drops.
+type Mask struct{ key *uint64 }
+
+// SetKey chooses the mask of the next runs, see kernel.MaskKey. A backward run
+// must have the key of its forward run.
+func (m Mask) SetKey(key uint64) { *m.key = key }
+
+// Dropout appends a dropout of x.
+func (b *Builder) Dropout(x Tensor, rate float32) (Tensor, Mask, error) {
+	k, err := b.Engine.Dropout(kernel.DropoutSpec{Desc: x.Desc, Rate: rate})
+	if err != nil {
+		return Tensor{}, Mask{}, err
+	}
+	masked := maskedBy{k, new(uint64)}
+	y, err := b.unary("dropout", masked, x, x.Desc)
+	return y, Mask{masked.key}, err
+}
+
+// maskedBy runs a dropout both ways with one key.
+type maskedBy struct {
+	kernel kernel.Dropout
+	key    *uint64
+}
+
+func (m maskedBy) Forward(dst, src kernel.Tensor) error    { return m.kernel.Run(dst, src, *m.key) }
+func (m maskedBy) Backward(dSrc, dDst kernel.Tensor) error { return m.kernel.Run(dSrc, dDst, *m.key) }
+
 // Activation appends act(x).
 func (b *Builder) Activation(x Tensor, act kernel.Clip) (Tensor, error) {
 	k, err := b.Engine.Activation(kernel.ActivationSpec{Desc: x.Desc, Act: act})

@@ -203,6 +203,15 @@ func TestGradients(t *testing.T) {
 			y := must(b.Concat(kernel.Desc{N: 2, C: 12, H: 5, W: 3}, x, b.Input("constant", plain), x))(t)
 			return expression{y: y, wrt: []*gorgonia.Node{x.Node}}
 		},
+		"dropout": func(t *testing.T, b *gops.Builder) expression {
+			x := image(b, "x", plain.As(kernel.NHWC))
+			y, mask, err := b.Dropout(x, 0.4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mask.SetKey(kernel.MaskKey(1, "dropout", 2))
+			return expression{y: y, wrt: []*gorgonia.Node{x.Node}}
+		},
 		"dense": func(t *testing.T, b *gops.Builder) expression {
 			x := image(b, "x", kernel.Matrix(3, 5))
 			w := b.Param("w", 4, 5)

@@ -5,5 +5,6 @@
 // given logits gradient; one made for inference has running statistics. Both
 // can share their parameters. Lowering chooses the layout of every activation,
 // inserts the reorders between layouts, and fuses rectifiers into the batch
-// normalisation or addition before them.
+// normalisation or addition before them. Dropout acts in training alone, with
+// masks that follow from seed, layer and step.
 package lower

@@ -22,6 +22,7 @@ type graph struct {
 	outputs map[string]gops.Tensor // by layer
 	params  map[string]*gorgonia.Node
 	norms   []norm
+	masks   []mask
 }
 
 // norm is a batch normalisation that gathers statistics.
@@ -30,10 +31,19 @@ type norm struct {
 	stats gops.Statistics
 }
 
+// mask is a dropout whose mask changes with the step.
+type mask struct {
+	layer string
+	gops.Mask
+}
+
 func buildGraph(net *models.Network, b *gops.Builder, batch int, training bool) (*graph, error) {
 	shapes, err := net.Shapes()
 	if err != nil {
 		return nil, err
+	}
+	if !training {
+		net = net.ForInference()
 	}
 	params, err := net.Params()
 	if err != nil {
@@ -124,6 +134,10 @@ func (g *graph) lower(l *models.Layer) error {
 	case models.KindSubsample:
 		s := l.Subsample
 		y, err = g.b.Subsample(x, kernel.SubsampleSpec{Dst: dst, Stride: s.Stride, Front: s.Front})
+	case models.KindDropout:
+		var m gops.Mask
+		y, m, err = g.b.Dropout(x, l.Dropout.Rate)
+		g.masks = append(g.masks, mask{l.Name, m})
 	default:
 		err = fmt.Errorf("no lowering for this kind")
 	}

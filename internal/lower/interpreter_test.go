@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -63,7 +64,7 @@ func (f feature) channel(c int) (mean, variance float64) {
 
 // interpret computes every layer of a network in float64, straight from the
 // definitions of package models. In training mode batch norms use the
-// statistics of the batch.
+// statistics of the batch, and dropout the masks of seed and step 0.
 func interpret(t *testing.T, net *models.Network, weights models.Weights, batch int, input []float32, training bool) map[string]feature {
 	t.Helper()
 	shapes, err := net.Shapes()
@@ -142,6 +143,18 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 					c -= x.c
 				}
 				return x.at(n, c, h, w, 0)
+			})
+		case models.KindDropout:
+			y.each(func(n, c, h, w int) float64 {
+				v, rate := x.at(n, c, h, w, 0), float64(l.Dropout.Rate)
+				sample := kernel.SampleKey(kernel.MaskKey(0, l.Name, 0), n)
+				switch {
+				case !training:
+					return v
+				case float64(kernel.MaskBits(sample, uint32((c*x.h+h)*x.w+w))) < rate*(1<<32):
+					return 0
+				}
+				return v / (1 - rate)
 			})
 		case models.KindMaxPool, models.KindAvgPool:
 			a := l.Pool

@@ -19,6 +19,9 @@ type Options struct {
 	// Training normalises with batch statistics and compiles the backward
 	// pass; otherwise the running statistics are used.
 	Training bool
+	// Seed decides, with the step and the names of the layers, what dropout
+	// drops in training.
+	Seed uint64
 	// Share makes the new network use the parameters and statistics of
 	// another of the same description.
 	Share *Network
@@ -34,6 +37,8 @@ type Network struct {
 	weights     models.Weights // the live memory
 	grads       map[string][]float32
 	norms       []norm
+	masks       []mask
+	seed        uint64
 
 	input, logits, embedding, logitsGradient []float32
 }
@@ -56,13 +61,13 @@ func Compile(net *models.Network, engine kernel.Engine, opts Options) (*Network,
 	if err != nil {
 		return nil, err
 	}
-	logits, embedding := g.outputs[net.Logits], g.outputs[net.Embedding]
+	logits, embedding := g.outputs[g.net.Logits], g.outputs[g.net.Embedding]
 	spec := exec.Spec{
 		Outputs: gorgonia.Nodes{logits.Node, embedding.Node},
 		Memory:  engine,
 		Add:     adder(engine),
 	}
-	n := &Network{Description: net, batch: opts.Batch, params: params, norms: g.norms,
+	n := &Network{Description: net, batch: opts.Batch, params: params, norms: g.norms, masks: g.masks, seed: opts.Seed,
 		weights: make(models.Weights, len(params)), grads: make(map[string][]float32)}
 	var dLogits gops.Tensor
 	var trained []string
@@ -86,6 +91,7 @@ func Compile(net *models.Network, engine kernel.Engine, opts Options) (*Network,
 	if opts.Training {
 		n.logitsGradient = n.program.Value(dLogits.Node)
 	}
+	n.SetStep(0)
 	return n, nil
 }
 
@@ -211,6 +217,15 @@ func (n *Network) Gradient(param string) []float32 { return n.grads[param] }
 // ArenaSize returns how many float32 values the intermediate results of a run
 // need.
 func (n *Network) ArenaSize() int { return n.program.ArenaSize() }
+
+// SetStep says which step of the training the next Forward belongs to, which
+// changes the masks of dropout: a Forward of the same step drops the same
+// values. Before the first call it is step 0.
+func (n *Network) SetStep(step uint64) {
+	for _, m := range n.masks {
+		m.SetKey(kernel.MaskKey(n.seed, m.layer, step))
+	}
+}
 
 // Forward computes logits and embedding from the input.
 func (n *Network) Forward() error { return n.program.Forward() }

@@ -81,6 +81,12 @@ func rows() []row {
 		{name: "concat of vectors", kind: models.KindConcat, vector: true, layer: func(b *models.Builder, in string) string {
 			return b.Concat("layer", in, b.Dense("dense", in, models.Dense{Out: 3}))
 		}},
+		{name: "dropout", kind: models.KindDropout, layer: func(b *models.Builder, in string) string {
+			return b.Dropout("layer", b.Dropout("before it", in, models.Dropout{Rate: 0.1}), models.Dropout{Rate: 0.25})
+		}},
+		{name: "dropout of a vector", kind: models.KindDropout, vector: true, layer: func(b *models.Builder, in string) string {
+			return b.Dropout("layer", in, models.Dropout{Rate: 0.5})
+		}},
 		{name: "global average pool", kind: models.KindGlobalAvgPool, layer: func(b *models.Builder, in string) string { return b.GlobalAvgPool("layer", in) }},
 		{name: "flatten", kind: models.KindFlatten, layer: func(b *models.Builder, in string) string { return b.Flatten("layer", in) }},
 		denseRow("plain", models.Dense{Out: 5}),
