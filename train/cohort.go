@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 
 	"github.com/deepmutual/dml/dataset"
@@ -35,7 +36,8 @@ type cohort struct {
 type cohortOptions struct {
 	mode       Mode
 	batch      int
-	threads    int // 0 means all cores
+	seed       uint64 // of dropout
+	threads    int    // 0 means all cores
 	noWinograd bool
 	sgd        optim.SGD
 }
@@ -69,7 +71,8 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 				return err
 			}
 			c.engines = append(c.engines, engine)
-			s, err := newStudent(m.name, w, engine, m.net, opts.batch, peers, opts.sgd)
+			seed := rand.NewPCG(opts.seed, uint64(i)).Uint64()
+			s, err := newStudent(m.name, w, engine, m.net, seed, opts.batch, peers, opts.sgd)
 			if err != nil {
 				return err
 			}
@@ -111,12 +114,14 @@ func backwardJob(s *student) func() error { return s.backward }
 
 // step trains every student on one mini-batch: all forward passes, then all
 // losses from the same posteriors, then all backward passes and updates.
-func (c *cohort) step(batch *dataset.Batch, rate float64) error {
+// number counts the steps of the whole training.
+func (c *cohort) step(batch *dataset.Batch, number int, rate float64) error {
 	for _, s := range c.students {
 		if len(batch.Images) != len(s.net.Input()) {
 			return fmt.Errorf("student %q takes %d values a mini-batch, got %d", s.name, len(s.net.Input()), len(batch.Images))
 		}
 		copy(s.net.Input(), batch.Images)
+		s.net.SetStep(uint64(number))
 		s.rate = rate
 	}
 	if err := c.each(forwardJob); err != nil {

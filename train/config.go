@@ -32,7 +32,7 @@ type Config struct {
 	Students []StudentConfig `yaml:"students"`
 	Epochs   int             `yaml:"epochs"` // default 20
 	Batch    int             `yaml:"batch"`  // default 64
-	// Seed decides splits, order, augmentation and initial weights.
+	// Seed decides splits, order, augmentation, initial weights and dropout.
 	Seed      uint64          `yaml:"seed"` // default 1
 	Optimizer OptimizerConfig `yaml:"optimizer"`
 	Schedule  ScheduleConfig  `yaml:"schedule"`

@@ -39,6 +39,11 @@ const normSample = 5000
 // New prepares a run. Data must have a training and a validation part; nothing
 // reads its test part. A nil backend means the reference kernels.
 func New(cfg Config, data dataset.Splits, backend kernel.Backend) (*Session, error) {
+	return prepare(cfg, data, backend, models.Build)
+}
+
+// prepare is New with any way to make a student's architecture.
+func prepare(cfg Config, data dataset.Splits, backend kernel.Backend, build func(arch string, input models.Shape, classes int) (*models.Network, error)) (*Session, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -67,7 +72,7 @@ func New(cfg Config, data dataset.Splits, backend kernel.Backend) (*Session, err
 	members := make([]member, len(cfg.Students))
 	s.records = make([]StudentSummary, len(cfg.Students))
 	for i, sc := range cfg.Students {
-		net, err := models.Build(sc.Arch, models.Shape{C: shape.Channels, H: shape.Height, W: shape.Width}, len(s.classes))
+		net, err := build(sc.Arch, models.Shape{C: shape.Channels, H: shape.Height, W: shape.Width}, len(s.classes))
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +88,7 @@ func New(cfg Config, data dataset.Splits, backend kernel.Backend) (*Session, err
 		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.Arch, Parameters: parameters}
 	}
 	s.cohort, err = newCohort(backend, members, cohortOptions{
-		mode: cfg.Mode, batch: cfg.Batch, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
+		mode: cfg.Mode, batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
 		sgd: optim.SGD{Momentum: *cfg.Optimizer.Momentum, Nesterov: *cfg.Optimizer.Nesterov, WeightDecay: *cfg.Optimizer.WeightDecay},
 	})
 	if err != nil {
@@ -222,7 +227,7 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 			}
 			return false, err
 		}
-		if err := s.cohort.step(batch, s.rate(s.progress.Step)); err != nil {
+		if err := s.cohort.step(batch, s.number(s.progress.Step), s.rate(s.progress.Step)); err != nil {
 			return false, fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
 		}
 		s.progress.Step++
@@ -261,10 +266,12 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 	return true, nil
 }
 
+// number returns how many steps of the training come before a step of the
+// epoch under way.
+func (s *Session) number(step int) int { return s.progress.Epoch*s.loader.Batches() + step }
+
 // rate returns the learning rate of a step of the epoch under way.
-func (s *Session) rate(step int) float64 {
-	return s.schedule.Rate(s.progress.Epoch*s.loader.Batches() + step)
-}
+func (s *Session) rate(step int) float64 { return s.schedule.Rate(s.number(step)) }
 
 func imagesPerSecond(images int, since time.Time) float64 {
 	return float64(images) / max(time.Since(since).Seconds(), 1e-9)

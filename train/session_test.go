@@ -14,6 +14,7 @@ import (
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/models"
 )
 
 // memoryStore keeps what a session hands out.
@@ -54,7 +55,12 @@ func tinyData(t *testing.T) dataset.Splits {
 
 func newSession(t *testing.T, cfg Config) *Session {
 	t.Helper()
-	s, err := New(cfg, tinyData(t), nil)
+	return newSessionOf(t, cfg, models.Build)
+}
+
+func newSessionOf(t *testing.T, cfg Config, build func(string, models.Shape, int) (*models.Network, error)) *Session {
+	t.Helper()
+	s, err := prepare(cfg, tinyData(t), nil, build)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,15 +123,35 @@ func TestEqualRunsAreEqual(t *testing.T) {
 	}
 }
 
+// withDropout builds a network with dropout between convolutions and before
+// the classifier.
+func withDropout(_ string, input models.Shape, classes int) (*models.Network, error) {
+	b := models.NewBuilder("dropout", input, classes)
+	conv := func(name, in string) string {
+		return b.Conv(name, in, models.Conv{Out: 12, Kernel: models.Square(3), Stride: models.Square(2)})
+	}
+	x := b.ReLU("relu", b.BatchNorm("bn", conv("conv1", b.Input()), models.BatchNorm{}))
+	x = b.GlobalAvgPool("pool", conv("conv2", b.Dropout("drop1", x, models.Dropout{Rate: 0.2})))
+	return b.Build(b.Dense("linear", b.Dropout("drop2", x, models.Dropout{Rate: 0.5}), models.Dense{Out: classes}), x)
+}
+
 // TestInterruptedRunResumesExactly stops a run after each of its steps, moves
 // its state through checkpoint files into a new session, and compares the end
 // with that of the uninterrupted run, to the bit.
 func TestInterruptedRunResumesExactly(t *testing.T) {
-	whole, wholeSum := run(t, newSession(t, tinyConfig()), t.Context(), Events{})
+	t.Run("convnet", func(t *testing.T) { checkResumes(t, func() *Session { return newSession(t, tinyConfig()) }) })
+	t.Run("dropout", func(t *testing.T) {
+		checkResumes(t, func() *Session { return newSessionOf(t, tinyConfig(), withDropout) })
+	})
+}
+
+func checkResumes(t *testing.T, open func() *Session) {
+	t.Helper()
+	whole, wholeSum := run(t, open(), t.Context(), Events{})
 	for stop := 1; stop <= 10; stop++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		steps := 0
-		first, sum := run(t, newSession(t, tinyConfig()), ctx, Events{Step: func(StepReport) {
+		first, sum := run(t, open(), ctx, Events{Step: func(StepReport) {
 			if steps++; steps == stop {
 				cancel()
 			}
@@ -133,7 +159,7 @@ func TestInterruptedRunResumesExactly(t *testing.T) {
 		if !sum.Interrupted || steps != stop {
 			t.Fatalf("cancelled in step %d: ran %d steps, summary %+v", stop, steps, sum)
 		}
-		second := newSession(t, tinyConfig())
+		second := open()
 		if err := second.Restore(throughFiles(t, first.last)); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train/optim"
 )
 
@@ -51,7 +52,7 @@ func TestGoldenSteps(t *testing.T) {
 					t.Errorf("%d threads: side by side is %v", threads, c.lineup.sideBySide)
 				}
 				for step := range goldenSteps {
-					if err := c.step(goldenMiniBatch(step), goldenLearningRate); err != nil {
+					if err := c.step(goldenMiniBatch(step), step, goldenLearningRate); err != nil {
 						t.Fatal(err)
 					}
 					for i, s := range c.students {
@@ -90,7 +91,7 @@ func TestIndependentIgnoresPeers(t *testing.T) {
 	defer alone.close()
 	for step := range 2 {
 		for _, cohort := range []*cohort{c, alone} {
-			if err := cohort.step(goldenMiniBatch(step), goldenLearningRate); err != nil {
+			if err := cohort.step(goldenMiniBatch(step), step, goldenLearningRate); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -174,6 +175,45 @@ func TestObjectiveGradient(t *testing.T) {
 	}
 }
 
+// TestDropoutOfACohort: the masks of a step follow from the seed and the
+// number of the step, and no two students have the same.
+func TestDropoutOfACohort(t *testing.T) {
+	net, err := withDropout("", models.Shape{C: 3, H: 32, W: 32}, goldenClasses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	initial, err := net.Init(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// losses returns those of the first step of two equal students.
+	losses := func(seed uint64, number int) [2]float32 {
+		c, err := newCohort(ref.New(), []member{{"a", net, initial}, {"b", net, initial}}, cohortOptions{
+			mode: ModeDML, batch: goldenBatch, threads: 1, seed: seed,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		if err := c.step(goldenMiniBatch(0), number, 0); err != nil {
+			t.Fatal(err)
+		}
+		return [2]float32{c.students[0].objective.total[0], c.students[1].objective.total[0]}
+	}
+	base := losses(1, 3)
+	if base[0] == base[1] {
+		t.Error("both students drop the same values")
+	}
+	if again := losses(1, 3); again != base {
+		t.Errorf("losses %v, again %v", base, again)
+	}
+	for what, other := range map[string][2]float32{"seed": losses(2, 3), "step": losses(1, 4)} {
+		if other[0] == base[0] || other[1] == base[1] {
+			t.Errorf("another %s drops the same values", what)
+		}
+	}
+}
+
 func TestStepAllocatesLittle(t *testing.T) {
 	for _, backend := range goldenBackends(t) {
 		if backend.Info().Name == "ref" {
@@ -182,7 +222,7 @@ func TestStepAllocatesLittle(t *testing.T) {
 		c, _ := goldenCohort(t, backend, ModeDML, 2)
 		batch := goldenMiniBatch(0)
 		if n := testing.AllocsPerRun(20, func() {
-			if err := c.step(batch, 1e-3); err != nil {
+			if err := c.step(batch, 0, 1e-3); err != nil {
 				t.Fatal(err)
 			}
 		}); n > 4 {

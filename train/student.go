@@ -30,12 +30,12 @@ type student struct {
 // trained is a parameter that gradient descent changes.
 type trained struct{ w, gradient, momentum []float32 }
 
-// newStudent compiles a network for training and for evaluation. It must be
-// called on the student's worker.
-func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, batch, peers int, sgd optim.SGD) (*student, error) {
+// newStudent compiles a network for training and for evaluation. The seed
+// decides what dropout drops. It must be called on the student's worker.
+func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, seed uint64, batch, peers int, sgd optim.SGD) (*student, error) {
 	s := &student{name: name, worker: w, engine: engine, momentum: make(models.Weights)}
 	var err error
-	if s.net, err = lower.Compile(net, engine, lower.Options{Batch: batch, Training: true}); err != nil {
+	if s.net, err = lower.Compile(net, engine, lower.Options{Batch: batch, Training: true, Seed: seed}); err != nil {
 		return nil, err
 	}
 	if s.eval, err = lower.Compile(net, engine, lower.Options{Batch: batch, Share: s.net}); err != nil {
