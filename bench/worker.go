@@ -141,7 +141,11 @@ func serveEvaluation(work Work, backend kernel.Backend, o *orders) error {
 		}
 		nets = append(nets, net)
 	}
-	posterior := make([]float32, work.Batch*classes)
+	softmax, err := engine.Softmax(kernel.SoftmaxSpec{Rows: work.Batch, Cols: classes})
+	if err != nil {
+		return err
+	}
+	posterior := kernel.NewTensor(kernel.Matrix(work.Batch, classes))
 	greet(o.out, backend.Info())
 	for {
 		if err := o.next(); err != nil {
@@ -151,7 +155,9 @@ func serveEvaluation(work Work, backend kernel.Backend, o *orders) error {
 			if err := n.Forward(); err != nil {
 				return err
 			}
-			kernel.Softmax(posterior, n.Logits(), work.Batch, classes)
+			if err := softmax.Forward(posterior, kernel.Tensor{Desc: posterior.Desc, Data: n.Logits()}); err != nil {
+				return err
+			}
 		}
 		o.done()
 	}

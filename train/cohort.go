@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/kernel"
@@ -83,6 +84,11 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 			return nil, errors.Join(fmt.Errorf("student %q: %w", m.name, err), c.close())
 		}
 	}
+	if opts.mode == ModeDML {
+		for i, s := range c.students {
+			s.peers = slices.Concat(c.students[:i], c.students[i+1:])
+		}
+	}
 	return c, nil
 }
 
@@ -110,6 +116,7 @@ func (c *cohort) each(job func(*student) func() error) error {
 }
 
 func forwardJob(s *student) func() error  { return s.forward }
+func learnJob(s *student) func() error    { return s.learn }
 func backwardJob(s *student) func() error { return s.backward }
 
 // step trains every student on one mini-batch: all forward passes, then all
@@ -122,15 +129,15 @@ func (c *cohort) step(batch *dataset.Batch, number int, rate float64) error {
 		}
 		copy(s.net.Input(), batch.Images)
 		s.net.SetStep(uint64(number))
-		s.rate = rate
+		s.labels, s.rate = batch.Labels, rate
 	}
 	if err := c.each(forwardJob); err != nil {
 		return err
 	}
+	if err := c.each(learnJob); err != nil {
+		return err
+	}
 	for _, s := range c.students {
-		if err := s.learn(batch.Labels, c.students); err != nil {
-			return err
-		}
 		if loss := float64(s.objective.total[0]); math.IsNaN(loss) || math.IsInf(loss, 0) {
 			return fmt.Errorf("%w: the loss of student %q is %g; a lower learning rate may help", ErrDiverged, s.name, loss)
 		}
@@ -142,7 +149,7 @@ func (c *cohort) step(batch *dataset.Batch, number int, rate float64) error {
 func (c *cohort) panel() *panel {
 	p := &panel{sideBySide: c.lineup.sideBySide}
 	for _, s := range c.students {
-		p.seats = append(p.seats, newSeat(s.name, s.worker, s.eval))
+		p.seats = append(p.seats, newSeat(s.name, s.worker, s.eval, s.softmax))
 	}
 	return p
 }

@@ -38,17 +38,22 @@ type seat struct {
 	name      string
 	worker    *worker
 	net       *lower.Network
-	posterior []float32
+	posterior kernel.Tensor
 	infer     func() error
 }
 
-func newSeat(name string, w *worker, net *lower.Network) *seat {
-	s := &seat{name: name, worker: w, net: net, posterior: make([]float32, len(net.Logits()))}
+// newSeat seats a network whose posteriors softmax computes.
+func newSeat(name string, w *worker, net *lower.Network, softmax kernel.Softmax) *seat {
+	s := &seat{name: name, worker: w, net: net, posterior: kernel.NewTensor(kernel.Matrix(net.Batch(), net.Description.Classes))}
+	logits := kernel.Tensor{Desc: s.posterior.Desc, Data: net.Logits()}
 	s.infer = func() error {
-		if err := net.Forward(); err != nil {
+		err := net.Forward()
+		if err == nil {
+			err = softmax.Forward(s.posterior, logits)
+		}
+		if err != nil {
 			return fmt.Errorf("student %q: %w", name, err)
 		}
-		kernel.Softmax(s.posterior, net.Logits(), net.Batch(), net.Description.Classes)
 		return nil
 	}
 	return s
@@ -79,7 +84,7 @@ func (p *panel) infer(images []float32) error {
 func (p *panel) evaluate(ctx context.Context, loader *dataset.Loader) (Evaluation, error) {
 	tallies := make([]score.Tally, len(p.seats))
 	var ensemble score.Tally
-	mean := make([]float32, len(p.seats[0].posterior))
+	mean := make([]float32, len(p.seats[0].posterior.Data))
 	posteriors := make([][]float32, len(p.seats))
 	epoch := loader.Epoch(ctx, 0, 0)
 	defer epoch.Close()
@@ -96,7 +101,7 @@ func (p *panel) evaluate(ctx context.Context, loader *dataset.Loader) (Evaluatio
 		}
 		values := batch.N * p.seats[0].net.Description.Classes
 		for i, s := range p.seats {
-			posteriors[i] = s.posterior[:values]
+			posteriors[i] = s.posterior.Data[:values]
 			tallies[i].Add(posteriors[i], batch.Labels)
 		}
 		score.Mean(mean[:values], posteriors...)
@@ -156,6 +161,10 @@ func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts Eval
 	p := &panel{}
 	var out Evaluation
 	err = withEngine(w, opts.Backend, opts.Threads, func(engine kernel.Engine) error {
+		softmax, err := engine.Softmax(kernel.SoftmaxSpec{Rows: opts.Batch, Cols: first.Network.Classes})
+		if err != nil {
+			return err
+		}
 		for _, st := range states {
 			net, err := lower.Compile(st.Network, engine, lower.Options{Batch: opts.Batch})
 			if err == nil {
@@ -164,7 +173,7 @@ func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts Eval
 			if err != nil {
 				return fmt.Errorf("student %q: %w", st.Name, err)
 			}
-			p.seats = append(p.seats, newSeat(st.Name, w, net))
+			p.seats = append(p.seats, newSeat(st.Name, w, net, softmax))
 		}
 		return nil
 	}, func() error {

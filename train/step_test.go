@@ -118,6 +118,10 @@ func TestObjectiveGradient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	softmax, err := engine.Softmax(kernel.SoftmaxSpec{Rows: batch, Cols: classes})
+	if err != nil {
+		t.Fatal(err)
+	}
 	value := func(i int) float32 { return float32(3 * goldenValue(uint64(i))) }
 	for i := range o.logits {
 		o.logits[i] = value(i)
@@ -126,7 +130,10 @@ func TestObjectiveGradient(t *testing.T) {
 		for i := range o.peers[p] {
 			o.peers[p][i] = value(1000*(p+1) + i)
 		}
-		kernel.Softmax(o.peers[p], o.peers[p], batch, classes)
+		posterior := kernel.Tensor{Desc: kernel.Matrix(batch, classes), Data: o.peers[p]}
+		if err := softmax.Forward(posterior, posterior); err != nil {
+			t.Fatal(err)
+		}
 	}
 	labels := []int32{4, 0, 2}
 	o.setLabels(labels)

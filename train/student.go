@@ -1,8 +1,6 @@
 package train
 
 import (
-	"fmt"
-
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/lower"
 	"github.com/deepmutual/dml/internal/score"
@@ -19,12 +17,15 @@ type student struct {
 	net       *lower.Network
 	eval      *lower.Network // shares the parameters of net
 	objective *objective
-	posterior []float32 // [batch, classes] of the last forward
+	softmax   kernel.Softmax
+	posterior kernel.Tensor // [batch, classes] of the last forward
+	peers     []*student    // whose posteriors it learns from
 	params    []trained
 	momentum  models.Weights
 
-	forward, backward func() error // the jobs of a step, made once
-	rate              float64      // learning rate of the step under way
+	forward, learn, backward func() error // the jobs of a step, made once
+	labels                   []int32      // of the step under way
+	rate                     float64      // learning rate of the step under way
 }
 
 // trained is a parameter that gradient descent changes.
@@ -44,7 +45,11 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 	if s.objective, err = newObjective(engine, batch, net.Classes, peers); err != nil {
 		return nil, err
 	}
-	s.posterior = make([]float32, batch*net.Classes)
+	if s.softmax, err = engine.Softmax(kernel.SoftmaxSpec{Rows: batch, Cols: net.Classes}); err != nil {
+		return nil, err
+	}
+	s.posterior = kernel.NewTensor(kernel.Matrix(batch, net.Classes))
+	logits := kernel.Tensor{Desc: s.posterior.Desc, Data: s.net.Logits()}
 	for _, p := range s.net.Params() {
 		gradient := s.net.Gradient(p.Name)
 		if gradient == nil {
@@ -58,8 +63,17 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 		if err := s.net.Forward(); err != nil {
 			return err
 		}
-		kernel.Softmax(s.posterior, s.net.Logits(), batch, net.Classes)
-		return nil
+		return s.softmax.Forward(s.posterior, logits)
+	}
+	// The losses follow from the logits, the labels and the posteriors of the
+	// peers, which have all run forward.
+	s.learn = func() error {
+		copy(s.objective.logits, s.net.Logits())
+		s.objective.setLabels(s.labels)
+		for i, p := range s.peers {
+			copy(s.objective.peers[i], p.posterior.Data)
+		}
+		return s.objective.run()
 	}
 	s.backward = func() error {
 		copy(s.net.LogitsGradient(), s.objective.gradient)
@@ -75,29 +89,11 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 	return s, nil
 }
 
-// learn computes the student's loss from its logits, the labels and the
-// posteriors of its peers.
-func (s *student) learn(labels []int32, peers []*student) error {
-	copy(s.objective.logits, s.net.Logits())
-	s.objective.setLabels(labels)
-	slot := 0
-	for _, p := range peers {
-		if p != s && slot < len(s.objective.peers) {
-			copy(s.objective.peers[slot], p.posterior)
-			slot++
-		}
-	}
-	if err := s.objective.run(); err != nil {
-		return fmt.Errorf("student %q: %w", s.name, err)
-	}
-	return nil
-}
-
 // correct counts the samples of the last forward whose class is right.
 func (s *student) correct(labels []int32) int {
-	n, classes := 0, len(s.posterior)/len(labels)
+	n, classes := 0, s.posterior.C
 	for i, label := range labels {
-		if score.Argmax(s.posterior[i*classes:(i+1)*classes]) == int(label) {
+		if score.Argmax(s.posterior.Data[i*classes:(i+1)*classes]) == int(label) {
 			n++
 		}
 	}

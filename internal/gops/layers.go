@@ -339,10 +339,21 @@ func (b *Builder) Activation(x Tensor, act kernel.Clip) (Tensor, error) {
 	if err != nil {
 		return Tensor{}, err
 	}
-	forward := &op{name: "activation", out: dims(x.Desc), wrt: []bool{true},
+	return b.fromOutput("activation", k, x)
+}
+
+// outputDifferentiable is a kernel whose backward pass needs the gradient and
+// the output.
+type outputDifferentiable interface {
+	Forward(dst, src kernel.Tensor) error
+	Backward(dSrc, dDst, dst kernel.Tensor) error
+}
+
+func (b *Builder) fromOutput(name string, k outputDifferentiable, x Tensor) (Tensor, error) {
+	forward := &op{name: name, out: dims(x.Desc), wrt: []bool{true},
 		run: func(dst []float32, in [][]float32) error { return k.Forward(x.wrap(dst), x.wrap(in[0])) }}
 	forward.diff = func(_ gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		d, err := b.apply(&op{name: "activation gradient", out: out.Shape().Clone(),
+		d, err := b.apply(&op{name: name + " gradient", out: out.Shape().Clone(),
 			run: func(dst []float32, in [][]float32) error {
 				return k.Backward(x.wrap(dst), x.wrap(in[0]), x.wrap(in[1]))
 			}}, grad, out)

@@ -2,7 +2,6 @@ package gops
 
 import (
 	"fmt"
-	"math"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -18,32 +17,11 @@ var scalar = tensor.Shape{1}
 
 // LogSoftmax appends the row-wise logarithm of the softmax of a matrix.
 func (b *Builder) LogSoftmax(x Tensor) (Tensor, error) {
-	rows, cols := x.Desc.N, x.Desc.C
-	forward := &op{name: "log-softmax", out: dims(x.Desc), wrt: []bool{true},
-		run: func(dst []float32, in [][]float32) error {
-			kernel.LogSoftmax(dst, in[0], rows, cols)
-			return nil
-		}}
-	forward.diff = func(_ gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		// d/dx = dy - softmax(x) * sum(dy)
-		d, err := b.apply(&op{name: "log-softmax gradient", out: out.Shape().Clone(),
-			run: func(dst []float32, in [][]float32) error {
-				dy, y := in[0], in[1]
-				for r := range rows {
-					var sum float64
-					for i := r * cols; i < (r+1)*cols; i++ {
-						sum += float64(dy[i])
-					}
-					for i := r * cols; i < (r+1)*cols; i++ {
-						dst[i] = dy[i] - float32(math.Exp(float64(y[i]))*sum)
-					}
-				}
-				return nil
-			}}, grad, out)
-		return gorgonia.Nodes{d}, err
+	k, err := b.Engine.Softmax(kernel.SoftmaxSpec{Rows: x.Desc.N, Cols: x.Desc.C, Log: true})
+	if err != nil {
+		return Tensor{}, err
 	}
-	node, err := b.apply(forward, x.Node)
-	return x.derived(node, x.Desc), err
+	return b.fromOutput("log-softmax", k, x)
 }
 
 // CrossEntropy appends the mean over rows of -sum target * logq. target is a

@@ -58,6 +58,7 @@ type Engine interface {
 	Subsample(SubsampleSpec) (Subsample, error)
 	Concat(ConcatSpec) (Concat, error)
 	Dropout(DropoutSpec) (Dropout, error)
+	Softmax(SoftmaxSpec) (Softmax, error)
 	Reorder(dst, src Desc) (Reorder, error)
 
 	// Close frees the kernels and memory of the engine. No kernel or slice
@@ -251,6 +252,25 @@ type Dropout interface {
 	// Run sets dst from src. With the same key it also sets the gradient of
 	// src from that of dst.
 	Run(dst, src Tensor, key uint64) error
+}
+
+// SoftmaxSpec is the softmax of each row of a matrix [Rows, Cols],
+//
+//	dst[r,c] = exp(src[r,c]) / sum_i exp(src[r,i])
+//
+// or with Log its logarithm. Finite values never overflow. A row that holds NaN
+// or +Inf becomes NaN.
+type SoftmaxSpec struct {
+	Rows, Cols int
+	Log        bool
+}
+
+// Softmax is a planned softmax.
+type Softmax interface {
+	// Forward computes dst, which may be src.
+	Forward(dst, src Tensor) error
+	// Backward sets dSrc; dst is that of the last Forward.
+	Backward(dSrc, dDst, dst Tensor) error
 }
 
 // Reorder copies between layouts, or between a matrix [N, C*H*W] and the NCHW

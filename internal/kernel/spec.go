@@ -274,6 +274,17 @@ func (s DropoutSpec) Validate() error {
 	return f.err()
 }
 
+// Validate reports all faults of the spec. An error wraps [ErrSpec].
+func (s SoftmaxSpec) Validate() error {
+	f := faults{what: "softmax"}
+	ok := f.within("Rows", s.Rows, 1)
+	ok = f.within("Cols", s.Cols, 1) && ok
+	if ok && !fits(s.Rows, s.Cols) {
+		f.addf("%d x %d has more than %d values", s.Rows, s.Cols, maxValues)
+	}
+	return f.err()
+}
+
 // ValidateReorder reports all faults of a reorder: dst and src have the same
 // extents, or one is a matrix [N, C*H*W] and the other NCHW. An error wraps
 // [ErrSpec].

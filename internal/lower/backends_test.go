@@ -107,6 +107,22 @@ func randomWeights(t *testing.T, net *models.Network) models.Weights {
 	return w
 }
 
+// softmax returns the softmax of every row of logits.
+func softmax(t *testing.T, engine kernel.Engine, logits []float32, rows int) []float32 {
+	t.Helper()
+	spec := kernel.SoftmaxSpec{Rows: rows, Cols: len(logits) / rows}
+	k, err := engine.Softmax(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := kernel.Tensor{Desc: kernel.Matrix(spec.Rows, spec.Cols), Data: logits}
+	dst := kernel.NewTensor(src.Desc)
+	if err := k.Forward(dst, src); err != nil {
+		t.Fatal(err)
+	}
+	return dst.Data
+}
+
 // distance is the L2 norm of the difference relative to that of want.
 func distance[T float32 | float64](got []float32, want []T) float64 {
 	if len(got) != len(want) {

@@ -59,8 +59,7 @@ func checkExported(t *testing.T, net *models.Network, batch int) {
 		}
 		copy(n.Input(), input)
 		run(t, n.Forward)
-		probabilities := make([]float32, len(n.Logits()))
-		kernel.Softmax(probabilities, n.Logits(), batch, net.Classes)
+		probabilities := softmax(t, engine, n.Logits(), batch)
 		for i, kind := range []string{"folded", "kept"} {
 			checkNear(t, "batch norms "+kind+": logits", exported[i].Logits, n.Logits(), 1e-5)
 			checkNear(t, "batch norms "+kind+": probabilities", exported[i].Probabilities, probabilities, 1e-5)

@@ -219,14 +219,14 @@ func TestONNXGoReadsExports(t *testing.T) {
 		for _, keep := range []bool{false, true} {
 			net := build(t, name, models.Shape{C: 3, H: 32, W: 32})
 			w := randomWeights(t, net)
-			n := compile(t, net, newEngine(t, ref.New()), lower.Options{Batch: batch})
+			engine := newEngine(t, ref.New())
+			n := compile(t, net, engine, lower.Options{Batch: batch})
 			if err := n.SetWeights(w); err != nil {
 				t.Fatal(err)
 			}
 			fill(newRand(), n.Input())
 			run(t, n.Forward)
-			probabilities := make([]float32, len(n.Logits()))
-			kernel.Softmax(probabilities, n.Logits(), batch, net.Classes)
+			probabilities := softmax(t, engine, n.Logits(), batch)
 			model, err := export.Marshal(net, w, export.Options{KeepBatchNorm: keep})
 			if err != nil {
 				t.Fatal(err)

@@ -122,6 +122,8 @@ func (s *suite) testBadSpecs(t *testing.T) {
 		})
 	}
 	refuse("dropout of nothing", func() error { _, err := e.Dropout(kernel.DropoutSpec{Rate: 0.5}); return err })
+	refuse("softmax of nothing", func() error { _, err := e.Softmax(kernel.SoftmaxSpec{Rows: 3}); return err })
+	refuse("softmax of a negative number of rows", func() error { _, err := e.Softmax(kernel.SoftmaxSpec{Rows: -1, Cols: 2}); return err })
 	refuse("reorder to another shape", func() error { _, err := e.Reorder(kernel.Desc{N: 2, C: 3, H: 4, W: 5}, d); return err })
 	refuse("reorder to another matrix", func() error { _, err := e.Reorder(kernel.Matrix(2, 47), d); return err })
 	refuse("reorder of NHWC to a matrix", func() error { _, err := e.Reorder(kernel.Matrix(2, 48), d.As(kernel.NHWC)); return err })

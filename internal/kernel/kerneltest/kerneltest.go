@@ -49,6 +49,7 @@ func Run(t *testing.T, backend kernel.Backend, opts Options) {
 	t.Run("Subsample", s.testSubsample)
 	t.Run("Concat", s.testConcat)
 	t.Run("Dropout", s.testDropout)
+	t.Run("Softmax", s.testSoftmax)
 	t.Run("Reorder", s.testReorder)
 	t.Run("BadSpecs", s.testBadSpecs)
 }

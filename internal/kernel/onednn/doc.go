@@ -18,6 +18,7 @@
 //	norm.c       batch normalisation with fused activation, our own
 //	pointwise.c  addition, activation, mean, dropout: our own
 //	copy.c       shortcut and concatenation: our own
+//	softmax.c    softmax and log-softmax: our own
 //	loops_*      inner loops of our own, compiled for AVX-512, AVX2 and any processor
 //
 // Every run of a kernel is one call from Go to C (of a concatenation, one for

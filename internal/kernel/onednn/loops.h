@@ -61,6 +61,12 @@ typedef struct {
 	// dropout sets y to x * scale where the mask keeps x and to 0 elsewhere.
 	void (*dropout)(const dml_segment *s, float *y, const float *x, const dml_mask *m);
 
+	// max returns the largest of n > 0 values.
+	float (*max)(int64_t n, const float *x);
+	// exp_sum sets y, unless it is NULL, to exp(x - shift) and returns their sum.
+	// No x is larger than the shift, but for rounding. y may be x.
+	double (*exp_sum)(int64_t n, float *y, const float *x, float shift);
+
 	void (*add)(int64_t n, float *y, const float *a, const float *b);
 	void (*add_clip)(int64_t n, float *y, const float *a, const float *b, float lo, float hi);
 	void (*clip)(int64_t n, float *y, const float *x, float lo, float hi);

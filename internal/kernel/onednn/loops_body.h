@@ -245,6 +245,62 @@ TARGET static void clip_backward(int64_t n, float *dx, const float *dy, const fl
 #undef BODY
 }
 
+// exp_lanes is exp for x <= 0, or a little more, to about two units in the last
+// place: 2^n times a polynomial in the rest of x/log 2 (Moshier's Cephes,
+// expf). It is 0 where the result is no normal number, and keeps NaN.
+INLINE lanes exp_lanes(lanes x) {
+	const lanes magic = all(12582912); // 1.5 * 2^23: its last bits count ones
+	const lanes least = all(-88);
+	x = choose((mask)(x < least), least, x);
+	lanes shifted = x * 1.44269504088896341f + magic;
+	lanes n = shifted - magic;
+	x = x - n * 0.693359375f;
+	x = x + n * 2.12194440e-4f;
+	lanes y = x * 1.9875691500e-4f + 1.3981999507e-3f;
+	y = y * x + 8.3334519073e-3f;
+	y = y * x + 4.1665795894e-2f;
+	y = y * x + 1.6666665459e-1f;
+	y = y * x + 5.0000001201e-1f;
+	y = y * x * x + x + 1.0f;
+	return y * (lanes)(((mask)shifted - (mask)magic + 127) << 23);
+}
+
+TARGET static float max(int64_t n, const float *x) {
+	lanes most = all(x[0]);
+#define BODY(i, n) \
+	{ \
+		lanes v = load(x + (i), n); \
+		mask larger = (mask)(v > most); \
+		most = choose(n == LANES ? larger : larger & first(n), v, most); \
+	}
+	FLAT(n, BODY);
+#undef BODY
+	float result = most[0];
+	for (int l = 1; l < LANES; l++) {
+		result = most[l] > result ? most[l] : result;
+	}
+	return result;
+}
+
+TARGET static double exp_sum(int64_t n, float *y, const float *x, float shift) {
+	lanes total = {0};
+#define BODY(i, n) \
+	{ \
+		lanes e = exp_lanes(load(x + (i), n) - shift); \
+		if (y != NULL) { \
+			store(y + (i), e, n); \
+		} \
+		total += n == LANES ? e : zero_unless(first(n), e); \
+	}
+	FLAT(n, BODY);
+#undef BODY
+	double sum = 0;
+	for (int l = 0; l < LANES; l++) {
+		sum += total[l];
+	}
+	return sum;
+}
+
 const dml_loops LOOPS = {
 	.lanes = LANES,
 	.sums = sums,
@@ -253,6 +309,8 @@ const dml_loops LOOPS = {
 	.norm_backward = norm_backward,
 	.fill = fill,
 	.dropout = dropout,
+	.max = max,
+	.exp_sum = exp_sum,
 	.add = add,
 	.add_clip = add_clip,
 	.clip = clip,

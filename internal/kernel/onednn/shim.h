@@ -102,7 +102,7 @@ dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int
 dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out,
 	float *dweights, float *dbias, const float *src, const float *ddst);
 
-// --- norm.c, pointwise.c, copy.c: kernels of our own -----------------------
+// --- norm.c, pointwise.c, copy.c, softmax.c: kernels of our own ------------
 
 dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act, float lo, float hi);
 void dml_norm_forward(dml_norm *b, float *dst, const float *src, const float *gamma, const float *beta);
@@ -125,6 +125,11 @@ void dml_copy_flat(dml_engine *e, int64_t n, float *dst, const float *src);
 // dml_mean sets dst[n, c] to the mean of src over H and W.
 void dml_mean(dml_engine *e, const dml_desc *src_desc, float *dst, const float *src);
 void dml_mean_backward(dml_engine *e, const dml_desc *src_desc, float *dsrc, const float *ddst);
+
+// dml_softmax computes the softmax of rows, or its logarithm.
+void dml_softmax(dml_engine *e, int64_t rows, int64_t cols, int log, float *dst, const float *src);
+void dml_softmax_backward(dml_engine *e, int64_t rows, int64_t cols, int log, float *dsrc, const float *ddst,
+	const float *dst);
 
 // dml_dropout sets dst to src * scale where the mask of the key keeps it, see
 // kernel.MaskBits, and to 0 elsewhere.
