@@ -13,7 +13,7 @@ import (
 func (c *console) demoCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "demo",
-		Usage:     "train, export and serve two students on built-in data, in about a minute",
+		Usage:     "train, export and serve two students on built-in data",
 		UsageText: "dml demo [--out DIR] [--epochs N] [--seed N] [flags]",
 		Description: "Trains two small students on a part of MNIST, independently and by deep mutual\n" +
 			"learning, from the same initial weights and on the same mini-batches; exports all four to\n" +

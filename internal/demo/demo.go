@@ -1,4 +1,4 @@
-// Package demo shows mutual learning at work in about a minute: the same two
+// Package demo shows mutual learning at work within a minute: the same two
 // small students trained by mutual learning and independently, exported, and
 // compared in ONNX Runtime.
 package demo
