@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -46,10 +47,11 @@ type Config struct {
 // DataConfig names the training data.
 type DataConfig struct {
 	Path string `yaml:"path"`
-	// Kind of data: mnist, cifar10, cifar100, folder; default: recognised.
-	Kind string `yaml:"kind,omitempty"`
-	// Limit trains on this many samples, chosen by the seed in proportion to
-	// the classes; 0 means all.
+	// Kind of data, one of source.Kinds; default: recognised.
+	Kind source.Kind `yaml:"kind,omitempty"`
+	// Limit uses only this many of the training samples, those set aside for
+	// validation included, chosen by the seed in proportion to the classes; 0
+	// means all.
 	Limit int `yaml:"limit,omitempty"`
 	// Validation is the fraction of the training samples set aside to choose
 	// the best checkpoint by, where the data has no validation part; default
@@ -141,6 +143,7 @@ func (c Config) Validate() error {
 	}
 	check(validName(c.Name), "name: %q cannot be a folder name", c.Name)
 	check(c.Data.Path != "", "data.path: missing; give the folder or file of the data")
+	check(c.Data.Kind == source.Auto || slices.Contains(source.Kinds(), c.Data.Kind), "data.kind: %q is unknown; use one of %v", c.Data.Kind, source.Kinds())
 	check(c.Data.Limit >= 0, "data.limit: %d is negative", c.Data.Limit)
 	check(c.Data.Validation > 0 && c.Data.Validation < 1, "data.validation: %g is not between 0 and 1", c.Data.Validation)
 	check(c.Data.Height >= 0 && c.Data.Width >= 0 && (c.Data.Height == 0) == (c.Data.Width == 0),

@@ -263,13 +263,13 @@ func TestReadStateRefusesOtherFiles(t *testing.T) {
 }
 
 func TestConfigReportsAllFaults(t *testing.T) {
-	cfg := Config{Mode: "teach", Epochs: -1, Batch: 1, Students: []StudentConfig{{Arch: "resnet33"}, {Arch: "convnet", Name: "a/b"}},
+	cfg := Config{Data: DataConfig{Kind: "folder"}, Mode: "teach", Epochs: -1, Batch: 1, Students: []StudentConfig{{Arch: "resnet33"}, {Arch: "convnet", Name: "a/b"}},
 		Optimizer: OptimizerConfig{LearningRate: -1, Momentum: new(2.0)}, Schedule: ScheduleConfig{Every: -3}, Augment: AugmentConfig{PadMode: "mirror"}}
 	err := cfg.WithDefaults().Validate()
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, key := range []string{"data.path", "mode", "students[0].arch", "students[1].name", "epochs", "batch",
+	for _, key := range []string{"data.path", "data.kind", "mode", "students[0].arch", "students[1].name", "epochs", "batch",
 		"optimizer.learning_rate", "optimizer.momentum", "schedule.every", "augment.pad_mode"} {
 		if !strings.Contains(err.Error(), key+":") {
 			t.Errorf("no fault names %s:\n%v", key, err)

@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"dataset/source":      {"dataset", "dataset/cifar", "dataset/imagefolder", "dataset/mnist"},
 	"dataset/datatest":    {"dataset"},
 
-	"train": {"models", "dataset", "checkpoint", "train/optim", "internal/exec", "internal/gops", "internal/kernel",
+	"train": {"models", "dataset", "dataset/source", "checkpoint", "train/optim", "internal/exec", "internal/gops", "internal/kernel",
 		"internal/kernel/ref", "internal/lower", "internal/pixels", "internal/score", gorgonia},
 	"train/optim":  {},
 	"train/rundir": {"train", "checkpoint", "models", "internal/atomicfile", "internal/score", yaml},

@@ -103,7 +103,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 // validates on.
 func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 	data, err := source.Open(cfg.Data.Path, source.Options{
-		Kind: source.Kind(cfg.Data.Kind), TestFraction: source.DefaultTestFraction, Seed: cfg.Seed,
+		Kind: cfg.Data.Kind, TestFraction: source.DefaultTestFraction, Seed: cfg.Seed,
 	})
 	if err != nil {
 		return dataset.Splits{}, err

@@ -66,7 +66,7 @@ func trainSettings() []setting {
 	return []setting{
 		text("data", "train on `PATH`: MNIST or CIFAR files, or a folder of images", func(c *train.Config) *string { return &c.Data.Path }),
 		textOr("kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
-			func(c *train.Config) *string { return &c.Data.Kind }),
+			func(c *train.Config) *string { return (*string)(&c.Data.Kind) }),
 		{&cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
 		textOr("mode", "dml", "`MODE` of learning: dml or independent", func(c *train.Config) *string { return (*string)(&c.Mode) }),
 		nonzero(integer("epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
