@@ -142,6 +142,28 @@ func BenchmarkPointwise(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	wide := tensor(e, rng, 64, 16)
+	join := func(channels int) (kernel.Concat, []kernel.Tensor, kernel.Tensor) {
+		in := []kernel.Tensor{tensor(e, rng, channels, 16), wide}
+		dst := tensor(e, rng, 64+channels, 16)
+		k, err := e.Concat(kernel.ConcatSpec{Srcs: []kernel.Desc{in[0].Desc, wide.Desc}, Dst: dst.Desc})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return k, in, dst
+	}
+	whole, wholeIn, wholeOut := join(32)
+	crossing, crossingIn, crossingOut := join(24)
+	dropout, err := e.Dropout(kernel.DropoutSpec{Desc: x.Desc, Rate: 0.5})
+	if err != nil {
+		b.Fatal(err)
+	}
+	logits := kernel.Tensor{Desc: kernel.Matrix(64, 1000), Data: fill(rng, e.Alloc(64000))}
+	logq, dLogits := kernel.NewTensor(logits.Desc), kernel.NewTensor(logits.Desc)
+	softmax, err := e.Softmax(kernel.SoftmaxSpec{Rows: 64, Cols: 1000, Log: true})
+	if err != nil {
+		b.Fatal(err)
+	}
 	bytes := float64(4 * len(x.Data))
 	for _, p := range []struct {
 		name string
@@ -152,6 +174,13 @@ func BenchmarkPointwise(b *testing.B) {
 		{"add-relu/backward", 3 * bytes, func() error { return add.Backward(x, y, z) }},
 		{"shortcut/forward", bytes, func() error { return shortcut.Forward(small, x) }},
 		{"shortcut/backward", bytes, func() error { return shortcut.Backward(x, small) }},
+		{"concat/forward", float64(8 * len(wholeOut.Data)), func() error { return whole.Forward(wholeOut, wholeIn...) }},
+		{"concat/backward", float64(8 * len(wide.Data)), func() error { return whole.Backward(1, wide, wholeOut) }},
+		{"concat-crossing-blocks/forward", float64(8 * len(crossingOut.Data)), func() error { return crossing.Forward(crossingOut, crossingIn...) }},
+		{"concat-crossing-blocks/backward", float64(8 * len(wide.Data)), func() error { return crossing.Backward(1, wide, crossingOut) }},
+		{"dropout", 2 * bytes, func() error { return dropout.Run(y, x, 1) }},
+		{"log-softmax/forward", float64(8 * len(logits.Data)), func() error { return softmax.Forward(logq, logits) }},
+		{"log-softmax/backward", float64(12 * len(logits.Data)), func() error { return softmax.Backward(dLogits, logits, logq) }},
 	} {
 		b.Run(p.name, func(b *testing.B) { repeat(b, p.work, "GB/s", p.run) })
 	}
