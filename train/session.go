@@ -227,7 +227,8 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 			}
 			return false, err
 		}
-		if err := s.cohort.step(batch, s.number(s.progress.Step), s.rate(s.progress.Step)); err != nil {
+		number := s.number(s.progress.Step)
+		if err := s.cohort.step(batch, number, s.schedule.Rate(number)); err != nil {
 			return false, fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
 		}
 		s.progress.Step++
@@ -270,9 +271,6 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 // epoch under way.
 func (s *Session) number(step int) int { return s.progress.Epoch*s.loader.Batches() + step }
 
-// rate returns the learning rate of a step of the epoch under way.
-func (s *Session) rate(step int) float64 { return s.schedule.Rate(s.number(step)) }
-
 func imagesPerSecond(images int, since time.Time) float64 {
 	return float64(images) / max(time.Since(since).Seconds(), 1e-9)
 }
@@ -307,7 +305,7 @@ func (s *Session) stepReport(steps int, speed float64) StepReport {
 // the next epoch.
 func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 	s.ensemble = evaluation.Ensemble
-	rate := s.rate(s.loader.Batches() - 1)
+	rate := s.schedule.Rate(s.number(s.loader.Batches() - 1))
 	s.progress.Epoch++
 	report := EpochReport{Epoch: s.progress.Epoch, Step: s.progress.Epoch * s.loader.Batches(),
 		LearningRate: rate, Ensemble: s.ensemble, ImagesPerSecond: speed}

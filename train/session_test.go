@@ -84,8 +84,12 @@ func run(t *testing.T, s *Session, ctx context.Context, events Events) (*memoryS
 
 func TestRunReportsEveryEpoch(t *testing.T) {
 	steps := 0
-	store, sum := run(t, newSession(t, tinyConfig()), t.Context(), Events{Step: func(r StepReport) {
+	s := newSession(t, tinyConfig())
+	store, sum := run(t, s, t.Context(), Events{Step: func(r StepReport) {
 		steps++
+		if n := s.number(s.progress.Step); n != steps { // across epochs
+			t.Errorf("step %d has the number %d", steps, n)
+		}
 		if r.Steps != 5 || len(r.Students) != 2 || r.Students[0].Loss <= 0 {
 			t.Errorf("step report %+v", r)
 		}
