@@ -116,14 +116,17 @@ func (p *panel) evaluate(ctx context.Context, loader *dataset.Loader) (Evaluatio
 
 // EvaluateOptions configures Evaluate; the zero value is usable.
 type EvaluateOptions struct {
-	Backend kernel.Backend // default: the reference kernels
-	Threads int            // default: all cores
-	Batch   int            // default 64
+	Backend Backend // default: oneDNN where it is found
+	Threads int     // default: all cores
+	Batch   int     // default 64
 }
 
-func (o EvaluateOptions) withDefaults() EvaluateOptions {
+func (o EvaluateOptions) withDefaults() (EvaluateOptions, error) {
 	if o.Backend == nil {
-		o.Backend = defaultBackend()
+		var err error
+		if o.Backend, err = OpenBackend(""); err != nil {
+			return o, err
+		}
 	}
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
@@ -131,13 +134,16 @@ func (o EvaluateOptions) withDefaults() EvaluateOptions {
 	if o.Batch == 0 {
 		o.Batch = 64
 	}
-	return o
+	return o, nil
 }
 
 // Evaluate scores trained students on every sample of a data set, without
 // training anything. Students must have the same input and classes.
 func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts EvaluateOptions) (Evaluation, error) {
-	opts = opts.withDefaults()
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return Evaluation{}, err
+	}
 	if len(states) == 0 {
 		return Evaluation{}, errors.New("no student to evaluate")
 	}
@@ -187,14 +193,17 @@ func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts Eval
 // Logits returns a student's class scores [n, classes] of n preprocessed
 // samples, as Gorgonia computes them in evaluation mode.
 func Logits(st State, inputs []float32, n int, opts EvaluateOptions) ([]float32, error) {
-	opts = opts.withDefaults()
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	if want := n * st.Network.Input.Size(); n < 1 || len(inputs) != want {
 		return nil, fmt.Errorf("student %q: %d input values for %d samples, want %d", st.Name, len(inputs), n, want)
 	}
 	w := newWorker()
 	defer w.close()
 	var logits []float32
-	err := withEngine(w, opts.Backend, opts.Threads, func(engine kernel.Engine) error {
+	err = withEngine(w, opts.Backend, opts.Threads, func(engine kernel.Engine) error {
 		net, err := lower.Compile(st.Network, engine, lower.Options{Batch: n})
 		if err != nil {
 			return err

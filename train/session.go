@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train/optim"
@@ -37,13 +36,13 @@ type Session struct {
 const normSample = 5000
 
 // New prepares a run. Data must have a training and a validation part; nothing
-// reads its test part. A nil backend means the reference kernels.
-func New(cfg Config, data dataset.Splits, backend kernel.Backend) (*Session, error) {
+// reads its test part. A nil backend means the one that the configuration names.
+func New(cfg Config, data dataset.Splits, backend Backend) (*Session, error) {
 	return prepare(cfg, data, backend, models.Build)
 }
 
 // prepare is New with any way to make a student's architecture.
-func prepare(cfg Config, data dataset.Splits, backend kernel.Backend, build func(arch string, input models.Shape, classes int) (*models.Network, error)) (*Session, error) {
+func prepare(cfg Config, data dataset.Splits, backend Backend, build func(arch string, input models.Shape, classes int) (*models.Network, error)) (*Session, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -52,7 +51,10 @@ func prepare(cfg Config, data dataset.Splits, backend kernel.Backend, build func
 		return nil, errors.New("training needs a training and a validation part of the data")
 	}
 	if backend == nil {
-		backend = defaultBackend()
+		var err error
+		if backend, err = OpenBackend(cfg.Backend); err != nil {
+			return nil, err
+		}
 	}
 	s := &Session{cfg: cfg, classes: data.Train.Classes(), dataset: data.Train.Name()}
 	shape, err := dataset.ShapeOf(data.Train)

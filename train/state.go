@@ -5,14 +5,10 @@ import (
 	"fmt"
 
 	"github.com/deepmutual/dml/checkpoint"
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/ref"
 	"github.com/deepmutual/dml/internal/pixels"
 	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 )
-
-func defaultBackend() kernel.Backend { return ref.New() }
 
 // checkpointKind marks files that hold a student.
 const checkpointKind = "student"

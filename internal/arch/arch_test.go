@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"dataset/datatest":    {"dataset"},
 
 	"train": {"models", "dataset", "dataset/source", "checkpoint", "train/optim", "internal/exec", "internal/gops", "internal/kernel",
-		"internal/kernel/ref", "internal/lower", "internal/pixels", "internal/score", gorgonia},
+		"internal/kernel/onednn", "internal/kernel/ref", "internal/lower", "internal/pixels", "internal/score", gorgonia},
 	"train/optim":  {},
 	"train/rundir": {"train", "checkpoint", "models", "internal/atomicfile", "internal/score", yaml},
 
