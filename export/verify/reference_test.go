@@ -91,13 +91,6 @@ func forward(t *testing.T, net *models.Network, w models.Weights, input []float3
 			}
 		case models.KindDropout: // drops in training only
 			copy(out.v, x.v)
-		case models.KindConcat:
-			out.v = nil
-			for _, name := range l.Inputs {
-				out.v = append(out.v, values[name].v...)
-			}
-		case models.KindDropout:
-			out.v = x.v
 		case models.KindMaxPool, models.KindAvgPool:
 			p := l.Pool
 			each(func(c, oy, ox int) float64 {

@@ -128,14 +128,8 @@ func layerCases() map[string]func(b *models.Builder, in string) string {
 		"dropout": func(b *models.Builder, in string) string {
 			return b.Dropout("layer", in, models.Dropout{Rate: 0.6})
 		},
-		"concat": func(b *models.Builder, in string) string {
-			return b.Concat("layer", in, b.Conv("other", in, models.Conv{Out: 5, Kernel: models.Square(1)}), in)
-		},
 		"dense after concat": func(b *models.Builder, in string) string {
 			return b.Dense("dense", b.Concat("layer", b.GlobalAvgPool("mean", in), b.Flatten("f", in)), models.Dense{Out: 4})
-		},
-		"dropout": func(b *models.Builder, in string) string {
-			return b.Dropout("layer", b.ReLU("relu", in), models.Dropout{Rate: 0.5})
 		},
 		"max pool":              maxPool(models.Pool{Kernel: models.Square(2), Stride: models.Square(2)}),
 		"max pool padded":       maxPool(models.Pool{Kernel: models.Square(3), Stride: [2]int{2, 1}, Pad: uneven}),
