@@ -214,6 +214,7 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	ort.SetSharedLibraryPath(lib.Path)
+	t.Setenv("ORT_DISABLE_TELEMETRY", "1")
 	if err := ort.InitializeEnvironment(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package infer
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -68,6 +69,10 @@ func loadRuntime(library string) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoRuntime, err)
 	}
+	silent, err := disableTelemetry()
+	if err != nil {
+		return "", fmt.Errorf("%w: its telemetry cannot be switched off: %w", ErrNoRuntime, err)
+	}
 	ort.SetSharedLibraryPath(lib.Path)
 	// Whatever goes wrong comes back as an error; a library prints nothing.
 	err = ort.InitializeEnvironment(ort.WithLogLevelFatal())
@@ -81,5 +86,22 @@ func loadRuntime(library string) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %s: %w", ErrNoRuntime, lib.Path, err)
 	}
+	if silent {
+		if err := ort.DisableTelemetry(); err != nil {
+			return "", errors.Join(fmt.Errorf("%w: %s: %w", ErrNoRuntime, lib.Path, err), ort.DestroyEnvironment())
+		}
+	}
 	return lib.Path, nil
+}
+
+// disableTelemetry keeps ONNX Runtime, from version 1.30 on, from writing an
+// identifier of the machine into the user's cache folder and from sending what
+// it runs to its maker. The library reads the variable when it makes its
+// environment; one that is set already is the user's decision and stays.
+func disableTelemetry() (disabled bool, err error) {
+	const variable = "ORT_DISABLE_TELEMETRY"
+	if _, decided := os.LookupEnv(variable); decided {
+		return false, nil
+	}
+	return true, os.Setenv(variable, "1")
 }

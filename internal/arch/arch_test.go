@@ -70,7 +70,9 @@ var allowed = map[string][]string{
 	"internal/lower":             {"models", "internal/exec", "internal/gops", "internal/kernel", gorgonia},
 	"internal/onnxmeta":          {},
 	"internal/onnxpb":            {protobuf},
-	"internal/ortlib":            {"internal/atomicfile"},
+	"internal/ortinstall":        {"internal/atomicfile", "internal/ortlib"},
+	"internal/ortlib":            {},
+	"internal/ortlib/ortlibtest": {},
 	"internal/pixels":            {ximage},
 	"internal/score":             {},
 
@@ -89,7 +91,7 @@ var cgoAllowed = []string{"internal/kernel/onednn"}
 // without lists, for packages that services import, what must not be compiled
 // into them, however indirectly.
 var without = map[string][]string{
-	"infer":         {gorgonia, tensor, module + "/internal/kernel", module + "/train"},
+	"infer":         {gorgonia, tensor, module + "/internal/kernel", module + "/train", "net/http"},
 	"export":        {gorgonia, tensor, ortGo, module + "/internal/kernel"},
 	"export/verify": {gorgonia, tensor},
 	"dataset":       {gorgonia, tensor, ortGo, protobuf},

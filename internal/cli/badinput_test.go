@@ -2,13 +2,12 @@ package cli
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortlib/ortlibtest"
 )
 
 // refused checks the form of a failure: exit code 1, one message that names
@@ -235,7 +234,7 @@ func TestRuntimeMissing(t *testing.T) {
 	}
 
 	old := filepath.Join(t.TempDir(), "libonnxruntime.so.1.14.1")
-	compileOldRuntime(t, old)
+	writeFile(t, old, ortlibtest.Library(t, "1.14.1"))
 	t.Setenv(ortlib.EnvLibrary, old)
 	refused(t, dml(t, "export", run, "--out", onnx), old, "1.14.1", "dml runtime install")
 	if r := dml(t, "doctor", "--json"); r.code != exitFailure || !strings.Contains(r.stdout, `"ok": false`) || !strings.Contains(r.stdout, "1.14.1") {
@@ -243,21 +242,6 @@ func TestRuntimeMissing(t *testing.T) {
 	}
 	if _, err := os.Stat(onnx); err == nil {
 		t.Errorf("%s was made", onnx)
-	}
-}
-
-// compileOldRuntime makes a library that says it is ONNX Runtime 1.14.1.
-func compileOldRuntime(t *testing.T, path string) {
-	t.Helper()
-	if _, err := exec.LookPath("cc"); err != nil || runtime.GOOS != "linux" {
-		t.Skip("skipped: needs Linux and a C compiler to make a stand-in for an old library")
-	}
-	dir := t.TempDir()
-	source, script := filepath.Join(dir, "old.c"), filepath.Join(dir, "old.map")
-	writeFile(t, source, []byte("int OrtGetApiBase(void) { return 0; }\n"))
-	writeFile(t, script, []byte("VERS_1.14.1 { global: OrtGetApiBase; local: *; };\n"))
-	if msg, err := exec.Command("cc", "-shared", "-fPIC", "-nostdlib", "-o", path, source, "-Wl,--version-script="+script).CombinedOutput(); err != nil {
-		t.Fatalf("cc: %v\n%s", err, msg)
 	}
 }
 

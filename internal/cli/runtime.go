@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/deepmutual/dml/internal/ortinstall"
 	"github.com/deepmutual/dml/internal/ortlib"
 )
 
@@ -40,11 +41,11 @@ func (c *console) runtimeInstall(ctx *cli.Context) error {
 	if err := noArguments(ctx); err != nil {
 		return err
 	}
-	opts := ortlib.InstallOptions{Dir: ctx.String("dir"), SHA256: ctx.String("sha256")}
+	opts := ortinstall.Options{Dir: ctx.String("dir"), SHA256: ctx.String("sha256")}
 	if !ctx.Bool("quiet") {
 		opts.Log = func(line string) { c.say("%s", line) }
 	}
-	lib, err := ortlib.Install(ctx.Context, opts)
+	lib, err := ortinstall.Install(ctx.Context, opts)
 	if err != nil {
 		return err
 	}

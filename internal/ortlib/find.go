@@ -7,10 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
-// The environment variables that Find and Install read.
+// The environment variables that decide where the library is.
 const (
 	EnvLibrary = "ONNXRUNTIME_SHARED_LIBRARY_PATH" // the library file itself
 	EnvCache   = "DML_CACHE"                       // cache folder of the toolkit
@@ -41,22 +42,31 @@ type Library struct {
 	Origin  string // where it was found, for people: "cache", "system", ...
 }
 
-// CacheDir returns the folder that Install fills: onnxruntime/<version> under
-// $DML_CACHE, or under dml in the user's cache folder.
+// CacheRoot returns the toolkit's cache folder: $DML_CACHE, or dml in the
+// user's cache folder.
+func CacheRoot() (string, error) {
+	if root := os.Getenv(EnvCache); root != "" {
+		return root, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder (set %s): %w", EnvCache, err)
+	}
+	return filepath.Join(user, "dml"), nil
+}
+
+// CacheDir returns the folder that the library is installed into:
+// onnxruntime/<version> in the cache folder.
 func CacheDir() (string, error) {
-	root := os.Getenv(EnvCache)
-	if root == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("no cache folder (set %s): %w", EnvCache, err)
-		}
-		root = filepath.Join(user, "dml")
+	root, err := CacheRoot()
+	if err != nil {
+		return "", err
 	}
 	return filepath.Join(root, "onnxruntime", Wanted), nil
 }
 
-// fileName is the name under which the library is cached.
-func fileName(goos string) string {
+// FileName is the name under which the library is cached.
+func FileName(goos string) string {
 	switch goos {
 	case "darwin":
 		return "libonnxruntime." + Wanted + ".dylib"
@@ -95,7 +105,7 @@ func (f finder) find(path string) (Library, error) {
 	}
 	var tooOld *TooOldError
 	look := func(path, origin string) (Library, bool) {
-		lib, err := inspect(path, origin)
+		lib, err := Inspect(path, origin)
 		if err == nil {
 			return lib, true
 		}
@@ -106,7 +116,7 @@ func (f finder) find(path string) (Library, error) {
 	}
 	var places []string
 	if f.cache != "" {
-		cached := filepath.Join(f.cache, fileName(runtime.GOOS))
+		cached := filepath.Join(f.cache, FileName(runtime.GOOS))
 		if lib, ok := look(cached, "cache"); ok {
 			return lib, nil
 		}
@@ -122,7 +132,9 @@ func (f finder) find(path string) (Library, error) {
 				return lib, nil
 			}
 		}
-		places = append(places, filepath.Dir(pattern))
+		if dir := filepath.Dir(pattern); !slices.Contains(places, dir) {
+			places = append(places, dir)
+		}
 	}
 	if tooOld != nil {
 		return Library{}, tooOld
@@ -133,14 +145,16 @@ func (f finder) find(path string) (Library, error) {
 
 // chosen inspects a library that somebody named.
 func chosen(path, origin string) (Library, error) {
-	lib, err := inspect(path, origin)
+	lib, err := Inspect(path, origin)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotLibrary) {
 		return Library{}, fmt.Errorf("%w: %s: %w", ErrNotFound, origin, err)
 	}
 	return lib, err
 }
 
-func inspect(path, origin string) (Library, error) {
+// Inspect returns what is known about the library file at path. The error wraps
+// that of the file system, ErrNotLibrary, or ErrTooOld.
+func Inspect(path, origin string) (Library, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Library{}, err

@@ -4,45 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
-)
 
-// fakeLibrary compiles a shared library that says it is ONNX Runtime of that
-// version, or says nothing where version is "".
-func fakeLibrary(t *testing.T, version string) []byte {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skipf("skipped: makes an ELF library, which %s does not use", runtime.GOOS)
-	}
-	if _, err := exec.LookPath("cc"); err != nil {
-		t.Skip("skipped: needs a C compiler to make a stand-in library")
-	}
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	out := filepath.Join(dir, "lib.so")
-	args := []string{"-shared", "-fPIC", "-nostdlib", "-o", out, write("lib.c", "int OrtGetApiBase(void) { return 0; }\n")}
-	if version != "" {
-		args = append(args, "-Wl,--version-script="+write("lib.map", "VERS_"+version+" { global: OrtGetApiBase; local: *; };\n"))
-	}
-	if msg, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
-		t.Fatalf("cc: %v\n%s", err, msg)
-	}
-	data, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
+	"github.com/deepmutual/dml/internal/ortlib/ortlibtest"
+)
 
 func put(t *testing.T, path string, data []byte) string {
 	t.Helper()
@@ -56,12 +24,12 @@ func put(t *testing.T, path string, data []byte) string {
 }
 
 func TestFindOrder(t *testing.T) {
-	good, newer, old, silent := fakeLibrary(t, "1.30.0"), fakeLibrary(t, "1.31.2"), fakeLibrary(t, "1.14.1"), fakeLibrary(t, "")
+	good, newer, old, silent := ortlibtest.Library(t, "1.30.0"), ortlibtest.Library(t, "1.31.2"), ortlibtest.Library(t, "1.14.1"), ortlibtest.Library(t, "")
 	dir := t.TempDir()
 	given := put(t, filepath.Join(dir, "given.so"), newer)
 	env := put(t, filepath.Join(dir, "env.so"), silent)
 	cache := filepath.Join(dir, "cache")
-	cached := put(t, filepath.Join(cache, fileName(runtime.GOOS)), good)
+	cached := put(t, filepath.Join(cache, FileName(runtime.GOOS)), good)
 	oldSystem := put(t, filepath.Join(dir, "sys", "libonnxruntime.so"), old)
 	system := put(t, filepath.Join(dir, "sys", "libonnxruntime.so.1.31.2"), newer)
 	put(t, filepath.Join(dir, "sys", "libonnxruntime.so.txt"), []byte("not a library"))
@@ -113,6 +81,16 @@ func TestTooOld(t *testing.T) {
 		if got := TooOld(version); got != want {
 			t.Errorf("TooOld(%q) = %v", version, got)
 		}
+	}
+}
+
+// TestNotFoundNamesEachPlaceOnce: a folder is searched for several names.
+func TestNotFoundNamesEachPlaceOnce(t *testing.T) {
+	dir := t.TempDir()
+	f := finder{system: []string{filepath.Join(dir, "a.so"), filepath.Join(dir, "a.so.*"), filepath.Join(dir, "b", "a.so"), filepath.Join(dir, "a.so")}}
+	_, err := f.find("")
+	if want := "(looked at " + dir + ", " + filepath.Join(dir, "b") + ")"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %q at the end", err, want)
 	}
 }
 

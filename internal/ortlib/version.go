@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// Wanted is the version that Install installs.
+// Wanted is the version that is installed.
 const Wanted = "1.30.0"
 
 // MinMinor is the oldest 1.x release with the C API (version 29) that the Go

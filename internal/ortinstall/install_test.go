@@ -1,4 +1,4 @@
-package ortlib
+package ortinstall
 
 import (
 	"archive/tar"
@@ -17,7 +17,21 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortlib/ortlibtest"
 )
+
+func put(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 func tarball(t *testing.T, files map[string][]byte) []byte {
 	t.Helper()
@@ -69,20 +83,20 @@ type stage struct {
 	lib      []byte
 	hits     atomic.Int32
 	log      []string
-	opts     InstallOptions
+	opts     Options
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	t.Setenv(EnvLibrary, "")
-	s := &stage{dir: t.TempDir(), lib: fakeLibrary(t, Wanted)}
+	t.Setenv(ortlib.EnvLibrary, "")
+	s := &stage{dir: t.TempDir(), lib: ortlibtest.Library(t, ortlib.Wanted)}
 	s.bin, s.cache = filepath.Join(s.dir, "bin"), filepath.Join(s.dir, "cache")
 	r, err := releaseFor("linux", "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.npmSum, r.pipSum = sum(s.lib), sum(s.lib)
-	s.opts = InstallOptions{Dir: s.cache, release: &r, Log: func(line string) { s.log = append(s.log, line) }}
+	s.opts = Options{Dir: s.cache, release: &r, Log: func(line string) { s.log = append(s.log, line) }}
 	if err := os.MkdirAll(s.bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +127,7 @@ func (s *stage) serve(t *testing.T, archive []byte) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.hits.Add(1)
-		if archive == nil || r.URL.Path != "/v"+Wanted+"/onnxruntime-linux-x64-"+Wanted+".tgz" {
+		if archive == nil || r.URL.Path != "/v"+ortlib.Wanted+"/onnxruntime-linux-x64-"+ortlib.Wanted+".tgz" {
 			http.NotFound(w, r)
 			return
 		}
@@ -130,7 +144,7 @@ func (s *stage) deliver(t *testing.T, tool, name string, package_ []byte) {
 	s.script(t, tool, `while [ $# -gt 0 ]; do case "$1" in --pack-destination|--dest) cp `+path+` "$2"/;; esac; shift; done`)
 }
 
-func (s *stage) install(t *testing.T) (Library, error) {
+func (s *stage) install(t *testing.T) (ortlib.Library, error) {
 	t.Helper()
 	s.log = nil
 	return Install(context.Background(), s.opts)
@@ -155,7 +169,7 @@ func TestInstallByNPM(t *testing.T) {
 	s.deliver(t, "npm", "onnxruntime-node-1.30.0.tgz", tarball(t, map[string][]byte{
 		"package/README.md": []byte("x"), s.opts.release.npmFile: s.lib, "package/bin/napi-v6/win32/x64/onnxruntime.dll": []byte("MZ"),
 	}))
-	want := Library{filepath.Join(s.cache, fileName(runtime.GOOS)), Wanted, "cache"}
+	want := ortlib.Library{Path: filepath.Join(s.cache, ortlib.FileName(runtime.GOOS)), Version: ortlib.Wanted, Origin: "cache"}
 	for range 2 { // the second time nothing is fetched
 		lib, err := s.install(t)
 		if err != nil || lib != want {
@@ -187,7 +201,7 @@ func TestInstallByPip(t *testing.T) {
 		"onnxruntime/__init__.py": []byte("x"), s.opts.release.pipFile: s.lib,
 	}))
 	lib, err := s.install(t)
-	if err != nil || lib.Version != Wanted {
+	if err != nil || lib.Version != ortlib.Wanted {
 		t.Fatalf("%+v, %v", lib, err)
 	}
 	calls := s.calls("pip3")
@@ -214,7 +228,7 @@ func TestInstallByArchive(t *testing.T) {
 	}
 	s.opts.SHA256 = sum(other)
 	for range 2 {
-		if lib, err := s.install(t); err != nil || lib.Version != Wanted {
+		if lib, err := s.install(t); err != nil || lib.Version != ortlib.Wanted {
 			t.Fatalf("%+v, %v", lib, err)
 		}
 	}
@@ -225,7 +239,7 @@ func TestInstallByArchive(t *testing.T) {
 	// An archive whose library equals a known one needs no word.
 	s.opts.SHA256, s.opts.Dir = "", filepath.Join(s.dir, "cache2")
 	s.serve(t, tarball(t, map[string][]byte{s.opts.release.archFile: s.lib}))
-	if lib, err := s.install(t); err != nil || lib.Version != Wanted {
+	if lib, err := s.install(t); err != nil || lib.Version != ortlib.Wanted {
 		t.Errorf("%+v, %v", lib, err)
 	}
 }
@@ -237,7 +251,7 @@ func TestInstallZipArchive(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }))
 	defer server.Close()
 	s.opts.ReleaseURL = server.URL + "/"
-	if lib, err := s.install(t); err != nil || lib.Version != Wanted {
+	if lib, err := s.install(t); err != nil || lib.Version != ortlib.Wanted {
 		t.Errorf("%+v, %v", lib, err)
 	}
 }
@@ -251,7 +265,7 @@ func TestInstallAllFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"npm: exit status 7: npm ERR network", "pip: a.whl does not hold", "release archive: http", "404",
-		"Install Node.js", EnvLibrary} {
+		"Install Node.js", ortlib.EnvLibrary} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
@@ -281,12 +295,12 @@ func TestInstallRefusesWrongBytes(t *testing.T) {
 func TestInstallHonoursEnvironment(t *testing.T) {
 	s := newStage(t)
 	path := put(t, filepath.Join(s.dir, "mine.so"), s.lib)
-	t.Setenv(EnvLibrary, path)
+	t.Setenv(ortlib.EnvLibrary, path)
 	if lib, err := s.install(t); err != nil || lib.Path != path {
 		t.Errorf("%+v, %v", lib, err)
 	}
-	t.Setenv(EnvLibrary, path+".missing")
-	if _, err := s.install(t); !errors.Is(err, ErrNotFound) {
+	t.Setenv(ortlib.EnvLibrary, path+".missing")
+	if _, err := s.install(t); !errors.Is(err, ortlib.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	if s.calls("npm") != nil {
@@ -305,7 +319,7 @@ func TestInstallCancelled(t *testing.T) {
 
 func TestInstallOptionFaults(t *testing.T) {
 	for _, bad := range []string{"x", strings.Repeat("A", 64), strings.Repeat("a", 63)} {
-		if _, err := Install(context.Background(), InstallOptions{SHA256: bad}); err == nil || errors.Is(err, ErrInstall) {
+		if _, err := Install(context.Background(), Options{SHA256: bad}); err == nil || errors.Is(err, ErrInstall) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package ortlib
+package ortinstall
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/ortlib"
 )
 
 // Errors of Install; test with errors.Is.
@@ -26,9 +27,9 @@ var (
 // ReleaseURL is where the official release archives are.
 const ReleaseURL = "https://github.com/microsoft/onnxruntime/releases/download"
 
-// InstallOptions says how to install. The zero value is what most want.
-type InstallOptions struct {
-	Dir string // folder to fill; "" means CacheDir
+// Options says how to install. The zero value is what most want.
+type Options struct {
+	Dir string // folder to fill; "" means ortlib.CacheDir
 
 	// NPM and Pip are the command lines to run; nil means npm, and the first
 	// of pip3, pip and python3 -m pip that exists.
@@ -45,7 +46,7 @@ type InstallOptions struct {
 }
 
 // Validate reports every fault of o, joined.
-func (o InstallOptions) Validate() error {
+func (o Options) Validate() error {
 	if o.SHA256 == "" {
 		return nil
 	}
@@ -61,22 +62,22 @@ func (o InstallOptions) Validate() error {
 // release archive are tried in turn; the error wraps ErrInstall, says what each
 // answered and what to do. A file is in the cache only when it is complete and
 // its checksum is known.
-func Install(ctx context.Context, opts InstallOptions) (Library, error) {
+func Install(ctx context.Context, opts Options) (ortlib.Library, error) {
 	if err := opts.Validate(); err != nil {
-		return Library{}, err
+		return ortlib.Library{}, err
 	}
-	if env := os.Getenv(EnvLibrary); env != "" {
-		return chosen(env, EnvLibrary)
+	if env := os.Getenv(ortlib.EnvLibrary); env != "" {
+		return ortlib.Find("")
 	}
 	in, err := newInstaller(opts)
 	if err != nil {
-		return Library{}, fmt.Errorf("%w: %w", ErrInstall, err)
+		return ortlib.Library{}, fmt.Errorf("%w: %w", ErrInstall, err)
 	}
 	if lib, ok := in.present(); ok {
 		return lib, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(in.target), 0o755); err != nil {
-		return Library{}, fmt.Errorf("%w: %w", ErrInstall, err)
+		return ortlib.Library{}, fmt.Errorf("%w: %w", ErrInstall, err)
 	}
 	var tried []error
 	for _, source := range []struct {
@@ -85,30 +86,30 @@ func Install(ctx context.Context, opts InstallOptions) (Library, error) {
 	}{{"npm", in.npm}, {"pip", in.pip}, {"release archive", in.archive}} {
 		err := in.try(ctx, source.fetch)
 		if err == nil {
-			lib, err := inspect(in.target, "cache")
+			lib, err := ortlib.Inspect(in.target, "cache")
 			if err != nil {
-				return Library{}, fmt.Errorf("%w: %w", ErrInstall, err)
+				return ortlib.Library{}, fmt.Errorf("%w: %w", ErrInstall, err)
 			}
 			in.log("installed %s by %s", in.target, source.name)
 			return lib, nil
 		}
 		if ctx.Err() != nil {
-			return Library{}, fmt.Errorf("%w: %w", ErrInstall, context.Cause(ctx))
+			return ortlib.Library{}, fmt.Errorf("%w: %w", ErrInstall, context.Cause(ctx))
 		}
 		in.log("%s: %v", source.name, err)
 		tried = append(tried, fmt.Errorf("  %s: %w", source.name, err))
 	}
-	return Library{}, fmt.Errorf("%w for %s/%s:\n%w\nInstall Node.js (npm) or Python's pip and try again, or fetch %s elsewhere and set %s to the library in it",
-		ErrInstall, runtime.GOOS, runtime.GOARCH, errors.Join(tried...), in.archiveURL(), EnvLibrary)
+	return ortlib.Library{}, fmt.Errorf("%w for %s/%s:\n%w\nInstall Node.js (npm) or Python's pip and try again, or fetch %s elsewhere and set %s to the library in it",
+		ErrInstall, runtime.GOOS, runtime.GOARCH, errors.Join(tried...), in.archiveURL(), ortlib.EnvLibrary)
 }
 
 type installer struct {
-	opts    InstallOptions
+	opts    Options
 	release release
 	target  string
 }
 
-func newInstaller(opts InstallOptions) (*installer, error) {
+func newInstaller(opts Options) (*installer, error) {
 	in := &installer{opts: opts}
 	if opts.release != nil {
 		in.release = *opts.release
@@ -122,11 +123,11 @@ func newInstaller(opts InstallOptions) (*installer, error) {
 	dir := opts.Dir
 	if dir == "" {
 		var err error
-		if dir, err = CacheDir(); err != nil {
+		if dir, err = ortlib.CacheDir(); err != nil {
 			return nil, err
 		}
 	}
-	in.target = filepath.Join(dir, fileName(runtime.GOOS))
+	in.target = filepath.Join(dir, ortlib.FileName(runtime.GOOS))
 	return in, nil
 }
 
@@ -137,21 +138,21 @@ func (in *installer) log(format string, args ...any) {
 }
 
 // present reports a cached library whose checksum is known.
-func (in *installer) present() (Library, bool) {
+func (in *installer) present() (ortlib.Library, bool) {
 	f, err := os.Open(in.target)
 	if err != nil {
-		return Library{}, false
+		return ortlib.Library{}, false
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return Library{}, false
+		return ortlib.Library{}, false
 	}
 	if sum := hex.EncodeToString(h.Sum(nil)); !slices.Contains(in.release.acceptable(in.opts.SHA256), sum) {
 		in.log("%s has the unknown SHA-256 %s and is replaced", in.target, sum)
-		return Library{}, false
+		return ortlib.Library{}, false
 	}
-	lib, err := inspect(in.target, "cache")
+	lib, err := ortlib.Inspect(in.target, "cache")
 	return lib, err == nil
 }
 

@@ -1,4 +1,4 @@
-package ortlib
+package ortinstall
 
 import (
 	"archive/tar"
@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/deepmutual/dml/internal/ortlib"
 )
 
 // npm fetches the onnxruntime-node package, which holds the libraries of all
@@ -22,7 +24,7 @@ func (in *installer) npm(ctx context.Context, tmp string) error {
 	if len(command) == 0 {
 		command = []string{"npm"}
 	}
-	args := append(command[1:len(command):len(command)], "pack", "onnxruntime-node@"+Wanted, "--silent", "--pack-destination", tmp)
+	args := append(command[1:len(command):len(command)], "pack", "onnxruntime-node@"+ortlib.Wanted, "--silent", "--pack-destination", tmp)
 	if err := in.run(ctx, tmp, command[0], args...); err != nil {
 		return err
 	}
@@ -42,7 +44,7 @@ func (in *installer) pip(ctx context.Context, tmp string) error {
 			return err
 		}
 	}
-	args := append(command[1:len(command):len(command)], "download", "onnxruntime=="+Wanted, "--no-deps", "--quiet",
+	args := append(command[1:len(command):len(command)], "download", "onnxruntime=="+ortlib.Wanted, "--no-deps", "--quiet",
 		"--disable-pip-version-check", "--only-binary=:all:", "--implementation", "cp", "--python-version", wheelPython,
 		"--abi", wheelABI, "--platform", in.release.pipTag, "--dest", tmp)
 	if err := in.run(ctx, tmp, command[0], args...); err != nil {
@@ -69,7 +71,7 @@ func (in *installer) archiveURL() string {
 	if base == "" {
 		base = ReleaseURL
 	}
-	return strings.TrimSuffix(base, "/") + "/v" + Wanted + "/" + in.release.archive
+	return strings.TrimSuffix(base, "/") + "/v" + ortlib.Wanted + "/" + in.release.archive
 }
 
 // archive fetches the official release archive.

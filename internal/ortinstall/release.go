@@ -1,8 +1,10 @@
-package ortlib
+package ortinstall
 
 import (
 	"fmt"
 	"slices"
+
+	"github.com/deepmutual/dml/internal/ortlib"
 )
 
 // release says how ONNX Runtime is published for one platform.
@@ -23,13 +25,13 @@ const (
 	wheelABI    = "cp311"
 )
 
-// releaseFor returns how version Wanted is published for a platform. The
+// releaseFor returns how version ortlib.Wanted is published for a platform. The
 // checksums were taken from the packages that npm and pip deliver. There is
 // none for the release archives: see acceptable.
 func releaseFor(goos, goarch string) (release, error) {
 	const npm, wheel = "package/bin/napi-v6/", "onnxruntime/capi/"
 	archive := func(name, extension, lib string) (string, string) {
-		folder := "onnxruntime-" + name + "-" + Wanted
+		folder := "onnxruntime-" + name + "-" + ortlib.Wanted
 		return folder + extension, folder + "/lib/" + lib
 	}
 	var r release
@@ -38,26 +40,26 @@ func releaseFor(goos, goarch string) (release, error) {
 		r = release{
 			npmFile: npm + "linux/x64/libonnxruntime.so.1",
 			npmSum:  "ffb75a925ba05e47b235bb66e3e3911714a80b328a9c9425539feb204aa32a23",
-			pipTag:  "manylinux_2_28_x86_64", pipFile: wheel + "libonnxruntime.so." + Wanted,
+			pipTag:  "manylinux_2_28_x86_64", pipFile: wheel + "libonnxruntime.so." + ortlib.Wanted,
 			pipSum: "c902c70b3003c0e99fada202f37478c515ae9bba7944c2b2abd0017bae0c82ed",
 		}
-		r.archive, r.archFile = archive("linux-x64", ".tgz", "libonnxruntime.so."+Wanted)
+		r.archive, r.archFile = archive("linux-x64", ".tgz", "libonnxruntime.so."+ortlib.Wanted)
 	case "linux/arm64":
 		r = release{
 			npmFile: npm + "linux/arm64/libonnxruntime.so.1",
 			npmSum:  "1f549d46250b005580b597f4164984aaf75b3bcb9f3aeb07c7f8a8fe60b23c76",
-			pipTag:  "manylinux_2_28_aarch64", pipFile: wheel + "libonnxruntime.so." + Wanted,
+			pipTag:  "manylinux_2_28_aarch64", pipFile: wheel + "libonnxruntime.so." + ortlib.Wanted,
 			pipSum: "8a218e1e446880131115c368ec7005969a5022af9a15a26173de648fef0b7789",
 		}
-		r.archive, r.archFile = archive("linux-aarch64", ".tgz", "libonnxruntime.so."+Wanted)
+		r.archive, r.archFile = archive("linux-aarch64", ".tgz", "libonnxruntime.so."+ortlib.Wanted)
 	case "darwin/arm64":
 		r = release{
-			npmFile: npm + "darwin/arm64/libonnxruntime." + Wanted + ".dylib",
+			npmFile: npm + "darwin/arm64/libonnxruntime." + ortlib.Wanted + ".dylib",
 			npmSum:  "685d2be5dba1309c89d3a5324b7fd06a5c42f1a61bfea32d14c4cc28d072121d",
-			pipTag:  "macosx_14_0_arm64", pipFile: wheel + "libonnxruntime." + Wanted + ".dylib",
+			pipTag:  "macosx_14_0_arm64", pipFile: wheel + "libonnxruntime." + ortlib.Wanted + ".dylib",
 			pipSum: "8f54aa3989f2d4b2f9fbe8af298b1c147978ec899a8c28e20d0d35edc0005027",
 		}
-		r.archive, r.archFile = archive("osx-arm64", ".tgz", "libonnxruntime."+Wanted+".dylib")
+		r.archive, r.archFile = archive("osx-arm64", ".tgz", "libonnxruntime."+ortlib.Wanted+".dylib")
 	case "windows/amd64":
 		r = release{
 			npmFile: npm + "win32/x64/onnxruntime.dll",
@@ -76,7 +78,7 @@ func releaseFor(goos, goarch string) (release, error) {
 		r.archive, r.archFile = archive("win-arm64", ".zip", "onnxruntime.dll")
 	default:
 		return release{}, fmt.Errorf("ONNX Runtime %s is not published for %s/%s: build it from source and set %s to the library",
-			Wanted, goos, goarch, EnvLibrary)
+			ortlib.Wanted, goos, goarch, ortlib.EnvLibrary)
 	}
 	return r, nil
 }
