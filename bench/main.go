@@ -32,22 +32,25 @@ func main() {
 	flag.IntVar(&work.Width, "width", 32, "of the images")
 	flag.BoolVar(&work.Evaluate, "evaluate", false, "time the forward pass of evaluation instead of a training step")
 	flag.IntVar(&work.Threads, "threads", runtime.NumCPU(), "threads of each contender")
-	pairs := flag.Int("pairs", 8, "turns of each contender")
-	steps := flag.Int("steps", 4, "steps a turn")
-	python := flag.String("python", envOr("DML_PYTHON", "python3"), "Python with torch ($DML_PYTHON)")
-	script := flag.String("script", filepath.Join("bench", "dml_step.py"), "the PyTorch contender")
-	formats := flag.String("torch", "contiguous,channels_last", "PyTorch variants: contiguous, channels_last, compile")
-	worker := flag.Bool("worker", false, "run as our contender; started by the bench itself")
+	setup := Setup{Python: envOr("DML_PYTHON", "python3"), Script: filepath.Join("bench", "dml_step.py")}
+	flag.IntVar(&setup.Pairs, "pairs", 8, "turns of each contender")
+	flag.IntVar(&setup.Steps, "steps", 4, "steps a turn")
+	flag.StringVar(&setup.Python, "python", setup.Python, "Python with torch ($DML_PYTHON)")
+	flag.StringVar(&setup.Script, "script", setup.Script, "the PyTorch contender")
+	rivals := flag.String("rivals", "", "comma-separated rivals: contiguous, channels_last, compile (PyTorch's), gorgonia; runs one comparison of the work that the flags describe instead of the whole suite")
+	role := flag.String("role", "", "run as a contender, dml or gorgonia; started by the bench itself")
 	where := flag.Bool("breakdown", false, "print where one student's step spends its time, instead")
 	flag.Parse()
 	var err error
 	switch {
-	case *worker:
-		err = serve(work, os.Stdin, os.Stdout)
+	case *role != "":
+		err = serve(*role, work, os.Stdin, os.Stdout)
 	case *where:
-		err = breakdown(work, *steps, os.Stdout)
+		err = breakdown(work, setup.Steps, os.Stdout)
+	case *rivals != "":
+		err = compare(os.Stdout, setup, contest{work: work, rivals: strings.Split(*rivals, ",")})
 	default:
-		err = compare(work, *pairs, *steps, *python, *script, strings.Split(*formats, ","))
+		err = suite(os.Stdout, setup, work.Threads)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -104,7 +107,7 @@ type contender struct {
 	out         *bufio.Reader
 	seconds     []float64
 	turns       []float64 // the median of each turn
-	peak        string
+	peak        float64   // resident MiB
 }
 
 func start(name string, cmd *exec.Cmd) (*contender, error) {
@@ -152,54 +155,101 @@ func (c *contender) stop() {
 	c.cmd.Wait()
 }
 
-func compare(work Work, pairs, steps int, python, script string, formats []string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	ours, err := start("dml", exec.Command(self, append(work.args(), "--worker")...))
-	if err != nil {
-		return err
-	}
-	defer ours.stop()
-	all := []*contender{ours}
-	for _, format := range formats {
-		args := append([]string{script, "--format", format}, work.args()...)
-		c, err := start("torch "+format, exec.Command(python, args...))
+// Setup is what all comparisons share.
+type Setup struct {
+	Python, Script string
+	Pairs, Steps   int
+}
+
+// contest compares us with rivals at one piece of work.
+type contest struct {
+	title  string
+	work   Work
+	rivals []string
+	quick  bool // for slow rivals: three turns of one step
+}
+
+// launch starts a contender by name.
+func (s Setup) launch(name string, work Work) (*contender, error) {
+	switch name {
+	case "dml", "gorgonia":
+		self, err := os.Executable()
 		if err != nil {
-			return fmt.Errorf("%w\n%s must be a Python with torch: pip install torch, or set DML_PYTHON", err, python)
+			return nil, err
 		}
-		defer c.stop()
-		all = append(all, c)
+		return start(name, exec.Command(self, append(work.args(), "--role", name)...))
 	}
+	c, err := start("torch "+name, exec.Command(s.Python, append([]string{s.Script, "--format", name}, work.args()...)...))
+	if err != nil {
+		return nil, fmt.Errorf("%w; %s must be a Python with torch: pip install torch, or set DML_PYTHON", err, s.Python)
+	}
+	return c, nil
+}
+
+func compare(out io.Writer, setup Setup, c contest) error {
+	pairs, steps := setup.Pairs, setup.Steps
+	if c.quick {
+		pairs, steps = 3, 1
+	}
+	var all []*contender
+	for _, name := range append([]string{"dml"}, c.rivals...) {
+		one, err := setup.launch(name, c.work)
+		if err != nil {
+			return err
+		}
+		defer one.stop()
+		all = append(all, one)
+	}
+	if err := alternate(all, pairs, steps); err != nil {
+		return err
+	}
+	return report(out, c, steps, all)
+}
+
+// alternate lets every contender run in turn; the first turn is a warm-up.
+func alternate(all []*contender, pairs, steps int) error {
 	for turn := range pairs + 1 {
 		for _, c := range all {
 			if err := c.run(steps); err != nil {
 				return err
 			}
-			if turn == 0 { // warm-up
+			if turn == 0 {
 				c.seconds, c.turns = nil, nil
 			}
 		}
 	}
-	return report(os.Stdout, work, steps, all)
+	return nil
 }
 
-func report(out io.Writer, work Work, steps int, all []*contender) error {
-	fmt.Fprintf(out, "%s; %s/%s, %d cores; %d turns of %d steps each, alternated\n",
-		work, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), len(all[0].turns), steps)
+func report(out io.Writer, c contest, steps int, all []*contender) error {
+	fmt.Fprintf(out, "%s%s; %s; %d turns of %d steps each, alternated\n", c.title, c.work, machine(), len(all[0].turns), steps)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "contender\tmin s\tmedian s\tmax s\tmedian / ours\tpairwise median\tpeak memory\twhat")
+	fmt.Fprintln(w, "contender\tmin s\tmedian s\tmax s\tmedian / ours\tpairwise median\tpeak MiB\tpeak / ours\twhat")
 	ours := all[0]
 	for _, c := range all {
 		ratios := make([]float64, len(c.turns))
 		for i := range ratios {
 			ratios[i] = c.turns[i] / ours.turns[i]
 		}
-		fmt.Fprintf(w, "%s\t%.4f\t%.4f\t%.4f\t%.2f\t%.2f\t%s\t%s\n", c.name, slices.Min(c.seconds), median(c.seconds), slices.Max(c.seconds),
-			median(c.seconds)/median(ours.seconds), median(ratios), c.peak, c.about)
+		fmt.Fprintf(w, "%s\t%.4f\t%.4f\t%.4f\t%.2f\t%.2f\t%.0f\t%.2f\t%s\n", c.name, slices.Min(c.seconds), median(c.seconds), slices.Max(c.seconds),
+			median(c.seconds)/median(ours.seconds), median(ratios), c.peak, c.peak/ours.peak, c.about)
 	}
+	fmt.Fprintln(w)
 	return w.Flush()
+}
+
+// machine describes the processor, where the system tells.
+func machine() string {
+	model := runtime.GOARCH
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %s, %d cores", runtime.GOOS, model, runtime.NumCPU())
 }
 
 func median(v []float64) float64 {
@@ -210,16 +260,21 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// peakMemory returns a process's largest resident set, where the system tells.
-func peakMemory(pid int) string {
+// peakMemory returns a process's largest resident set in MiB, where the system
+// tells, else 0.
+func peakMemory(pid int) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return "unknown"
+		return 0
 	}
 	for line := range strings.Lines(string(status)) {
 		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			return strings.TrimSpace(v)
+			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 64)
+			if err != nil {
+				return 0
+			}
+			return kib / 1024
 		}
 	}
-	return "unknown"
+	return 0
 }

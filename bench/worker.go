@@ -65,16 +65,17 @@ func (o *orders) done() {
 	o.todo--
 }
 
-// serve is our contender: it runs steps as it is told on in.
-func serve(work Work, in io.Reader, out io.Writer) error {
-	backend, err := onednn.Open()
-	if err != nil {
-		return err
-	}
+// serve is a contender in Go: it runs steps as it is told on in.
+func serve(role string, work Work, in io.Reader, out io.Writer) error {
 	o := &orders{in: bufio.NewScanner(in), out: out}
-	if work.Evaluate {
+	backend, err := onednn.Open()
+	switch {
+	case role == "gorgonia":
+		err = serveStock(work, o)
+	case err != nil:
+	case work.Evaluate:
 		err = serveEvaluation(work, backend, o)
-	} else {
+	default:
 		err = serveTraining(work, backend, o)
 	}
 	if errors.Is(err, errDone) {

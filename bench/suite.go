@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// suite runs every comparison that docs/performance.md keeps the numbers of.
+func suite(out io.Writer, setup Setup, threads int) error {
+	resnet := Work{Arch: "resnet32", Students: 2, Batch: 64, Height: 32, Width: 32, Threads: threads}
+	mobilenet := Work{Arch: "mobilenet", Students: 2, Batch: 16, Height: 160, Width: 64, Threads: threads}
+	one, evaluation := resnet, resnet
+	one.Students, evaluation.Students, evaluation.Evaluate = 1, 1, true
+	torch := []string{"contiguous", "channels_last", "compile"}
+	for _, c := range []contest{
+		{title: "1. ", work: resnet, rivals: torch},
+		{title: "2. ", work: mobilenet, rivals: torch},
+		{title: "3. ", work: one, rivals: torch},
+		{title: "4. ", work: evaluation, rivals: torch},
+		{title: "5. ", work: one, rivals: []string{"gorgonia"}, quick: true},
+	} {
+		if err := compare(out, setup, c); err != nil {
+			return err
+		}
+	}
+	return cohorts(out, setup, resnet, 4)
+}
+
+// cohorts compares cohorts of 1 to most students: the images that all students
+// together learn from in a second.
+func cohorts(out io.Writer, setup Setup, work Work, most int) error {
+	var all []*contender
+	for k := range most {
+		work.Students = k + 1
+		c, err := setup.launch("dml", work)
+		if err != nil {
+			return err
+		}
+		defer c.stop()
+		all = append(all, c)
+	}
+	if err := alternate(all, setup.Pairs, setup.Steps); err != nil {
+		return err
+	}
+	rate := func(k int) float64 { return float64((k+1)*work.Batch) / median(all[k].seconds) }
+	fmt.Fprintf(out, "6. cohorts of %s, batch %d of %dx%d, %d threads; %s; %d turns of %d steps each, alternated\n",
+		work.Arch, work.Batch, work.Height, work.Width, work.Threads, machine(), setup.Pairs, setup.Steps)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "students\tmedian s a step\timages/s x students\trelative to 2\tpeak MiB")
+	for k, c := range all {
+		fmt.Fprintf(w, "%d\t%.4f\t%.0f\t%.2f\t%.0f\n", k+1, median(c.seconds), rate(k), rate(k)/rate(1), c.peak)
+	}
+	return w.Flush()
+}
