@@ -3,9 +3,12 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/models"
@@ -154,7 +157,7 @@ func (c Config) Validate() error {
 	names := make(map[string]bool)
 	for i, s := range c.Students {
 		at := fmt.Sprintf("students[%d]", i)
-		check(validName(s.Name), "%s.name: %q cannot be a folder name", at, s.Name)
+		check(validStudentName(s.Name), "%s.name: %q cannot be the name of a student's folder in a run", at, s.Name)
 		check(!names[s.Name], "%s.name: %q is used twice", at, s.Name)
 		names[s.Name] = true
 		_, err := models.Lookup(s.Arch)
@@ -163,20 +166,37 @@ func (c Config) Validate() error {
 	check(c.Epochs > 0, "epochs: %d is not positive", c.Epochs)
 	check(c.Batch > 1, "batch: %d is too small; batch normalisation needs at least 2", c.Batch)
 	o := c.Optimizer
-	check(o.LearningRate > 0, "optimizer.learning_rate: %g is not positive", o.LearningRate)
+	finite := func(v float64) bool { return !math.IsInf(v, 0) && !math.IsNaN(v) }
+	check(o.LearningRate > 0 && finite(o.LearningRate), "optimizer.learning_rate: %g is not a positive number", o.LearningRate)
 	check(*o.Momentum >= 0 && *o.Momentum < 1, "optimizer.momentum: %g is not in [0, 1)", *o.Momentum)
-	check(*o.WeightDecay >= 0, "optimizer.weight_decay: %g is negative", *o.WeightDecay)
+	check(*o.WeightDecay >= 0 && finite(*o.WeightDecay), "optimizer.weight_decay: %g is not a number of at least 0", *o.WeightDecay)
 	check(!*o.Nesterov || *o.Momentum > 0, "optimizer.nesterov: needs a momentum above 0")
 	check(c.Schedule.Every > 0, "schedule.every: %d is not positive", c.Schedule.Every)
-	check(c.Schedule.Factor > 0, "schedule.factor: %g is not positive", c.Schedule.Factor)
+	check(c.Schedule.Factor > 0 && finite(c.Schedule.Factor), "schedule.factor: %g is not a positive number", c.Schedule.Factor)
 	check(c.Augment.PadCrop >= 0, "augment.pad_crop: %d is negative", c.Augment.PadCrop)
 	check(c.Augment.PadMode == "reflect" || c.Augment.PadMode == "zero", "augment.pad_mode: %q is unknown; use reflect or zero", c.Augment.PadMode)
-	check(c.Threads >= 0, "threads: %d is negative", c.Threads)
+	check(c.Threads >= 0 && c.Threads <= MaxThreads, "threads: %d is not between 0 (all cores) and %d", c.Threads, MaxThreads)
+	check(c.Data.Height <= maxSide && c.Data.Width <= maxSide, "data.height, data.width: %d and %d; at most %d", c.Data.Height, c.Data.Width, maxSide)
+	check(utf8.ValidString(c.Data.Path), "data.path: %q is not valid UTF-8, which a configuration file cannot hold; rename or link it", c.Data.Path)
 	check(c.Backend == "" || c.Backend == "onednn" || c.Backend == "ref", "backend: %q is unknown; use onednn or ref", c.Backend)
 	return errors.Join(faults...)
 }
 
+// Bounds of what a run may ask for: mistakes past them would exhaust the
+// machine before they could be told.
+const (
+	MaxThreads = 4096
+	maxSide    = 4096 // pixels
+)
+
 // validName reports whether a name is one plain path element.
 func validName(name string) bool {
-	return name != "" && name != "." && name != ".." && name == filepath.Base(name) && !strings.ContainsAny(name, `/\:`)
+	return name != "" && name != "." && name != ".." && len(name) <= 200 && utf8.ValidString(name) &&
+		name == filepath.Base(name) && !strings.ContainsAny(name, `/\:`) && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
+// validStudentName is a name that no other file of a run folder has.
+func validStudentName(name string) bool {
+	return validName(name) && !strings.HasPrefix(name, ".") && !strings.Contains(name, ".json") &&
+		!slices.Contains([]string{"config.yaml", "results.csv", "reference.ckpt", "onnx", "lock", "ensemble"}, name)
 }

@@ -2,9 +2,11 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
@@ -25,6 +27,7 @@ type Session struct {
 	panel    *panel
 	schedule optim.StepDecay
 
+	id       json.RawMessage
 	progress Progress
 	sums     []Sums
 	records  []StudentSummary
@@ -68,6 +71,9 @@ func prepare(cfg Config, data dataset.Splits, backend Backend, build func(arch s
 		return nil, err
 	}
 	if err := s.openLoaders(data, shape); err != nil {
+		return nil, err
+	}
+	if s.id, err = s.identity(data); err != nil {
 		return nil, err
 	}
 	s.schedule = optim.StepDecay{Base: cfg.Optimizer.LearningRate, Factor: cfg.Schedule.Factor, Every: cfg.Schedule.Every * s.loader.Batches()}
@@ -144,7 +150,7 @@ func (s *Session) States() []State {
 		r := s.records[i]
 		out[i] = State{Name: st.name, Mode: s.cfg.Mode, Network: st.net.Description,
 			Weights: st.net.Weights().Clone(), Momentum: st.momentum.Clone(),
-			Dataset: s.dataset, Classes: s.classes, Norm: s.norm, Progress: progress,
+			Dataset: s.dataset, Classes: s.classes, Norm: s.norm, Progress: progress, Run: s.id,
 			BestEpoch: r.BestEpoch, Best: r.Best, Last: r.Last, Ensemble: s.ensemble}
 	}
 	return out
@@ -162,6 +168,9 @@ func (s *Session) Restore(states []State) error {
 		if st.Name != own.name || st.Network.Name != own.net.Description.Name {
 			return fmt.Errorf("state %d is of student %q (%s), the configuration has %q (%s)",
 				i+1, st.Name, st.Network.Name, own.name, own.net.Description.Name)
+		}
+		if err := sameRun(s.id, st.Run); err != nil {
+			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
 		if st.Progress.Epoch != at.Epoch || st.Progress.Step != at.Step {
 			return fmt.Errorf("student %q stopped in epoch %d, step %d, student %q in epoch %d, step %d",
@@ -187,8 +196,9 @@ func (s *Session) Restore(states []State) error {
 }
 
 // Run trains to the configured number of epochs. When ctx ends, it stops after
-// the step under way, saves the state and returns a Summary that says so. Any
-// error leaves the states saved before in place.
+// the step under way, saves the state and returns a Summary that says so. It
+// saves the state before it returns an error of the data, too; any other error
+// leaves the states saved before in place.
 func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
 	for s.progress.Epoch < s.cfg.Epochs {
 		finished, err := s.epoch(ctx, store, events)
@@ -245,7 +255,13 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 		if ctx.Err() != nil {
 			return false, nil
 		}
-		return false, err
+		return false, errors.Join(err, store.SaveLast(s.States()))
+	}
+	for _, st := range evaluation.Students {
+		if math.IsNaN(st.NLL) || math.IsNaN(st.Entropy) {
+			return false, fmt.Errorf("epoch %d: %w: student %q has weights that are not finite; a lower learning rate may help",
+				s.progress.Epoch+1, ErrDiverged, st.Name)
+		}
 	}
 	report := s.closeEpoch(evaluation, speed)
 	report.Seconds = time.Since(begin).Seconds()

@@ -215,6 +215,28 @@ func TestRestoreRefusesForeignStates(t *testing.T) {
 	}
 }
 
+func TestRestoreRefusesAnotherRun(t *testing.T) {
+	store, _ := run(t, newSession(t, tinyConfig()), t.Context(), Events{})
+	for want, change := range map[string]func(*Config){
+		`seed is "5", was "3"`:                         func(c *Config) { c.Seed = 5 },
+		`mode is "independent", was "dml"`:             func(c *Config) { c.Mode = ModeIndependent },
+		`optimizer.learning_rate is "0.5", was "0.02"`: func(c *Config) { c.Optimizer.LearningRate = 0.5 },
+	} {
+		cfg := tinyConfig()
+		change(&cfg)
+		err := newSession(t, cfg).Restore(store.last)
+		if !errors.Is(err, ErrOtherRun) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want it to say %s", err, want)
+		}
+	}
+	longer := tinyConfig()
+	longer.Schedule.Every = longer.WithDefaults().Schedule.Every
+	longer.Epochs, longer.Name = 3, "other"
+	if err := newSession(t, longer).Restore(store.last); err != nil {
+		t.Errorf("more epochs of the same run: %v", err)
+	}
+}
+
 func TestDivergenceStopsTheRun(t *testing.T) {
 	cfg := tinyConfig()
 	cfg.Optimizer.LearningRate = 1e30

@@ -44,6 +44,9 @@ type State struct {
 	Classes  []string
 	Norm     pixels.Norm
 	Progress Progress
+	// Run identifies the run: its settings and data, as a session writes
+	// them. Restore compares it.
+	Run json.RawMessage
 	// BestEpoch is the epoch (1-based) of the best validation accuracy so
 	// far, and Best and Last that epoch's scores and the newest.
 	BestEpoch  int
@@ -61,6 +64,7 @@ type stateHeader struct {
 	Mean      []float32       `json:"mean"`
 	Std       []float32       `json:"std"`
 	Progress  Progress        `json:"progress"`
+	Run       json.RawMessage `json:"run,omitempty"`
 	BestEpoch int             `json:"best_epoch"`
 	Best      score.Scores    `json:"best"`
 	Last      score.Scores    `json:"last"`
@@ -83,7 +87,7 @@ func (s State) Checkpoint() (*checkpoint.File, error) {
 	}
 	f := &checkpoint.File{Kind: checkpointKind, Header: stateHeader{
 		Student: s.Name, Mode: s.Mode, Network: network, Dataset: s.Dataset, Classes: s.Classes,
-		Mean: s.Norm.Mean, Std: s.Norm.Std, Progress: s.Progress, BestEpoch: s.BestEpoch, Best: s.Best, Last: s.Last, Ensemble: s.Ensemble,
+		Mean: s.Norm.Mean, Std: s.Norm.Std, Progress: s.Progress, Run: s.Run, BestEpoch: s.BestEpoch, Best: s.Best, Last: s.Last, Ensemble: s.Ensemble,
 	}}
 	for _, p := range params {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Data: s.Weights[p.Name]})
@@ -113,7 +117,7 @@ func ReadState(path string) (State, error) {
 	}
 	s := State{Name: h.Student, Mode: h.Mode, Network: net, Weights: make(models.Weights), Momentum: make(models.Weights),
 		Dataset: h.Dataset, Classes: h.Classes, Norm: pixels.Norm{Mean: h.Mean, Std: h.Std},
-		Progress: h.Progress, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
+		Progress: h.Progress, Run: h.Run, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
 	for _, t := range tensors {
 		if len(t.Name) > len(momentumPrefix) && t.Name[:len(momentumPrefix)] == momentumPrefix {
 			s.Momentum[t.Name[len(momentumPrefix):]] = t.Data

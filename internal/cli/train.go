@@ -59,9 +59,10 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if given := givenFlags(ctx, settings); len(given) > 0 || ctx.IsSet("config") {
 			return usagef("--resume takes its settings from %s: drop %v", run, append(given, "--config")[0])
 		}
-		if dir, err = rundir.Open(run); err != nil {
+		if dir, err = rundir.Resume(run); err != nil {
 			return err
 		}
+		defer dir.Close()
 		cfg = dir.Config()
 	} else {
 		if cfg, err = trainConfig(ctx, settings); err != nil {
@@ -93,8 +94,11 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if err := session.Restore(states); err != nil {
 			return fmt.Errorf("%s: %w", dir.Path(), err)
 		}
-	} else if dir, err = createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
-		return err
+	} else {
+		if dir, err = createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
+			return err
+		}
+		defer dir.Close()
 	}
 	return c.runSession(ctx.Context, session, dir, ctx.Bool("quiet"))
 }
@@ -117,17 +121,11 @@ func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 }
 
 // createRun makes the folder of a run, with the state before the first step in
-// it, so that whatever happens next the run can be resumed. On an error no
-// folder is left that was not there before.
-func createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (_ *rundir.Dir, err error) {
+// it, so that whatever happens next the run can be resumed. On an error a
+// folder that was not there before is removed.
+func createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (*rundir.Dir, error) {
 	path := filepath.Join(parent, cfg.Name)
-	if _, statErr := os.Stat(path); errors.Is(statErr, os.ErrNotExist) {
-		defer func() {
-			if err != nil {
-				os.RemoveAll(path)
-			}
-		}()
-	}
+	_, statErr := os.Stat(path)
 	dir, err := rundir.Create(parent, cfg)
 	if errors.Is(err, rundir.ErrExists) {
 		return nil, fmt.Errorf("%w: choose another --name, or continue it with dml train --resume %s", err, path)
@@ -135,15 +133,25 @@ func createRun(ctx context.Context, parent string, cfg train.Config, session *tr
 	if err != nil {
 		return nil, err
 	}
+	if err := beginRun(ctx, dir, session); err != nil {
+		if errors.Is(statErr, os.ErrNotExist) {
+			err = errors.Join(err, os.RemoveAll(path)) // ours alone: the lock is held
+		}
+		return nil, errors.Join(err, dir.Close())
+	}
+	return dir, nil
+}
+
+func beginRun(ctx context.Context, dir *rundir.Dir, session *train.Session) error {
 	states := session.States()
 	inputs, n, err := session.Reference(ctx, referenceSamples)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := dir.WriteReference(inputs, n, states[0].Network.Input); err != nil {
-		return nil, err
+		return err
 	}
-	return dir, dir.SaveLast(states)
+	return dir.Begin(states)
 }
 
 // runSession trains to the end or to an interrupt, and prints the result.
@@ -151,8 +159,11 @@ func (c *console) runSession(ctx context.Context, session *train.Session, dir *r
 	show := newProgress(c.stderr, quiet, dir.Config())
 	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
 	show.finish()
+	if errors.Is(err, train.ErrDiverged) {
+		return fmt.Errorf("%w. Train again under another --name; the last state before is in %s", err, dir.Path())
+	}
 	if err != nil {
-		return fmt.Errorf("%w\nThe state saved last is in %s; to continue from it: dml train --resume %[2]s", err, dir.Path())
+		return fmt.Errorf("%w\nThe state is saved in %s; once this is mended, continue with: dml train --resume %[2]s", err, dir.Path())
 	}
 	if sum.Interrupted {
 		return fmt.Errorf("interrupted in epoch %d, with the state saved; to continue: dml train --resume %s", sum.Epoch+1, dir.Path())

@@ -4,11 +4,16 @@
 //	NAME/metrics.jsonl        one line an epoch
 //	NAME/results.csv          one row a student, then the ensemble
 //	NAME/reference.ckpt       preprocessed samples that exports are verified on
+//	NAME/progress.json        how far the newest states of all students are
 //	NAME/STUDENT/last.ckpt    the newest state
 //	NAME/STUDENT/best.ckpt    the state of the best validation accuracy
+//	NAME/lock                 held by the process that trains
 //
 // Every file but metrics.jsonl, which grows line by line, is replaced
-// atomically.
+// atomically. The newest states of all students change together: they are
+// written as next.ckpt, replacing progress.json commits them, and only then do
+// they become last.ckpt. A process killed at any moment leaves a folder that
+// [Resume] finishes or takes back.
 package rundir
 
 import (
@@ -43,41 +48,65 @@ const (
 	resultsFile   = "results.csv"
 	referenceFile = "reference.ckpt"
 	referenceKind = "reference"
+	progressFile  = "progress.json"
+	lockFile      = "lock"
+	next          = "next" // a newest state that is not yet committed or moved
 )
 
-// ErrExists is wrapped by Create when the folder holds a run already.
-var ErrExists = errors.New("the run exists already")
+// Errors of Create and Resume; test with errors.Is.
+var (
+	// ErrExists says that the folder holds a run already.
+	ErrExists = errors.New("the run exists already")
+	// ErrBusy says that another process trains in the folder.
+	ErrBusy = errors.New("another process is training in this folder")
+)
 
 // Dir is the folder of a run.
 type Dir struct {
-	path string
-	cfg  train.Config
+	path   string
+	cfg    train.Config
+	locked *os.File // nil for readers
 }
 
-// Create makes the folder of a new run under parent, and writes its
-// configuration.
+// Create claims the folder of a new run under parent. The run exists once
+// Begin has written its first state; what an earlier Create left behind
+// without that is written over. Close gives the folder back.
 func Create(parent string, cfg train.Config) (*Dir, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Dir{filepath.Join(parent, cfg.Name), cfg}
-	if _, err := os.Stat(filepath.Join(d.path, configFile)); err == nil {
-		return nil, fmt.Errorf("%s: %w", d.path, ErrExists)
-	}
+	d := &Dir{path: filepath.Join(parent, cfg.Name), cfg: cfg}
 	for _, s := range cfg.Students {
 		if err := os.MkdirAll(filepath.Join(d.path, s.Name), 0o755); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the folder of the run cannot be made: %w", err)
 		}
 	}
-	text, err := yaml.Marshal(cfg)
-	if err != nil {
+	if err := d.lock(); err != nil {
 		return nil, err
 	}
-	return d, atomicfile.WriteFile(filepath.Join(d.path, configFile), text, 0o644)
+	if _, err := os.Stat(d.file(configFile)); err == nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", d.path, ErrExists), d.Close())
+	}
+	return d, nil
 }
 
-// Open finds an existing run.
+// Begin writes the state before the first step, and then the configuration.
+func (d *Dir) Begin(states []train.State) error {
+	if err := d.removeLeftovers(); err != nil {
+		return err
+	}
+	if err := d.SaveLast(states); err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(d.cfg)
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(d.file(configFile), text, 0o644)
+}
+
+// Open finds an existing run to read from.
 func Open(path string) (*Dir, error) {
 	cfg, err := ReadConfig(filepath.Join(path, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,21 +119,24 @@ func Open(path string) (*Dir, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, configFile), err)
 	}
-	return &Dir{path, cfg}, nil
+	return &Dir{path: path, cfg: cfg}, nil
 }
 
-// ReadConfig reads a configuration file, without applying defaults. Unknown
-// and repeated keys are errors that point at the line.
-func ReadConfig(path string) (train.Config, error) {
-	text, err := os.ReadFile(path)
+// Resume finds an existing run to train on: it claims the folder, finishes or
+// takes back what a killed process was saving, and cuts the metrics to the
+// epochs of the newest state. Close gives the folder back.
+func Resume(path string) (*Dir, error) {
+	d, err := Open(path)
 	if err != nil {
-		return train.Config{}, err
+		return nil, err
 	}
-	var cfg train.Config
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&cfg); err != nil {
-		return train.Config{}, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true))
+	if err := d.lock(); err != nil {
+		return nil, err
 	}
-	return cfg, nil
+	if err := d.recover(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // Path returns the folder.
@@ -122,6 +154,8 @@ func (d *Dir) Students() []string {
 	return names
 }
 
+func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
+
 func (d *Dir) checkpointPath(student, which string) string {
 	return filepath.Join(d.path, student, which+".ckpt")
 }
@@ -129,6 +163,11 @@ func (d *Dir) checkpointPath(student, which string) string {
 // Load reads a student's Best or Last checkpoint.
 func (d *Dir) Load(student, which string) (train.State, error) {
 	path := d.checkpointPath(student, which)
+	if which == Last {
+		if st, ok := d.committedNext(student); ok {
+			return st, nil
+		}
+	}
 	st, err := train.ReadState(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, fmt.Errorf("%s does not exist: student %q has no %s checkpoint yet", path, student, which)
@@ -149,51 +188,13 @@ func (d *Dir) LoadAll(which string) ([]train.State, error) {
 	return states, nil
 }
 
-// SaveLast implements train.Store. All files are complete before the first is
-// put in place.
-func (d *Dir) SaveLast(states []train.State) error {
-	var staged []*checkpoint.Staged
-	defer func() {
-		for _, s := range staged {
-			s.Discard() // of those in place it does nothing
-		}
-	}()
-	for _, st := range states {
-		f, err := st.Checkpoint()
-		if err != nil {
-			return err
-		}
-		s, err := checkpoint.Stage(d.checkpointPath(st.Name, Last), f)
-		if err != nil {
-			return err
-		}
-		staged = append(staged, s)
-	}
-	for _, s := range staged {
-		if err := s.Commit(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// SaveBest implements train.Store.
-func (d *Dir) SaveBest(st train.State) error {
-	f, err := st.Checkpoint()
-	if err != nil {
-		return err
-	}
-	return checkpoint.Write(d.checkpointPath(st.Name, Best), f)
-}
-
 // Epoch implements train.Store: it appends a line to the metrics.
 func (d *Dir) Epoch(report train.EpochReport) error {
 	line, err := json.Marshal(report)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(d.path, metricsFile)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(d.file(metricsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -222,12 +223,12 @@ func (d *Dir) WriteResults(sum train.Summary) error {
 	if err := w.Error(); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(d.path, resultsFile), buf.Bytes(), 0o644)
+	return atomicfile.WriteFile(d.file(resultsFile), buf.Bytes(), 0o644)
 }
 
 // WriteReference keeps n preprocessed samples of an input shape.
 func (d *Dir) WriteReference(inputs []float32, n int, shape models.Shape) error {
-	return checkpoint.Write(filepath.Join(d.path, referenceFile), &checkpoint.File{
+	return checkpoint.Write(d.file(referenceFile), &checkpoint.File{
 		Kind: referenceKind, Header: struct{}{},
 		Tensors: []checkpoint.Tensor{{Name: "input", Shape: []int{n, shape.C, shape.H, shape.W}, Data: inputs}},
 	})
@@ -235,14 +236,24 @@ func (d *Dir) WriteReference(inputs []float32, n int, shape models.Shape) error 
 
 // Reference reads the samples of WriteReference.
 func (d *Dir) Reference() (inputs []float32, n int, shape models.Shape, err error) {
-	path := filepath.Join(d.path, referenceFile)
+	path := d.file(referenceFile)
 	tensors, err := checkpoint.Read(path, referenceKind, &struct{}{})
 	if err != nil {
-		return nil, 0, models.Shape{}, err
+		return nil, 0, models.Shape{}, fmt.Errorf("the samples that exports are verified on: %w", err)
 	}
 	if len(tensors) != 1 || len(tensors[0].Shape) != 4 {
 		return nil, 0, models.Shape{}, fmt.Errorf("%s: %w: it must hold one tensor of 4 dimensions", path, checkpoint.ErrDamaged)
 	}
 	t := tensors[0]
 	return t.Data, t.Shape[0], models.Shape{C: t.Shape[1], H: t.Shape[2], W: t.Shape[3]}, nil
+}
+
+// Close gives the folder back. A reader's Close does nothing.
+func (d *Dir) Close() error {
+	if d.locked == nil {
+		return nil
+	}
+	err := d.locked.Close()
+	d.locked = nil
+	return err
 }

@@ -44,6 +44,9 @@ func trained(t *testing.T) (*Dir, []train.State) {
 	if err := d.WriteReference(inputs, n, models.Shape{C: 1, H: 12, W: 12}); err != nil {
 		t.Fatal(err)
 	}
+	if err := d.Begin(s.States()); err != nil {
+		t.Fatal(err)
+	}
 	sum, err := s.Run(t.Context(), d, train.Events{})
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +97,107 @@ func TestARunCanBeReadBack(t *testing.T) {
 }
 
 func TestCreateKeepsAnExistingRun(t *testing.T) {
-	parent := t.TempDir()
-	if _, err := Create(parent, config()); err != nil {
+	d, _ := trained(t)
+	if _, err := Create(filepath.Dir(d.Path()), config()); !errors.Is(err, ErrBusy) {
+		t.Errorf("beside its trainer: %v", err)
+	}
+	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(parent, config()); !errors.Is(err, ErrExists) {
-		t.Errorf("got %v", err)
+	if _, err := Create(filepath.Dir(d.Path()), config()); !errors.Is(err, ErrExists) {
+		t.Errorf("after its trainer: %v", err)
+	}
+}
+
+// TestCreateAfterAKilledCreate: until Begin is done, the name is free.
+func TestCreateAfterAKilledCreate(t *testing.T) {
+	parent := t.TempDir()
+	d, err := Create(parent, config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(d.checkpointPath("convnet-1", Last), []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil { // as the system does when a process is killed
+		t.Fatal(err)
+	}
+	d, err = Create(parent, config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+}
+
+// TestAKillWhileSaving stops SaveLast after each of its steps, as a kill would,
+// and resumes: all students are at the old state, or all at the new one.
+func TestAKillWhileSaving(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		stage func(d *Dir, newer []train.State) error
+		epoch int
+	}{
+		{"one state written", func(d *Dir, newer []train.State) error { return d.write(newer[0], next) }, 1},
+		{"all states written", func(d *Dir, newer []train.State) error {
+			return errors.Join(d.write(newer[0], next), d.write(newer[1], next))
+		}, 1},
+		{"committed", func(d *Dir, newer []train.State) error {
+			return errors.Join(d.write(newer[0], next), d.write(newer[1], next),
+				os.WriteFile(d.file(progressFile), []byte(`{"epoch":2,"step":0}`), 0o644))
+		}, 2},
+		{"one state moved", func(d *Dir, newer []train.State) error {
+			return errors.Join(d.write(newer[0], Last), d.write(newer[1], next),
+				os.WriteFile(d.file(progressFile), []byte(`{"epoch":2,"step":0}`), 0o644))
+		}, 2},
+	} {
+		d, states := trained(t)
+		for i := range states {
+			states[i].Progress.Epoch = 2
+		}
+		if err := errors.Join(tc.stage(d, states), d.Epoch(train.EpochReport{Epoch: 2}), d.Close()); err != nil {
+			t.Fatal(err)
+		}
+		metrics, err := os.OpenFile(d.file(metricsFile), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := metrics.WriteString(`{"epoch":3,"st`); err != nil {
+			t.Fatal(err)
+		}
+		metrics.Close()
+		if err := os.WriteFile(filepath.Join(d.Path(), "convnet-1", ".last.ckpt.7.tmp"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := Open(d.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, err := reader.LoadAll(Last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resumed, err := Resume(d.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := resumed.LoadAll(Last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			if got[i].Progress.Epoch != tc.epoch || seen[i].Progress.Epoch != tc.epoch {
+				t.Errorf("%s: student %d resumes in epoch %d and reads as %d, want %d", tc.name, i+1, got[i].Progress.Epoch, seen[i].Progress.Epoch, tc.epoch)
+			}
+		}
+		text, err := os.ReadFile(d.file(metricsFile))
+		if err != nil || strings.Count(string(text), "\n") != tc.epoch || !strings.HasSuffix(string(text), "}\n") {
+			t.Errorf("%s: metrics after %d epochs: %q, %v", tc.name, tc.epoch, text, err)
+		}
+		left, err := filepath.Glob(filepath.Join(d.Path(), "*", "[.n]*"))
+		if err != nil || len(left) != 0 {
+			t.Errorf("%s: left behind: %v, %v", tc.name, left, err)
+		}
+		resumed.Close()
 	}
 }
 
@@ -147,6 +245,9 @@ func TestConfigFileErrorsPointAtTheLine(t *testing.T) {
 		"nested key":   {"data:\n  path: x\n  knd: mnist\n", "[3:3]"},
 		"repeated key": {"epochs: 1\nepochs: 2\n", "[2:1]"},
 		"wrong type":   {"mode: dml\nepochs: many\n", "[2:9]"},
+		"empty":        {"# nothing\n", "no configuration"},
+		"two runs":     {"mode: dml\n---\nmode: independent\n", "second"},
+		"too deep":     {"data: " + strings.Repeat("[", 1000), "levels"},
 	} {
 		path := filepath.Join(t.TempDir(), "c.yaml")
 		if err := os.WriteFile(path, []byte(tc.text), 0o644); err != nil {
