@@ -55,7 +55,10 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 		if gradient == nil {
 			continue
 		}
-		v := engine.Alloc(p.Size())
+		v, err := engine.Alloc(p.Size())
+		if err != nil {
+			return nil, err
+		}
 		s.momentum[p.Name] = v
 		s.params = append(s.params, trained{s.net.Weights()[p.Name], gradient, v})
 	}

@@ -20,7 +20,9 @@ import (
 )
 
 // Memory hands out zeroed, aligned float32 arrays; a kernel.Engine is one.
-type Memory interface{ Alloc(n int) []float32 }
+type Memory interface {
+	Alloc(n int) ([]float32, error)
+}
 
 // Add computes dst = a + b; dst may be a. It runs the additions that Gorgonia
 // inserts where gradients meet.
@@ -62,11 +64,16 @@ func Compile(spec Spec) (*Program, error) {
 	}
 	plan := planMemory(order, append(slices.Clone(spec.Outputs), spec.Gradients...))
 	p := &Program{values: make(map[*gorgonia.Node][]float32, len(order)), arena: plan.size}
-	arena := spec.Memory.Alloc(plan.size)
+	arena, err := spec.Memory.Alloc(plan.size)
+	if err != nil {
+		return nil, fmt.Errorf("intermediate values of a step: %w", err)
+	}
 	for _, n := range order {
 		size := n.Shape().TotalSize()
 		if n.Op() == nil {
-			p.values[n] = spec.Memory.Alloc(size)
+			if p.values[n], err = spec.Memory.Alloc(size); err != nil {
+				return nil, fmt.Errorf("input %v: %w", n, err)
+			}
 			continue
 		}
 		at := plan.offset[n]

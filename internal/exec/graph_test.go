@@ -174,4 +174,4 @@ func add(dst, a, b []float32) error {
 // heap is memory without a plan.
 type heap struct{}
 
-func (heap) Alloc(n int) []float32 { return make([]float32, n) }
+func (heap) Alloc(n int) ([]float32, error) { return make([]float32, n), nil }

@@ -49,3 +49,11 @@ func CheckSlice(name string, v []float32, n int) error {
 	}
 	return nil
 }
+
+// CheckAlloc reports a number of values that no engine can allocate.
+func CheckAlloc(n int) error {
+	if n < 0 || n > maxValues {
+		return fmt.Errorf("%w for %d values", ErrMemory, n)
+	}
+	return nil
+}

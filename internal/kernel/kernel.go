@@ -9,6 +9,9 @@ import (
 // example because its library is not installed.
 var ErrUnavailable = errors.New("kernel backend unavailable")
 
+// ErrMemory is wrapped when the system has no memory for what was asked.
+var ErrMemory = errors.New("out of memory")
+
 // Backend is an implementation of the kernels.
 type Backend interface {
 	// Info describes what was found: library, version, instruction set.
@@ -46,7 +49,8 @@ type Engine interface {
 	// activations of c channels in h x w.
 	Layout(c, h, w int) Layout
 	// Alloc returns n zeroed values, 64-byte aligned, valid until Close.
-	Alloc(n int) []float32
+	// The error wraps ErrMemory.
+	Alloc(n int) ([]float32, error)
 
 	Conv(ConvSpec) (Conv, error)
 	BatchNorm(BatchNormSpec) (BatchNorm, error)

@@ -153,7 +153,11 @@ func (n *Network) bindParams(g *graph, engine kernel.Engine, share *Network) err
 		case own != nil:
 			n.weights[p.Name] = own
 		default:
-			n.weights[p.Name] = engine.Alloc(p.Size())
+			data, err := engine.Alloc(p.Size())
+			if err != nil {
+				return fmt.Errorf("parameter %q: %w", p.Name, err)
+			}
+			n.weights[p.Name] = data
 		}
 	}
 	return nil

@@ -186,7 +186,7 @@ func (s *suite) runningStatistics(c batchNormCase) func(*testing.T, *problem) {
 			if err != nil {
 				t.Fatalf("%s: %v", p.name, err)
 			}
-			x := p.instantiate(t, e, e.Alloc)
+			x := p.instantiate(t, e, allocator(t, e))
 			mean, variance = kernel.NewTensor(vector(c.c)), kernel.NewTensor(vector(c.c))
 			for i := range variance.Data {
 				variance.Data[i] = 1

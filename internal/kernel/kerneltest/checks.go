@@ -15,7 +15,7 @@ func (s *suite) check(t *testing.T, p *problem) {
 	for i, opts := range configurations(p.winograd) {
 		t.Run(fmt.Sprintf("threads=%d,winograd=%v", opts.Threads, !opts.NoWinograd), func(t *testing.T) {
 			e := s.engine(t, opts)
-			x := p.instantiate(t, e, e.Alloc)
+			x := p.instantiate(t, e, allocator(t, e))
 			s.compare(t, x, opts)
 			s.checkRepeats(t, x, opts)
 			s.checkMemory(t, x, opts)
@@ -141,7 +141,7 @@ func (s *suite) checkRepeats(t *testing.T, x *instance, opts kernel.EngineOption
 	x.run(t)
 	sameBits(t, x.name+": second run", first, snapshot(x))
 	e := s.engine(t, opts)
-	y := x.problem.instantiate(t, e, e.Alloc)
+	y := x.problem.instantiate(t, e, allocator(t, e))
 	copyInputs(y, x)
 	y.run(t)
 	sameBits(t, x.name+": second engine", first, snapshot(y))
@@ -175,7 +175,7 @@ func (s *suite) checkMemory(t *testing.T, x *instance, opts kernel.EngineOptions
 	e := s.engine(t, opts)
 	want := snapshot(x)
 	y := *x
-	y.allocate(e.Alloc)
+	y.allocate(allocator(t, e))
 	copyInputs(&y, x)
 	old := append(slices.Concat(x.in, x.grads), x.out, x.dOut)
 	const garbage = 12345

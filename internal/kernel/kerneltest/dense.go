@@ -66,10 +66,10 @@ func (s *suite) testDense(t *testing.T) {
 // problem with the operands src, weights and bias.
 func (s *suite) checkWithoutBiasGradient(t *testing.T, p *problem) {
 	e := s.engine(t, kernel.EngineOptions{})
-	x := p.instantiate(t, e, e.Alloc)
+	x := p.instantiate(t, e, allocator(t, e))
 	x.run(t)
 	with := x.grads[1]
-	alone := kernel.Tensor{Desc: with.Desc, Data: e.Alloc(len(with.Data))}
+	alone := kernel.Tensor{Desc: with.Desc, Data: alloc(t, e, len(with.Data))}
 	spoil(alone)
 	if err := x.backward([]kernel.Tensor{x.grads[0], alone, {}}, x.dOut, x.out, x.in); err != nil {
 		t.Fatalf("%s: gradient of the weights alone: %v", p.name, err)

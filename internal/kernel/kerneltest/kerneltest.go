@@ -5,6 +5,7 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -126,6 +127,20 @@ func (s *suite) each(t *testing.T, build func(placement) *problem, f func(*testi
 	}
 }
 
+// alloc takes memory of an engine that has enough.
+func alloc(t *testing.T, e kernel.Engine, n int) []float32 {
+	t.Helper()
+	v, err := e.Alloc(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func allocator(t *testing.T, e kernel.Engine) func(int) []float32 {
+	return func(n int) []float32 { return alloc(t, e, n) }
+}
+
 func (s *suite) testEngine(t *testing.T) {
 	if s.backend.Info().Name == "" {
 		t.Error("Info().Name is empty")
@@ -136,7 +151,7 @@ func (s *suite) testEngine(t *testing.T) {
 	}
 	e := s.engine(t, kernel.EngineOptions{Threads: 2})
 	for _, n := range []int{0, 1, 15, 16, 17, 1000} {
-		v := e.Alloc(n)
+		v := alloc(t, e, n)
 		if len(v) != n {
 			t.Errorf("Alloc(%d) has %d values", n, len(v))
 		}
@@ -148,6 +163,11 @@ func (s *suite) testEngine(t *testing.T) {
 				t.Errorf("Alloc(%d)[%d] = %g, want 0", n, i, v[i])
 			}
 			v[i] = 1
+		}
+	}
+	for _, n := range []int{-1, 1 << 50, 1 << 62} {
+		if _, err := e.Alloc(n); !errors.Is(err, kernel.ErrMemory) {
+			t.Errorf("Alloc(%d): %v", n, err)
 		}
 	}
 	for _, c := range []int{1, 3, 16, 17, 64} {

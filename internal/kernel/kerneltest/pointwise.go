@@ -62,7 +62,7 @@ func (s *suite) testAdd(t *testing.T) {
 func (s *suite) checkInPlace(t *testing.T, p *problem) {
 	for i, o := range p.operands {
 		e := s.engine(t, kernel.EngineOptions{})
-		x := p.instantiate(t, e, e.Alloc)
+		x := p.instantiate(t, e, allocator(t, e))
 		x.runForward(t)
 		if err := x.forward(x.in[i], x.in); err != nil {
 			t.Fatalf("%s: into %s: %v", p.name, o.name, err)
@@ -120,7 +120,7 @@ func (s *suite) testActivation(t *testing.T) {
 // checkBounds requires that no gradient passes an output that equals a bound.
 func (s *suite) checkBounds(t *testing.T, p *problem) {
 	e := s.engine(t, kernel.EngineOptions{})
-	x := p.instantiate(t, e, e.Alloc)
+	x := p.instantiate(t, e, allocator(t, e))
 	at := func(i int) float32 {
 		// The upper bound of ReLU is infinite; halfway there passes.
 		return []float32{p.act.Lo, min(p.act.Hi, 100), (p.act.Lo + min(p.act.Hi, 100)) / 2}[i%3]

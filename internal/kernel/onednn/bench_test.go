@@ -34,7 +34,7 @@ func fill(rng *rand.Rand, v []float32) []float32 {
 func tensor(e *engine, rng *rand.Rand, c, side int) kernel.Tensor {
 	d := kernel.Desc{N: benchBatch, C: c, H: side, W: side}
 	d.Layout = e.Layout(c, side, side)
-	return kernel.Tensor{Desc: d, Data: fill(rng, e.Alloc(d.Size()))}
+	return kernel.Tensor{Desc: d, Data: fill(rng, alloc(e, d.Size()))}
 }
 
 // repeat times f and reports the shortest run, which other work on the machine
@@ -78,7 +78,7 @@ func BenchmarkConv(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				w := fill(rng, e.Alloc(9*s.in*s.out))
+				w := fill(rng, alloc(e, 9*s.in*s.out))
 				flop := 2 * 9 * float64(s.in) * float64(dst.N*dst.C*dst.H*dst.W)
 				passes := []struct {
 					name string
@@ -113,8 +113,8 @@ func BenchmarkBatchNorm(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			gamma, beta := fill(rng, e.Alloc(s.c)), fill(rng, e.Alloc(s.c))
-			dGamma, dBeta := e.Alloc(s.c), e.Alloc(s.c)
+			gamma, beta := fill(rng, alloc(e, s.c)), fill(rng, alloc(e, s.c))
+			dGamma, dBeta := alloc(e, s.c), alloc(e, s.c)
 			bytes := float64(4 * len(src.Data))
 			b.Run("forward", func(b *testing.B) {
 				repeat(b, 2*bytes, "GB/s", func() error { return k.Forward(dst, src, gamma, beta) })
@@ -158,7 +158,7 @@ func BenchmarkPointwise(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	logits := kernel.Tensor{Desc: kernel.Matrix(64, 1000), Data: fill(rng, e.Alloc(64000))}
+	logits := kernel.Tensor{Desc: kernel.Matrix(64, 1000), Data: fill(rng, alloc(e, 64000))}
 	logq, dLogits := kernel.NewTensor(logits.Desc), kernel.NewTensor(logits.Desc)
 	softmax, err := e.Softmax(kernel.SoftmaxSpec{Rows: 64, Cols: 1000, Log: true})
 	if err != nil {

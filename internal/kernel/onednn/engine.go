@@ -41,15 +41,18 @@ func (e *engine) Layout(c, _, _ int) kernel.Layout {
 }
 
 // Alloc returns memory of the engine. Like make, it panics when there is none.
-func (e *engine) Alloc(n int) []float32 {
+func (e *engine) Alloc(n int) ([]float32, error) {
 	if e.ptr == nil {
-		panic("onednn: Alloc on a closed engine")
+		return nil, fmt.Errorf("onednn: Alloc: %w", errClosed)
+	}
+	if err := kernel.CheckAlloc(n); err != nil {
+		return nil, fmt.Errorf("onednn: %w", err)
 	}
 	p := C.dml_alloc(e.ptr, C.int64_t(n))
 	if p == nil {
-		panic(fmt.Sprintf("onednn: out of memory allocating %d values", n))
+		return nil, fmt.Errorf("onednn: %w for %d values", kernel.ErrMemory, n)
 	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(p)), n)
+	return unsafe.Slice((*float32)(unsafe.Pointer(p)), n), nil
 }
 
 // Close frees all that was planned and allocated.

@@ -46,11 +46,11 @@ func student(b kernel.Backend, seed uint64, rounds int) ([]float32, error) {
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	activation := func() kernel.Tensor {
-		return kernel.Tensor{Desc: spec.Src, Data: fill(rng, e.Alloc(spec.Src.Size()))}
+		return kernel.Tensor{Desc: spec.Src, Data: fill(rng, alloc(e, spec.Src.Size()))}
 	}
 	src, dst, y, dy := activation(), activation(), activation(), activation()
-	w, dw := fill(rng, e.Alloc(9*32*32)), e.Alloc(9*32*32)
-	gamma, beta, dGamma, dBeta := fill(rng, e.Alloc(32)), fill(rng, e.Alloc(32)), e.Alloc(32), e.Alloc(32)
+	w, dw := fill(rng, alloc(e, 9*32*32)), alloc(e, 9*32*32)
+	gamma, beta, dGamma, dBeta := fill(rng, alloc(e, 32)), fill(rng, alloc(e, 32)), alloc(e, 32), alloc(e, 32)
 	for range rounds {
 		for _, run := range []func() error{
 			func() error { return conv.Forward(dst, src, w, nil) },
@@ -211,4 +211,13 @@ func TestMirroredForward(t *testing.T) {
 			}
 		}
 	}
+}
+
+// alloc takes memory of an engine that has enough.
+func alloc(e kernel.Engine, n int) []float32 {
+	v, err := e.Alloc(n)
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -8,6 +8,7 @@ package ref
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"unsafe"
 
@@ -40,12 +41,15 @@ type engine struct{ threads int }
 func (*engine) Layout(c, h, w int) kernel.Layout { return kernel.NCHW }
 
 // Alloc returns Go memory that the garbage collector frees.
-func (*engine) Alloc(n int) []float32 {
+func (*engine) Alloc(n int) ([]float32, error) {
 	const lineBytes, valueBytes = 64, 4
+	if err := kernel.CheckAlloc(n); err != nil {
+		return nil, fmt.Errorf("ref: %w", err)
+	}
 	v := make([]float32, n+lineBytes/valueBytes)
 	past := int(uintptr(unsafe.Pointer(unsafe.SliceData(v))) % lineBytes)
 	skip := (lineBytes - past) % lineBytes / valueBytes
-	return v[skip : skip+n : skip+n]
+	return v[skip : skip+n : skip+n], nil
 }
 
 // Close has nothing to free.
