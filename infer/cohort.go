@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -17,7 +18,7 @@ type Cohort struct {
 }
 
 // OpenCohort opens every file and makes a cohort of the models, as NewCohort
-// does. On an error nothing stays open.
+// does. A file that is given twice is refused with ErrMismatch. On an error nothing stays open.
 func OpenCohort(paths []string, opts Options) (*Cohort, error) {
 	var models []*Model
 	closeAll := func() error {
@@ -26,6 +27,9 @@ func OpenCohort(paths []string, opts Options) (*Cohort, error) {
 			errs = append(errs, m.Close())
 		}
 		return errors.Join(errs...)
+	}
+	if err := distinct(paths); err != nil {
+		return nil, err
 	}
 	for _, path := range paths {
 		m, err := Open(path, opts)
@@ -39,6 +43,24 @@ func OpenCohort(paths []string, opts Options) (*Cohort, error) {
 		return nil, errors.Join(err, closeAll())
 	}
 	return c, nil
+}
+
+// distinct reports a file that is given twice, by whatever path: it would count
+// twice in the mean.
+func distinct(paths []string) error {
+	var before []os.FileInfo
+	for i, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("infer: %w", err)
+		}
+		j := slices.IndexFunc(before, func(other os.FileInfo) bool { return os.SameFile(info, other) })
+		if j >= 0 {
+			return fmt.Errorf("infer: %w: models %d (%s) and %d (%s) are the same file", ErrMismatch, j+1, paths[j], i+1, path)
+		}
+		before = append(before, info)
+	}
+	return nil
 }
 
 // NewCohort makes a cohort of open models, which it closes when it is closed.

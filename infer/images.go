@@ -69,7 +69,11 @@ func inBatches(ctx context.Context, e engine, images []Image, take func(Outputs)
 	for start := 0; start < len(images); start += size {
 		batch := images[start:min(start+size, len(images))]
 		out, err := e.run(ctx, len(batch), func(dst []float32) error {
-			return prepareAll(ctx, prep, dst, batch, start)
+			i, err := prepareAll(ctx, prep, dst, batch)
+			if err != nil && len(images) > 1 {
+				return fmt.Errorf("image %d: %w", start+i+1, err)
+			}
+			return err
 		})
 		if err != nil {
 			return err
@@ -82,8 +86,8 @@ func inBatches(ctx context.Context, e engine, images []Image, take func(Outputs)
 }
 
 // prepareAll writes images to dst on all cores. The error is that of the first
-// image at fault; first is the number of the batch's first image.
-func prepareAll(ctx context.Context, prep *preparer, dst []float32, images []Image, first int) error {
+// image at fault, whose index comes with it.
+func prepareAll(ctx context.Context, prep *preparer, dst []float32, images []Image) (int, error) {
 	errs := make([]error, len(images))
 	sample := len(dst) / len(images)
 	var next atomic.Int64
@@ -106,10 +110,10 @@ func prepareAll(ctx context.Context, prep *preparer, dst []float32, images []Ima
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			return fmt.Errorf("image %d: %w", first+i+1, err)
+			return i, err
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // rows yields the n rows of a matrix.

@@ -16,5 +16,5 @@ func main() {
 	// The first Ctrl-C asks for an orderly stop. From then on the signals have
 	// their default effect again, so a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(cli.Run(ctx, os.Args, os.Stdout, os.Stderr))
 }

@@ -138,7 +138,16 @@ func TestBrokenImage(t *testing.T) {
 	needRuntime(t)
 	model := exportedStudent(t)
 	refused(t, dml(t, "infer", model, broken), "3.png")
-	refused(t, dml(t, "infer", model, data), "3.png")
+	r := dml(t, "infer", model, data, "--top", "99")
+	if rows := strings.Count(r.stdout, "\n"); r.code != exitFailure || rows != 19 || strings.Contains(r.stdout, broken) ||
+		!strings.Contains(r.stdout, filepath.Join("right", "3.png")) {
+		t.Errorf("a folder with a broken image: exit code %d and %d rows:\n%s", r.code, rows, r.stdout)
+	}
+	r.stdout = ""
+	refused(t, r, broken)
+	if strings.Contains(r.stderr, "image 1") {
+		t.Errorf("the message counts within a batch: %s", r.stderr)
+	}
 	refused(t, dml(t, "infer", model, filepath.Join(data, "nowhere.png")), "nowhere.png")
 	refused(t, dml(t, "infer", model, t.TempDir()), "no JPEG or PNG")
 }
@@ -157,7 +166,9 @@ func exportedStudent(t *testing.T) string {
 func TestBadConfig(t *testing.T) {
 	out := t.TempDir()
 	refused(t, dml(t, "train", "--student", "resnet9", "--student", "convnet", "--mode", "dmll", "--momentum", "2", "--name", "a/b", "--out", out),
-		"data.path", `unknown architecture "resnet9"`, "resnet20", `"dmll"`, "momentum", `"a/b"`)
+		"--data: missing", "--student number 1", "--mode: ", "--momentum: ", "--name: ", `unknown architecture "resnet9"`, "resnet20", `"dmll"`, "momentum", `"a/b"`)
+	refused(t, dml(t, "train", "--data", "x", "--student", "convnet", "--size", "0x5", "--out", out),
+		"--student: mutual learning needs at least two; for one use --mode independent", "--size: 0 and 5")
 	file := filepath.Join(t.TempDir(), "run.yaml")
 	writeFile(t, file, []byte("data:\n  path: x\nstudents:\n- arch: convnet\n- arch: convnet\nepoch: 3\n"))
 	refused(t, dml(t, "train", "--config", file, "--out", out), file, "epoch", "[6:1]")
@@ -187,7 +198,11 @@ func TestBadModel(t *testing.T) {
 		})
 	}
 	refused(t, dml(t, "infer", filepath.Join(t.TempDir(), "nowhere.onnx"), image), "nowhere.onnx")
-	refused(t, dml(t, "eval", model, "--data", data, "--split", "val2"), "val2")
+	refused(t, dml(t, "infer", model, model, image), model, "the same file")
+	twin := filepath.Join(t.TempDir(), "link.onnx")
+	if err := os.Symlink(model, twin); err == nil {
+		refused(t, dml(t, "eval", model, twin, "--data", data), model, twin, "the same file")
+	}
 
 	other := t.TempDir()
 	for class, name := range []string{"cats", "dogs"} {
@@ -202,6 +217,7 @@ func TestBadRun(t *testing.T) {
 	empty := t.TempDir()
 	refused(t, dml(t, "export", empty), empty, "no run")
 	refused(t, dml(t, "eval", empty), empty, "no run")
+	refused(t, dml(t, "eval", filepath.Join(empty, "nope")), "nope: no such run or model")
 	refused(t, dml(t, "train", "--resume", empty), empty, "no run")
 
 	out := t.TempDir()
@@ -253,6 +269,8 @@ func TestUsage(t *testing.T) {
 		{"train --epochs 0", "--epochs"},
 		{"train --size 32", "HxW"},
 		{"train stray", "stray"},
+		{"train", "--resume"},
+		{"train --quiet", "--student"},
 		{"train --data", "--data"},
 		{"export", "folder"},
 		{"export a b", "folder"},
@@ -263,6 +281,7 @@ func TestUsage(t *testing.T) {
 		{"eval", "folder"},
 		{"eval a.onnx", "--data"},
 		{"eval a --batch 0", "--batch"},
+		{"eval a.onnx --data b --split val2", "train, val, test, or all"},
 		{"models stray", "stray"},
 		{"doctor stray", "stray"},
 		{"runtime fetch", "fetch"},

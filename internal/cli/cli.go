@@ -10,6 +10,8 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -23,15 +25,16 @@ const (
 
 // console is where a command prints.
 type console struct {
+	program        string // as it was called, for command lines to copy
 	stdout, stderr io.Writer
 }
 
-// Run executes the command line args (without the program's name) and returns
-// the exit code. When ctx is cancelled, training stops in good order after the
-// current step.
+// Run executes the command line args, which starts with the program's name as
+// in os.Args, and returns the exit code. When ctx is cancelled, training stops
+// in good order after the current step.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	c := &console{stdout: stdout, stderr: stderr}
-	err := c.run(ctx, args)
+	c := &console{program: args[0], stdout: stdout, stderr: stderr}
+	err := c.run(ctx, args[1:])
 	if err == nil {
 		return exitOK
 	}
@@ -45,7 +48,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintln(stderr, "Run 'dml --help', or 'dml COMMAND --help', to see how it is used.")
+		fmt.Fprintf(stderr, "Run '%s', or '%s', to see how it is used.\n", c.command("--help"), c.command("COMMAND", "--help"))
 		return exitUsage
 	}
 	return exitFailure
@@ -68,7 +71,7 @@ func (c *console) run(ctx context.Context, args []string) error {
 			"               dml export runs/dml-resnet20-resnet8\n" +
 			"               dml infer runs/dml-resnet20-resnet8/onnx/*.onnx image.png\n" +
 			"If anything is missing on this machine, 'dml doctor' says what to install.",
-		Version:         version(),
+		Version:         longVersion(),
 		HideHelpCommand: true,
 		Suggest:         true,
 		Writer:          c.stdout,
@@ -101,12 +104,60 @@ func (c *console) run(ctx context.Context, args []string) error {
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
 
+// command writes a command line of this program that can be copied.
+func (c *console) command(args ...string) string {
+	words := []string{quoted(c.program)}
+	for _, arg := range args {
+		words = append(words, quoted(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted puts a word into quotes where a shell would not take it as it is.
+func quoted(word string) string {
+	special := func(r rune) bool {
+		return r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=,+@%", r)
+	}
+	if word != "" && strings.IndexFunc(word, special) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
 // version is that of the module the binary was built from.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// longVersion is version with the revision of the source where the binary
+// knows it and version does not contain it.
+func longVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version()
+	}
+	return version() + revision(version(), info.Settings)
+}
+
+// revision returns what build settings add to a version.
+func revision(version string, settings []debug.BuildSetting) string {
+	const length = 12 // as in the versions that Go makes
+	var revision, modified string
+	for _, s := range settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = s.Value[:min(length, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = ", modified"
+		}
+	}
+	if revision == "" || strings.Contains(version, revision) {
+		return ""
+	}
+	return " (revision " + revision + modified + ")"
 }
 
 // say prints one remark for people.

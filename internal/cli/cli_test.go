@@ -29,7 +29,7 @@ type result struct {
 func dml(t *testing.T, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := Run(t.Context(), args, &stdout, &stderr)
+	code := Run(t.Context(), append([]string{"dml"}, args...), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
 }
 
@@ -149,16 +149,21 @@ func exists(t *testing.T, paths ...string) {
 
 // evaluation is the JSON of dml eval, as documented.
 type evaluation struct {
+	Data     string `json:"data"`
+	Split    string `json:"split"`
+	Images   int    `json:"images"`
 	Students []struct {
 		Name     string   `json:"name"`
 		Accuracy *float64 `json:"accuracy"`
 		NLL      *float64 `json:"nll"`
 		Entropy  *float64 `json:"entropy"`
+		OneClass bool     `json:"one_class"`
 	} `json:"students"`
 	Ensemble struct {
 		Accuracy *float64 `json:"accuracy"`
 		NLL      *float64 `json:"nll"`
 		Entropy  *float64 `json:"entropy"`
+		OneClass bool     `json:"one_class"`
 	} `json:"ensemble"`
 }
 
@@ -275,8 +280,41 @@ func TestEvalSplits(t *testing.T) {
 	run := filepath.Join(out, "trial")
 	mustRun(t, "export", run)
 	model := filepath.Join(run, "onnx", "second.onnx")
-	nll := func(args ...string) float64 {
-		return *parseEvaluation(t, mustRun(t, append(append([]string{"eval"}, args...), "--json")...).stdout).Ensemble.NLL
+	measure := func(args ...string) evaluation {
+		return parseEvaluation(t, mustRun(t, append(append([]string{"eval"}, args...), "--json")...).stdout)
+	}
+	nll := func(args ...string) float64 { return *measure(args...).Ensemble.NLL }
+	divided := t.TempDir()
+	for class, name := range []string{"left", "right", "upper"} {
+		for _, file := range []string{"train/" + name + "/1.png", "test/" + name + "/1.png", "test/" + name + "/2.png"} {
+			writePNG(t, filepath.Join(divided, filepath.FromSlash(file)), class)
+		}
+	}
+	for _, tc := range []struct {
+		args   []string
+		split  string
+		images int
+	}{
+		{[]string{model, "--data", flat}, "all", 60}, // no parts: nothing is left out
+		{[]string{model, "--data", flat, "--split", "all", "--limit", "9"}, "all", 9},
+		{[]string{model, "--data", flat, "--split", "test"}, "test", 6},
+		{[]string{model, "--data", divided}, "test", 6},
+		{[]string{model, "--data", divided, "--split", "train"}, "train", 3},
+		{[]string{run}, "test", 6}, // as the run divided it
+		{[]string{run, "--data", flat}, "test", 6},
+		{[]string{run, "--split", "all"}, "all", 60},
+		{[]string{run, "--data", divided}, "test", 6},
+	} {
+		e := measure(tc.args...)
+		if e.Split != tc.split || e.Images != tc.images || e.Data == "" {
+			t.Errorf("%v: measured on %d images, part %q of %q, want %d, %q", tc.args, e.Images, e.Split, e.Data, tc.images, tc.split)
+		}
+	}
+	if text := mustRun(t, "eval", model, "--data", flat).stdout; !strings.HasPrefix(text, "On 60 images, all of "+flat+":\n") {
+		t.Errorf("eval printed %q", text)
+	}
+	if text := mustRun(t, "eval", run).stdout; !strings.HasPrefix(text, "On 6 images, test part of "+flat+":\n") {
+		t.Errorf("eval printed %q", text)
 	}
 	// Every image of a class is the same here, so all parts agree.
 	want := nll(model, "--data", flat, "--split", "all")
@@ -293,7 +331,7 @@ func TestEvalSplits(t *testing.T) {
 			t.Errorf("%v: NLL %g, want %g", args, got, both)
 		}
 	}
-	refused(t, dml(t, "eval", model, "--data", flat, "--split", "val"), flat, "no val split")
+	refused(t, dml(t, "eval", model, "--data", flat, "--split", "val"), flat, "no val part", "a run was trained on")
 
 	// A broken image is in all, and in one of the two parts.
 	writeFile(t, filepath.Join(flat, "left", "07.png"), []byte("\x89PNG\r\n\x1a\nand then nothing"))
@@ -307,7 +345,7 @@ func TestEvalSplits(t *testing.T) {
 	if failures != 1 {
 		t.Errorf("the broken image is in %d of two parts", failures)
 	}
-	refused(t, dml(t, "eval", model, "--data", mnistFolder(t, 60, 12), "--split", "all"), "divided into parts")
+	refused(t, dml(t, "eval", model, "--data", divided, "--split", "all"), "divided into parts")
 }
 
 // interruptAt cancels a context when text is printed.
@@ -335,7 +373,7 @@ func TestInterruptAndResume(t *testing.T) {
 	stderr := &interruptAt{text: "epoch 1/3", cancel: cancel}
 	var stdout bytes.Buffer
 	run := filepath.Join(parts, "trial")
-	code := Run(ctx, small(data, parts), &stdout, stderr)
+	code := Run(ctx, append([]string{"dml"}, small(data, parts)...), &stdout, stderr)
 	if want := "interrupted in epoch 2, with the state saved; to continue: dml train --resume " + run; code != exitFailure || !strings.Contains(stderr.String(), want) {
 		t.Fatalf("exit code %d, no %q in\n%s", code, want, stderr.String())
 	}
@@ -360,7 +398,7 @@ func TestInterruptAndResume(t *testing.T) {
 			t.Errorf("%s of the resumed run differs (%v, %v)", name, errA, errB)
 		}
 	}
-	if finished := mustRun(t, "train", "--resume", run); !strings.Contains(finished.stdout, "ensemble") {
+	if finished := mustRun(t, "train", "--resume", run); !strings.Contains(finished.stdout, "ensemble") || !strings.Contains(finished.stderr, "already finished, with 3 epochs") {
 		t.Errorf("resuming a finished run printed %q", finished.stdout)
 	}
 }

@@ -20,7 +20,7 @@ func (c *console) demoCommand() *cli.Command {
 			"ONNX, and compares them in ONNX Runtime on test images. So few images tell the two ways of\n" +
 			"training apart on average only: with other seeds the results differ by a few per mille.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Value: "runs/demo", Usage: "write the ONNX files into `DIR`"},
+			&cli.StringFlag{Name: "out", Value: "runs/demo", Usage: "write the ONNX files and a test image into `DIR`"},
 			&cli.IntFlag{Name: "epochs", Value: 15, Usage: "`N` passes over the training images"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`N` decides initial weights and order"},
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "train and validate on `N` of the 2,000 images"},
@@ -74,6 +74,7 @@ func (c *console) demo(ctx *cli.Context) error {
 	}
 	files := append(result.IndependentFiles, result.DMLFiles...)
 	fmt.Fprintf(c.stdout, "ONNX files:\n  %s\n", strings.Join(files, "\n  "))
-	_, err = fmt.Fprintf(c.stdout, "Try one:  dml infer %s IMAGE\n", strings.Join(result.DMLFiles, " "))
+	try := append(append([]string{"infer"}, result.DMLFiles...), result.SampleFile)
+	_, err = fmt.Fprintf(c.stdout, "A test image, of the class %s:\n  %s\nTry the ensemble on it:  %s\n", result.SampleClass, result.SampleFile, c.command(try...))
 	return err
 }

@@ -56,14 +56,14 @@ type diagnosis struct {
 	Cache       string  `json:"cache"`
 }
 
-func diagnose(ctx context.Context) diagnosis {
+func (c *console) diagnose(ctx context.Context) diagnosis {
 	d := diagnosis{
 		Version: version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
-		OneDNN: findOneDNN(), ONNXRuntime: findONNXRuntime(ctx),
+		OneDNN: findOneDNN(), ONNXRuntime: c.findONNXRuntime(ctx),
 	}
 	d.OK = d.ONNXRuntime.Found
-	d.Cache, _ = ortlib.CacheDir() // empty for a user without a home folder
+	d.Cache, _ = ortlib.CacheRoot() // empty for a user without a home folder
 	return d
 }
 
@@ -80,13 +80,13 @@ func findOneDNN() finding {
 
 // findONNXRuntime finds the library and runs a small network on it, since only
 // that proves that it works here.
-func findONNXRuntime(ctx context.Context) finding {
+func (c *console) findONNXRuntime(ctx context.Context) finding {
 	lib, err := ortlib.Find("")
 	if err == nil {
 		err = tryRuntime(ctx)
 	}
 	if err != nil {
-		return finding{Problem: err.Error(), Fix: runtimeFix(os.Getenv(ortlib.EnvLibrary))}
+		return finding{Problem: err.Error(), Fix: c.runtimeFix(os.Getenv(ortlib.EnvLibrary))}
 	}
 	return finding{Found: true, Library: lib.Path, Version: lib.Version, Origin: lib.Origin}
 }
@@ -115,11 +115,11 @@ func tryRuntime(ctx context.Context) (err error) {
 
 // runtimeFix says how to get ONNX Runtime. A library that the environment
 // names is used whatever else is installed.
-func runtimeFix(named string) string {
+func (c *console) runtimeFix(named string) string {
 	if named != "" {
-		return "unset " + ortlib.EnvLibrary + " && dml runtime install"
+		return "unset " + ortlib.EnvLibrary + " && " + c.command("runtime", "install")
 	}
-	return "dml runtime install"
+	return c.command("runtime", "install")
 }
 
 // installOneDNN says how to get oneDNN's runtime library on a system with that
@@ -152,7 +152,7 @@ func (c *console) doctor(ctx *cli.Context) error {
 	if err := noArguments(ctx); err != nil {
 		return err
 	}
-	d := diagnose(ctx.Context)
+	d := c.diagnose(ctx.Context)
 	if ctx.Bool("json") {
 		if err := writeJSON(c.stdout, d); err != nil {
 			return err

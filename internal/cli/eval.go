@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,17 +25,19 @@ func (c *console) evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "eval",
 		Usage:     "measure students and their ensemble on labelled data",
-		UsageText: "dml eval RUN --data PATH [flags]\ndml eval MODEL.onnx... --data PATH [flags]",
+		UsageText: "dml eval RUN [--data PATH] [flags]\ndml eval MODEL.onnx... --data PATH [flags]",
 		Description: "Prints accuracy, negative log-likelihood (nats) and mean posterior entropy (nats) of each\n" +
 			"student and of the ensemble, the mean of their posteriors. A run is evaluated by the\n" +
-			"training code, ONNX files by ONNX Runtime.\n" +
+			"training code, ONNX files by ONNX Runtime. A run's own data is divided as in training;\n" +
+			"of other data a folder without parts is measured as a whole, unless --split divides it.\n" +
 			"Examples:\n" +
 			"  dml eval runs/dml-resnet20-resnet8 --data cifar10/ --split test\n" +
 			"  dml eval runs/dml-resnet20-resnet8/onnx/*.onnx --data cifar10/ --json",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", DefaultText: "that of the run", Usage: "evaluate on `PATH`"},
 			&cli.StringFlag{Name: "kind", DefaultText: "recognised", Usage: "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder"},
-			&cli.StringFlag{Name: "split", Value: "test", Usage: "`PART` of the data: train, val or test; all of a folder without parts"},
+			&cli.StringFlag{Name: "split", DefaultText: "test; all of other data without parts",
+				Usage: "`PART` of the data: train, val, test, or all (a folder without parts)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, DefaultText: "that of the run, else 1", Usage: "`N` that decided the split of a flat image folder"},
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "evaluate on `N` images only"},
 			checkpointFlag(),
@@ -63,6 +68,9 @@ func (c *console) eval(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if split := ctx.String("split"); ctx.IsSet("split") && !slices.Contains(splits, split) {
+		return usagef("--split: %q is unknown; use train, val, test, or all (a folder without parts)", split)
+	}
 	if ctx.Int("batch") < 1 || ctx.Int("threads") < 0 || ctx.Int("limit") < 0 {
 		return usagef("--batch must be positive, --threads and --limit not negative")
 	}
@@ -70,16 +78,20 @@ func (c *console) eval(ctx *cli.Context) error {
 	if len(paths) == 0 {
 		return usagef("eval needs a run's folder or ONNX files")
 	}
-	var result train.Evaluation
-	if info, err := os.Stat(paths[0]); err == nil && info.IsDir() {
+	info, err := os.Stat(paths[0])
+	if errors.Is(err, fs.ErrNotExist) && !strings.EqualFold(filepath.Ext(paths[0]), ".onnx") {
+		return fmt.Errorf("%s: no such run or model", paths[0])
+	}
+	var result measured
+	if err == nil && info.IsDir() {
 		if len(paths) > 1 {
 			return usagef("eval takes one run's folder, or ONNX files")
 		}
 		result, err = c.evalRun(ctx, paths[0], which)
-		if err != nil {
-			return err
-		}
-	} else if result, err = evalModels(ctx, paths); err != nil {
+	} else {
+		result, err = evalModels(ctx, paths)
+	}
+	if err != nil {
 		return err
 	}
 	if ctx.Bool("json") {
@@ -88,7 +100,32 @@ func (c *console) eval(ctx *cli.Context) error {
 	return c.printEvaluation(result)
 }
 
-func (c *console) printEvaluation(e train.Evaluation) error {
+// measured is the answer of dml eval.
+type measured struct {
+	Data   string `json:"data"`  // path
+	Split  string `json:"split"` // train, val, test or all
+	Images int    `json:"images"`
+	train.Evaluation
+}
+
+// sample is the part of data that students are evaluated on.
+type sample struct {
+	path, split string
+	dataset.Dataset
+}
+
+func (s sample) measured(e train.Evaluation) measured {
+	return measured{Data: s.path, Split: s.split, Images: s.Len(), Evaluation: e}
+}
+
+func (c *console) printEvaluation(e measured) error {
+	part := e.Split + " part"
+	if e.Split == splitAll {
+		part = "all"
+	}
+	if _, err := fmt.Fprintf(c.stdout, "On %s, %s of %s:\n", count(e.Images, "image"), part, e.Data); err != nil {
+		return err
+	}
 	rows := [][]string{{"STUDENT", "ACCURACY", "NLL", "ENTROPY"}}
 	add := func(name string, s score.Scores) {
 		rows = append(rows, []string{name, percent(s.Accuracy), fmt.Sprintf("%.4f", s.NLL), fmt.Sprintf("%.4f", s.Entropy)})
@@ -103,22 +140,22 @@ func (c *console) printEvaluation(e train.Evaluation) error {
 }
 
 // evalRun evaluates the students of a run with the training code.
-func (c *console) evalRun(ctx *cli.Context, path, which string) (train.Evaluation, error) {
+func (c *console) evalRun(ctx *cli.Context, path, which string) (measured, error) {
 	dir, err := rundir.Open(path)
 	if err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
 	states, err := dir.LoadAll(which)
 	if err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
 	cfg := dir.Config()
 	ds, err := runData(ctx, cfg)
 	if err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
 	if err := sameClasses(path, states[0].Classes, ds); err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
 	backendName := cfg.Backend
 	if ctx.IsSet("backend") {
@@ -126,76 +163,96 @@ func (c *console) evalRun(ctx *cli.Context, path, which string) (train.Evaluatio
 	}
 	backend, err := c.backend(backendName)
 	if err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
-	return train.Evaluate(ctx.Context, states, ds, train.EvaluateOptions{
+	result, err := train.Evaluate(ctx.Context, states, ds, train.EvaluateOptions{
 		Backend: backend, Threads: ctx.Int("threads"), Batch: ctx.Int("batch"),
 	})
-}
-
-// runData opens the part of the data that the command line asks for: of the
-// run's own data as the run divided it, of any other as it is.
-func runData(ctx *cli.Context, cfg train.Config) (dataset.Dataset, error) {
-	seed := cfg.Seed
-	if ctx.IsSet("seed") {
-		seed = ctx.Uint64("seed")
-	}
-	path := cfg.Data.Path
-	if ctx.IsSet("data") {
-		var err error
-		if path, err = filepath.Abs(ctx.String("data")); err != nil {
-			return nil, err
-		}
-	}
-	if path != cfg.Data.Path || ctx.String("split") == splitAll {
-		return otherData(ctx, path, seed)
-	}
-	cfg.Seed = seed
-	data, err := openTrainingData(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return part(ctx, data, path, seed)
+	return ds.measured(result), err
 }
 
 // splitAll asks for all images of data that has no parts.
 const splitAll = "all"
 
-// otherData opens the part that the command line asks for of data that the
-// students were not trained on.
-func otherData(ctx *cli.Context, path string, seed uint64) (dataset.Dataset, error) {
-	opts := source.Options{Kind: source.Kind(ctx.String("kind")), TestFraction: source.DefaultTestFraction, Seed: seed}
-	if ctx.String("split") != splitAll {
-		data, err := source.Open(path, opts)
-		if err != nil {
-			return nil, err
+// splits are the values of --split.
+var splits = []string{"train", "val", "test", splitAll}
+
+// runData opens the part of the data that the command line asks for: of the
+// run's own data as the run divided it, of any other as it is.
+func runData(ctx *cli.Context, cfg train.Config) (sample, error) {
+	path := cfg.Data.Path
+	if ctx.IsSet("data") {
+		var err error
+		if path, err = filepath.Abs(ctx.String("data")); err != nil {
+			return sample{}, err
 		}
-		return part(ctx, data, path, seed)
 	}
-	opts.TestFraction = 0
-	data, err := source.Open(path, opts)
+	if ctx.IsSet("seed") {
+		cfg.Seed = ctx.Uint64("seed")
+	}
+	if ctx.IsSet("kind") {
+		cfg.Data.Kind = source.Kind(ctx.String("kind"))
+	}
+	split := ctx.String("split")
+	if path != cfg.Data.Path || split == splitAll {
+		return otherData(ctx, path, cfg.Seed)
+	}
+	if split == "" {
+		split = "test"
+	}
+	data, err := openTrainingData(cfg)
 	if err != nil {
-		return nil, err
+		return sample{}, err
 	}
-	if data.Val != nil || data.Test != nil {
-		return nil, fmt.Errorf("%s is divided into parts: choose one of them with --split", path)
-	}
-	return limited(ctx, data.Train, seed)
+	return part(ctx, data, split, path, cfg.Seed)
 }
 
-func part(ctx *cli.Context, data dataset.Splits, path string, seed uint64) (dataset.Dataset, error) {
-	ds, err := data.Split(ctx.String("split"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+// otherData opens the part that the command line asks for of data that the
+// students were not trained on: by default the test part, of a folder without
+// parts all.
+func otherData(ctx *cli.Context, path string, seed uint64) (sample, error) {
+	split, kind := ctx.String("split"), source.Kind(ctx.String("kind"))
+	if split == "" || split == splitAll {
+		data, err := source.Open(path, source.Options{Kind: kind, Seed: seed})
+		if err != nil {
+			return sample{}, err
+		}
+		whole := data.Val == nil && data.Test == nil
+		switch {
+		case whole:
+			return limited(ctx, sample{path, splitAll, data.Train}, seed)
+		case split == splitAll:
+			return sample{}, fmt.Errorf("%s is divided into parts: choose one of them with --split", path)
+		}
+		return part(ctx, data, "test", path, seed)
 	}
-	return limited(ctx, ds, seed)
+	data, err := source.Open(path, source.Options{Kind: kind, TestFraction: source.DefaultTestFraction, Seed: seed})
+	if err != nil {
+		return sample{}, err
+	}
+	if split == "val" && data.Val == nil {
+		return sample{}, fmt.Errorf("%s has no val part: only the data that a run was trained on has one, in dml eval RUN", path)
+	}
+	return part(ctx, data, split, path, seed)
 }
 
-func limited(ctx *cli.Context, ds dataset.Dataset, seed uint64) (dataset.Dataset, error) {
+func part(ctx *cli.Context, data dataset.Splits, split, path string, seed uint64) (sample, error) {
+	ds, err := data.Split(split)
+	if err != nil {
+		return sample{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return limited(ctx, sample{path, split, ds}, seed)
+}
+
+func limited(ctx *cli.Context, s sample, seed uint64) (sample, error) {
 	if n := ctx.Int("limit"); n > 0 {
-		return dataset.Limit(ds, n, seed)
+		ds, err := dataset.Limit(s.Dataset, n, seed)
+		if err != nil {
+			return sample{}, err
+		}
+		s.Dataset = ds
 	}
-	return ds, nil
+	return s, nil
 }
 
 // sameClasses reports classes that differ between a model and data. A class
@@ -215,41 +272,37 @@ func sameClasses(model string, classes []string, ds dataset.Dataset) error {
 
 // evalModels evaluates ONNX files with ONNX Runtime, on data prepared by the
 // loader that trains.
-func evalModels(ctx *cli.Context, paths []string) (train.Evaluation, error) {
+func evalModels(ctx *cli.Context, paths []string) (measured, error) {
 	if !ctx.IsSet("data") {
-		return train.Evaluation{}, usagef("eval of ONNX files needs --data")
+		return measured{}, usagef("eval of ONNX files needs --data")
 	}
 	cohort, err := infer.OpenCohort(paths, infer.Options{Threads: ctx.Int("threads")})
 	if err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
 	defer cohort.Close()
 	ds, err := otherData(ctx, ctx.String("data"), ctx.Uint64("seed"))
 	if err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
 	if err := sameClasses(paths[0], cohort.Info().Classes, ds); err != nil {
-		return train.Evaluation{}, err
+		return measured{}, err
 	}
-	var names []string
-	for _, path := range paths {
-		names = append(names, studentName(path, paths))
-	}
-	return bridge.EvaluateCohort(ctx.Context, cohort, names, ds, ctx.Int("batch"))
+	result, err := bridge.EvaluateCohort(ctx.Context, cohort, studentNames(paths), ds, ctx.Int("batch"))
+	return ds.measured(result), err
 }
 
-// studentName is the file's name without extension, or the path where that
-// does not tell the students apart.
-func studentName(path string, all []string) string {
-	base := func(p string) string { return strings.TrimSuffix(filepath.Base(p), filepath.Ext(p)) }
-	same := 0
-	for _, p := range all {
-		if base(p) == base(path) {
-			same++
+// studentNames are the files' names without extension, or their paths where
+// two names are the same.
+func studentNames(paths []string) []string {
+	names := make([]string, len(paths))
+	seen := make(map[string]bool)
+	for i, path := range paths {
+		names[i] = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		if seen[names[i]] {
+			return paths
 		}
+		seen[names[i]] = true
 	}
-	if same > 1 {
-		return path
-	}
-	return base(path)
+	return names
 }

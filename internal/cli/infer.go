@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -21,7 +23,8 @@ func (c *console) inferCommand() *cli.Command {
 		Usage:     "classify images with exported students",
 		UsageText: "dml infer MODEL.onnx... IMAGE|DIR... [flags]",
 		Description: "Several models answer as an ensemble, by the mean of their posteriors. Folders are\n" +
-			"searched for JPEG and PNG files, recognised by their content.\n" +
+			"searched for JPEG and PNG files, recognised by their content. An image that cannot be\n" +
+			"read is reported; the others are classified, and the exit code is 1.\n" +
 			"Examples:\n" +
 			"  dml infer resnet20-1.onnx cat.jpg\n" +
 			"  dml infer runs/NAME/onnx/*.onnx photos/ --top 3 --json",
@@ -71,11 +74,20 @@ func (c *console) infer(ctx *cli.Context) error {
 		return err
 	}
 	defer predictor.Close()
-	results, err := classify(ctx.Context, predictor, images)
+	results, unreadable, err := classify(ctx.Context, predictor, images)
 	if err != nil {
 		return err
 	}
-	if ctx.Bool("json") {
+	if len(results) > 0 {
+		if err := c.printClasses(ctx.Bool("json"), models, results); err != nil {
+			return err
+		}
+	}
+	return errors.Join(unreadable...)
+}
+
+func (c *console) printClasses(asJSON bool, models []string, results []classified) error {
+	if asJSON {
 		return writeJSON(c.stdout, struct {
 			Models []string     `json:"models"`
 			Images []classified `json:"images"`
@@ -122,11 +134,11 @@ func findImages(places []string) ([]string, error) {
 			if err != nil || !entry.Type().IsRegular() {
 				return err
 			}
-			is, err := isImage(path)
-			if is {
+			// What cannot be read may be an image; classify reports it.
+			if is, err := isImage(path); is || err != nil {
 				images = append(images, path)
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, err
@@ -154,28 +166,54 @@ func isImage(path string) (bool, error) {
 }
 
 // classify predicts images some at a time, which bounds memory and the wait
-// for an interrupt.
-func classify(ctx context.Context, predictor infer.Predictor, paths []string) ([]classified, error) {
+// for an interrupt. It passes over images that cannot be read, and returns an
+// error for each of them.
+func classify(ctx context.Context, predictor infer.Predictor, paths []string) (results []classified, unreadable []error, err error) {
 	const atOnce = 64
-	results := make([]classified, 0, len(paths))
-	for len(paths) > 0 {
-		n := min(len(paths), atOnce)
-		images := make([]infer.Image, n)
-		for i, path := range paths[:n] {
-			images[i] = infer.FromFile(path)
-		}
-		predictions, err := predictor.Predict(ctx, images...)
-		if err != nil {
-			return nil, err
-		}
-		for i, p := range predictions {
-			r := classified{Image: paths[i]}
-			for _, s := range p.Top {
-				r.Top = append(r.Top, probability{Label: s.Label, Class: s.Class, Probability: s.Probability})
+	for batch := range slices.Chunk(paths, atOnce) {
+		answers, err := predict(ctx, predictor, batch)
+		if !isUnreadable(err) {
+			if err != nil {
+				return nil, nil, err
 			}
-			results = append(results, r)
+			results = append(results, answers...)
+			continue
 		}
-		paths = paths[n:]
+		for i := range batch { // a batch fails as a whole: find out which
+			answers, err := predict(ctx, predictor, batch[i:i+1])
+			switch {
+			case isUnreadable(err):
+				unreadable = append(unreadable, err)
+			case err != nil:
+				return nil, nil, err
+			}
+			results = append(results, answers...)
+		}
+	}
+	return results, unreadable, nil
+}
+
+// isUnreadable reports an error of one image: of its content or its file.
+func isUnreadable(err error) bool {
+	var file *fs.PathError
+	return errors.Is(err, infer.ErrImage) || errors.As(err, &file)
+}
+
+func predict(ctx context.Context, predictor infer.Predictor, paths []string) ([]classified, error) {
+	images := make([]infer.Image, len(paths))
+	for i, path := range paths {
+		images[i] = infer.FromFile(path)
+	}
+	predictions, err := predictor.Predict(ctx, images...)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]classified, len(paths))
+	for i, p := range predictions {
+		results[i].Image = paths[i]
+		for _, s := range p.Top {
+			results[i].Top = append(results[i].Top, probability{Label: s.Label, Class: s.Class, Probability: s.Probability})
+		}
 	}
 	return results, nil
 }

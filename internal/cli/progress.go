@@ -62,6 +62,9 @@ func (c *clock) step(r train.StepReport) {
 
 // remaining returns the time left, "?" while nothing is known of it.
 func (c *clock) remaining() string {
+	if c.left == 0 && !c.begin.IsZero() {
+		return "0s"
+	}
 	if c.seen == 0 {
 		return "?"
 	}
@@ -84,7 +87,7 @@ func (l *lines) epoch(r train.EpochReport) {
 		if s.Best {
 			best = " (best)"
 		}
-		fmt.Fprintf(l.w, "epoch %d/%d  %s  loss %.4f%s  accuracy %s, validation %s%s  %.0f images/s  %s left\n",
+		fmt.Fprintf(l.w, "epoch %d/%d  %s  loss %.4f%s  accuracy %s, validation %s%s  cohort %.0f images/s  %s left\n",
 			r.Epoch, l.epochs, s.Name, s.Loss, mimicry, percent(s.TrainAccuracy), percent(s.Validation.Accuracy), best,
 			r.ImagesPerSecond, l.remaining())
 	}
@@ -134,7 +137,7 @@ func (b *bars) status(i int) string {
 		mimicry = fmt.Sprintf(" mimicry %.3f", s.Mimicry)
 	}
 	// What matters least comes last: narrow terminals cut it off.
-	return fmt.Sprintf(" %s loss %.3f%s acc. %.1f%% %.0f images/s %s left%s",
+	return fmt.Sprintf(" %s loss %.3f%s acc. %.1f%% cohort %.0f images/s %s left%s",
 		b.at, s.Loss, mimicry, 100*s.Accuracy, b.speed, b.clock.remaining(), b.validation[i])
 }
 

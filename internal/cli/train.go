@@ -24,7 +24,7 @@ func (c *console) trainCommand() *cli.Command {
 	settings := trainSettings()
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read the run from a YAML `FILE`; flags override it"},
-		&cli.StringFlag{Name: "resume", Usage: "continue the run in folder `RUN`"},
+		&cli.StringFlag{Name: "resume", Usage: "continue the run in folder `RUN`, with its settings"},
 		&cli.StringFlag{Name: "out", Value: "runs", Usage: "put the run's folder into `DIR`"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
 	}
@@ -65,6 +65,9 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		defer dir.Close()
 		cfg = dir.Config()
 	} else {
+		if len(givenFlags(ctx, settings)) == 0 && !ctx.IsSet("config") {
+			return usagef("train needs --data and --student, or --config, or --resume")
+		}
 		if cfg, err = trainConfig(ctx, settings); err != nil {
 			return err
 		}
@@ -94,8 +97,11 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if err := session.Restore(states); err != nil {
 			return fmt.Errorf("%s: %w", dir.Path(), err)
 		}
+		if states[0].Progress.Epoch >= cfg.Epochs {
+			c.say("%s: already finished, with %s", dir.Path(), count(cfg.Epochs, "epoch"))
+		}
 	} else {
-		if dir, err = createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
+		if dir, err = c.createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
 			return err
 		}
 		defer dir.Close()
@@ -123,12 +129,12 @@ func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 // createRun makes the folder of a run, with the state before the first step in
 // it, so that whatever happens next the run can be resumed. On an error a
 // folder that was not there before is removed.
-func createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (*rundir.Dir, error) {
+func (c *console) createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (*rundir.Dir, error) {
 	path := filepath.Join(parent, cfg.Name)
 	_, statErr := os.Stat(path)
 	dir, err := rundir.Create(parent, cfg)
 	if errors.Is(err, rundir.ErrExists) {
-		return nil, fmt.Errorf("%w: choose another --name, or continue it with dml train --resume %s", err, path)
+		return nil, fmt.Errorf("%w: choose another --name, or continue it with %s", err, c.command("train", "--resume", path))
 	}
 	if err != nil {
 		return nil, err
@@ -156,6 +162,7 @@ func beginRun(ctx context.Context, dir *rundir.Dir, session *train.Session) erro
 
 // runSession trains to the end or to an interrupt, and prints the result.
 func (c *console) runSession(ctx context.Context, session *train.Session, dir *rundir.Dir, quiet bool) error {
+	resume := c.command("train", "--resume", dir.Path())
 	show := newProgress(c.stderr, quiet, dir.Config())
 	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
 	show.finish()
@@ -163,10 +170,10 @@ func (c *console) runSession(ctx context.Context, session *train.Session, dir *r
 		return fmt.Errorf("%w. Train again under another --name; the last state before is in %s", err, dir.Path())
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nThe state is saved in %s; once this is mended, continue with: dml train --resume %[2]s", err, dir.Path())
+		return fmt.Errorf("%w\nThe state is saved in %s; once this is mended, continue with: %s", err, dir.Path(), resume)
 	}
 	if sum.Interrupted {
-		return fmt.Errorf("interrupted in epoch %d, with the state saved; to continue: dml train --resume %s", sum.Epoch+1, dir.Path())
+		return fmt.Errorf("interrupted in epoch %d, with the state saved; to continue: %s", sum.Epoch+1, resume)
 	}
 	if err := dir.WriteResults(sum); err != nil {
 		return err
@@ -183,6 +190,11 @@ func (c *console) runSession(ctx context.Context, session *train.Session, dir *r
 	if err := table(c.stdout, rows); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.stdout, "next: dml export %s\n", dir.Path())
+	_, err = fmt.Fprintf(c.stdout, "next: %s\n", c.command("export", dir.Path()))
+	for _, s := range sum.Students {
+		if s.Last.OneClass {
+			c.say("note: %s takes every validation image for the same class; try a lower --lr, a smaller --batch, or more --epochs", s.Name)
+		}
+	}
 	return err
 }

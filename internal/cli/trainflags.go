@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 // setting is a flag that sets a field of a run's configuration.
 type setting struct {
+	key   string // of the field, as Config.Validate and configuration files name it
 	flag  cli.Flag
 	apply func(*train.Config, *cli.Context) error
 }
@@ -26,26 +28,26 @@ func set[T any](name string, value func(*cli.Context, string) T, field func(*tra
 	}
 }
 
-func text(name, usage string, field func(*train.Config) *string) setting {
-	return setting{&cli.StringFlag{Name: name, Usage: usage}, set(name, (*cli.Context).String, field)}
+func text(key, name, usage string, field func(*train.Config) *string) setting {
+	return setting{key, &cli.StringFlag{Name: name, Usage: usage}, set(name, (*cli.Context).String, field)}
 }
 
 // The flags below show the default that train.Config documents, standard.
 
-func textOr(name, standard, usage string, field func(*train.Config) *string) setting {
-	return setting{&cli.StringFlag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).String, field)}
+func textOr(key, name, standard, usage string, field func(*train.Config) *string) setting {
+	return setting{key, &cli.StringFlag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).String, field)}
 }
 
-func integer(name, standard, usage string, field func(*train.Config) *int) setting {
-	return setting{&cli.IntFlag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).Int, field)}
+func integer(key, name, standard, usage string, field func(*train.Config) *int) setting {
+	return setting{key, &cli.IntFlag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).Int, field)}
 }
 
-func number(name, standard, usage string, field func(*train.Config) *float64) setting {
-	return setting{&cli.Float64Flag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).Float64, field)}
+func number(key, name, standard, usage string, field func(*train.Config) *float64) setting {
+	return setting{key, &cli.Float64Flag{Name: name, Usage: usage, DefaultText: standard}, set(name, (*cli.Context).Float64, field)}
 }
 
-func toggle(name, usage string, field func(*train.Config) *bool) setting {
-	return setting{&cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}, set(name, (*cli.Context).Bool, field)}
+func toggle(key, name, usage string, field func(*train.Config) *bool) setting {
+	return setting{key, &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}, set(name, (*cli.Context).Bool, field)}
 }
 
 // nonzero refuses 0, which a configuration takes for "not given".
@@ -64,34 +66,34 @@ func nonzero(s setting) setting {
 // of train.Config, so that a flag that is not given changes nothing.
 func trainSettings() []setting {
 	return []setting{
-		text("data", "train on `PATH`: MNIST or CIFAR files, or a folder of images", func(c *train.Config) *string { return &c.Data.Path }),
-		textOr("kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
+		text("data.path", "data", "train on `PATH`: MNIST or CIFAR files, or a folder of images", func(c *train.Config) *string { return &c.Data.Path }),
+		textOr("data.kind", "kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
 			func(c *train.Config) *string { return (*string)(&c.Data.Kind) }),
-		{&cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
-		textOr("mode", "dml", "`MODE` of learning: dml or independent", func(c *train.Config) *string { return (*string)(&c.Mode) }),
-		nonzero(integer("epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
-		nonzero(integer("batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
-		nonzero(number("lr", "0.1", "learning `RATE` at the start", func(c *train.Config) *float64 { return &c.Optimizer.LearningRate })),
-		nonzero(integer("lr-step", "a third of all", "multiply the learning rate every `N` epochs",
+		{"students", &cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
+		textOr("mode", "mode", "dml", "`MODE` of learning: dml or independent", func(c *train.Config) *string { return (*string)(&c.Mode) }),
+		nonzero(integer("epochs", "epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
+		nonzero(integer("batch", "batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
+		nonzero(number("optimizer.learning_rate", "lr", "0.1", "learning `RATE` at the start", func(c *train.Config) *float64 { return &c.Optimizer.LearningRate })),
+		nonzero(integer("schedule.every", "lr-step", "a third of all", "multiply the learning rate every `N` epochs",
 			func(c *train.Config) *int { return &c.Schedule.Every })),
-		nonzero(number("lr-factor", "0.1", "multiply it by `F`", func(c *train.Config) *float64 { return &c.Schedule.Factor })),
-		number("momentum", "0.9", "`M` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.Momentum) }),
-		{&cli.BoolFlag{Name: "nesterov", DefaultText: "true", Usage: "use Nesterov's momentum; --nesterov=false for the classical"},
+		nonzero(number("schedule.factor", "lr-factor", "0.1", "multiply it by `F`", func(c *train.Config) *float64 { return &c.Schedule.Factor })),
+		number("optimizer.momentum", "momentum", "0.9", "`M` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.Momentum) }),
+		{"optimizer.nesterov", &cli.BoolFlag{Name: "nesterov", DefaultText: "true", Usage: "use Nesterov's momentum; --nesterov=false for the classical"},
 			set("nesterov", (*cli.Context).Bool, func(c *train.Config) *bool { return fresh(&c.Optimizer.Nesterov) })},
-		number("weight-decay", "0.0005", "`W` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.WeightDecay) }),
-		nonzero(setting{&cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "`N` decides splits, order, augmentation and initial weights"},
+		number("optimizer.weight_decay", "weight-decay", "0.0005", "`W` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.WeightDecay) }),
+		nonzero(setting{"seed", &cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "`N` decides splits, order, augmentation and initial weights"},
 			set("seed", (*cli.Context).Uint64, func(c *train.Config) *uint64 { return &c.Seed })}),
-		toggle("flip", "mirror training images at random", func(c *train.Config) *bool { return &c.Augment.Flip }),
-		integer("pad-crop", "0", "pad training images by `N` pixels and crop at random", func(c *train.Config) *int { return &c.Augment.PadCrop }),
-		textOr("pad-mode", "reflect", "pad by `MODE`: reflect or zero", func(c *train.Config) *string { return &c.Augment.PadMode }),
-		{&cli.StringFlag{Name: "size", DefaultText: "the first image's", Usage: "scale images to `HxW` pixels"}, applySize},
-		integer("limit", "all", "use `N` of the training images, those to validate on included", func(c *train.Config) *int { return &c.Data.Limit }),
-		nonzero(number("validation", "0.1", "`FRACTION` of the training images to validate on, where the data has no such part",
+		toggle("augment.flip", "flip", "mirror training images at random", func(c *train.Config) *bool { return &c.Augment.Flip }),
+		integer("augment.pad_crop", "pad-crop", "0", "pad training images by `N` pixels and crop at random", func(c *train.Config) *int { return &c.Augment.PadCrop }),
+		textOr("augment.pad_mode", "pad-mode", "reflect", "pad by `MODE`: reflect or zero", func(c *train.Config) *string { return &c.Augment.PadMode }),
+		{"data.height, data.width", &cli.StringFlag{Name: "size", DefaultText: "the first image's", Usage: "scale images to `HxW` pixels"}, applySize},
+		integer("data.limit", "limit", "all", "use `N` of the training images, those to validate on included", func(c *train.Config) *int { return &c.Data.Limit }),
+		nonzero(number("data.validation", "validation", "0.1", "`FRACTION` of the training images to validate on, where the data has no such part",
 			func(c *train.Config) *float64 { return &c.Data.Validation })),
-		textOr("name", "mode and students", "`NAME` of the run's folder", func(c *train.Config) *string { return &c.Name }),
-		integer("threads", "the processor's cores", "use `N` threads", func(c *train.Config) *int { return &c.Threads }),
-		{backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
-		toggle("no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
+		textOr("name", "name", "mode and students", "`NAME` of the run's folder", func(c *train.Config) *string { return &c.Name }),
+		integer("threads", "threads", "the processor's cores", "use `N` threads", func(c *train.Config) *int { return &c.Threads }),
+		{"backend", backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
+		toggle("no_winograd", "no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
 	}
 }
 
@@ -127,13 +129,12 @@ func applySize(cfg *train.Config, ctx *cli.Context) error {
 // file that --config names, defaults written out and validated.
 func trainConfig(ctx *cli.Context, settings []setting) (train.Config, error) {
 	var cfg train.Config
-	source := "the command line"
-	if path := ctx.String("config"); path != "" {
+	path := ctx.String("config")
+	if path != "" {
 		var err error
 		if cfg, err = rundir.ReadConfig(path); err != nil {
 			return train.Config{}, err
 		}
-		source = path
 	}
 	for _, s := range settings {
 		if ctx.IsSet(s.flag.Names()[0]) {
@@ -143,10 +144,44 @@ func trainConfig(ctx *cli.Context, settings []setting) (train.Config, error) {
 		}
 	}
 	cfg = cfg.WithDefaults()
-	if err := cfg.Validate(); err != nil {
-		return train.Config{}, fmt.Errorf("%s describes no run:\n%w", source, err)
+	switch err := cfg.Validate(); {
+	case err == nil:
+		return cfg, nil
+	case path == "":
+		return train.Config{}, fmt.Errorf("the command line describes no run:\n%w", byFlag(err, settings))
+	default:
+		return train.Config{}, fmt.Errorf("%s describes no run:\n%w", path, err)
 	}
-	return cfg, nil
+}
+
+// byFlag names the flags instead of the keys in the faults that Config.Validate
+// has joined, for a user who has written no key.
+func byFlag(faults error, settings []setting) error {
+	joined, ok := faults.(interface{ Unwrap() []error })
+	if !ok {
+		return faults
+	}
+	var out []error
+	for _, fault := range joined.Unwrap() {
+		key, problem, _ := strings.Cut(fault.Error(), ": ")
+		name := ""
+		for _, s := range settings {
+			if s.key == key {
+				name = "--" + s.flag.Names()[0]
+			}
+		}
+		var i int
+		if n, _ := fmt.Sscanf(key, "students[%d]", &i); n == 1 {
+			name = fmt.Sprintf("--student number %d", i+1)
+		}
+		if name == "" {
+			out = append(out, fault)
+			continue
+		}
+		problem = strings.ReplaceAll(problem, "use mode "+string(train.ModeIndependent), "use --mode "+string(train.ModeIndependent))
+		out = append(out, fmt.Errorf("%s: %s", name, problem))
+	}
+	return errors.Join(out...)
 }
 
 // givenFlags lists the flags of the settings that the command line sets.

@@ -3,7 +3,10 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"reflect"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,6 +58,9 @@ func TestDoctor(t *testing.T) {
 	var d diagnosis
 	if err := json.Unmarshal([]byte(mustRun(t, "doctor", "--json").stdout), &d); err != nil {
 		t.Fatal(err)
+	}
+	if root, err := ortlib.CacheRoot(); err != nil || d.Cache != root {
+		t.Errorf("the cache folder is %q, not %q (%v)", d.Cache, root, err)
 	}
 	if !d.OK || d.OneDNN.Found || d.OneDNN.Fix != "unset DML_ONEDNN_LIBRARY" || !d.ONNXRuntime.Found || d.ONNXRuntime.Version == "" || d.Cores < 1 {
 		t.Errorf("%+v", d)
@@ -112,6 +118,10 @@ func TestDemo(t *testing.T) {
 	for _, mode := range []string{"independent", "dml"} {
 		exists(t, out+"/"+mode+"-student-1.onnx", out+"/"+mode+"-student-2.onnx")
 	}
+	_, try, found := strings.Cut(r.stdout, "Try the ensemble on it:  dml ")
+	if answer := mustRun(t, strings.Fields(try)...).stdout; !found || !strings.Contains(answer, "sample.png") {
+		t.Errorf("the command that is printed, %q, answers %q", try, answer)
+	}
 }
 
 func TestFlagsFirst(t *testing.T) {
@@ -161,10 +171,81 @@ func TestBars(t *testing.T) {
 		}
 		b.epoch(train.EpochReport{Students: []train.StudentEpoch{{}, {}}})
 		b.finish()
-		for _, want := range []string{"alpha", "beta", "loss 1.250 mimicry 0.500 acc. 75.0%", "loss 2.250", "321 images/s", "left"} {
+		for _, want := range []string{"alpha", "beta", "loss 1.250 mimicry 0.500 acc. 75.0%", "loss 2.250", "cohort 321 images/s", "left"} {
 			if !strings.Contains(buf.String(), want) {
 				t.Errorf("%d steps: the bars lack %q:\n%q", steps, want, buf.String())
 			}
+		}
+	}
+}
+
+func TestClock(t *testing.T) {
+	c := clock{epochs: 2}
+	if got := c.remaining(); got != "?" {
+		t.Errorf("before the first step: %q left", got)
+	}
+	for i := range 4 {
+		c.step(train.StepReport{Epoch: i/2 + 1, Epochs: 2, Step: i%2 + 1, Steps: 2})
+	}
+	if got := c.remaining(); got != "0s" {
+		t.Errorf("after the last step: %q left", got)
+	}
+	one := clock{epochs: 1}
+	one.step(train.StepReport{Epoch: 1, Epochs: 1, Step: 1, Steps: 1})
+	if got := one.remaining(); got != "0s" {
+		t.Errorf("after the only step: %q left", got)
+	}
+}
+
+// TestAdviceCanBeCopied: command lines are printed with the program as it was
+// called, and with quotes where a shell needs them.
+func TestAdviceCanBeCopied(t *testing.T) {
+	c := &console{program: "bin/dml"}
+	for want, args := range map[string][]string{
+		"bin/dml export runs/a-b_1":         {"export", "runs/a-b_1"},
+		"bin/dml export 'my runs/it'\\''s'": {"export", "my runs/it's"},
+		"bin/dml infer '' 'a*' Zürich":      {"infer", "", "a*", "Zürich"},
+	} {
+		if got := c.command(args...); got != want {
+			t.Errorf("%q: %s, want %s", args, got, want)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if code := Run(t.Context(), []string{"./here/dml", "nonesuch"}, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "'./here/dml --help'") {
+		t.Errorf("exit code %d, %s", code, stderr.String())
+	}
+}
+
+func TestRevision(t *testing.T) {
+	stamp := []debug.BuildSetting{{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "0123456789abcdef0123"}, {Key: "vcs.modified", Value: "true"}}
+	for _, tc := range []struct {
+		version  string
+		settings []debug.BuildSetting
+		want     string
+	}{
+		{"(devel)", nil, ""},
+		{"(devel)", stamp, " (revision 0123456789ab, modified)"},
+		{"v0.1.0", stamp[:2], " (revision 0123456789ab)"},
+		{"v0.0.0-20260102030405-0123456789ab+dirty", stamp, ""},
+	} {
+		if got := revision(tc.version, tc.settings); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.version, got, tc.want)
+		}
+	}
+}
+
+// TestOneClassIsRemarked trains on classes that look the same.
+func TestOneClassIsRemarked(t *testing.T) {
+	data, out := t.TempDir(), t.TempDir()
+	for _, name := range []string{"left", "right"} {
+		for i := range 20 {
+			writePNG(t, filepath.Join(data, name, strconv.Itoa(i)+".png"), 0)
+		}
+	}
+	r := mustRun(t, small(data, out, "--epochs", "1", "--quiet")...)
+	for _, want := range []string{"convnet-1 takes every validation image for the same class", "second takes", "--lr"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("no remark %q in %q", want, r.stderr)
 		}
 	}
 }

@@ -1,15 +1,19 @@
-// Package demo shows mutual learning at work within a minute: the same two
+// Package demo shows mutual learning at work in little time: the same two
 // small students trained by mutual learning and independently, exported, and
 // compared in ONNX Runtime.
 package demo
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/png"
 	"path/filepath"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/internal/bridge"
 	"github.com/deepmutual/dml/internal/demo/data"
 	"github.com/deepmutual/dml/internal/kernel"
@@ -18,7 +22,7 @@ import (
 
 // Options of Run. The zero value of a field means its default.
 type Options struct {
-	Out     string         // folder of the ONNX files; default runs/demo
+	Out     string         // folder of the ONNX files and the sample; default runs/demo
 	Epochs  int            // default 15
 	Seed    uint64         // default 1
 	Backend kernel.Backend // default: the reference kernels
@@ -57,6 +61,9 @@ type Result struct {
 	Independent, DML float64
 	// IndependentFiles and DMLFiles are the ONNX files, a student each.
 	IndependentFiles, DMLFiles []string
+	// SampleFile is a PNG file of a test image, to try the students on, and
+	// SampleClass the name of its class.
+	SampleFile, SampleClass string
 }
 
 // Student compares one student's accuracy when trained both ways, from the
@@ -105,7 +112,24 @@ func Run(ctx context.Context, opts Options) (Result, error) {
 		result.Students = append(result.Students, Student{Name: s.Name, Arch: s.Arch, Parameters: mutualFiles.parameters[i],
 			Independent: independent.Students[i].Accuracy, DML: mutual.Students[i].Accuracy})
 	}
-	return result, nil
+	result.SampleFile = filepath.Join(opts.Out, "sample.png")
+	result.SampleClass, err = writeSample(result.SampleFile, splits.Test)
+	return result, err
+}
+
+// writeSample writes the first image of ds, which is gray, as a PNG file and
+// returns its class.
+func writeSample(path string, ds dataset.Dataset) (class string, err error) {
+	img, err := ds.Image(0)
+	if err != nil {
+		return "", err
+	}
+	var file bytes.Buffer
+	gray := &image.Gray{Pix: img.Pix, Stride: img.Width, Rect: image.Rect(0, 0, img.Width, img.Height)}
+	if err := png.Encode(&file, gray); err != nil {
+		return "", err
+	}
+	return ds.Classes()[ds.Label(0)], atomicfile.WriteFile(path, file.Bytes(), 0o644)
 }
 
 // exported are the files of a pair.

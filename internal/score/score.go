@@ -13,12 +13,18 @@ type Scores struct {
 	NLL float64 `json:"nll"`
 	// Entropy is the mean entropy of the posteriors, in nats.
 	Entropy float64 `json:"entropy"`
+	// OneClass says that all samples, of two classes or more, were taken for
+	// the same class.
+	OneClass bool `json:"one_class,omitempty"`
 }
 
 // Tally gathers scores batch by batch. The zero value is empty.
 type Tally struct {
 	samples, correct int
 	nll, entropy     float64
+
+	predicted, label int  // of the first sample
+	varied, mixed    bool // whether another sample differs in prediction, in label
 }
 
 // tiny bounds probabilities from below, so that a certain and wrong answer
@@ -33,9 +39,15 @@ func (t *Tally) Add(probabilities []float32, labels []int32) {
 	classes := len(probabilities) / len(labels)
 	for i, label := range labels {
 		row := probabilities[i*classes : (i+1)*classes]
-		if Argmax(row) == int(label) {
+		predicted := Argmax(row)
+		if predicted == int(label) {
 			t.correct++
 		}
+		if t.samples+i == 0 {
+			t.predicted, t.label = predicted, int(label)
+		}
+		t.varied = t.varied || predicted != t.predicted
+		t.mixed = t.mixed || int(label) != t.label
 		t.nll -= math.Log(max(float64(row[label]), tiny))
 		for _, p := range row {
 			if p > 0 { // 0 log 0 is 0
@@ -55,7 +67,7 @@ func (t *Tally) Scores() Scores {
 		return Scores{}
 	}
 	n := float64(t.samples)
-	return Scores{Accuracy: float64(t.correct) / n, NLL: t.nll / n, Entropy: t.entropy / n}
+	return Scores{Accuracy: float64(t.correct) / n, NLL: t.nll / n, Entropy: t.entropy / n, OneClass: t.mixed && !t.varied}
 }
 
 // Argmax returns the index of the largest value, the first of equals.

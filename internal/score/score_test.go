@@ -27,6 +27,30 @@ func TestScores(t *testing.T) {
 	}
 }
 
+func TestOneClass(t *testing.T) {
+	first, second := []float32{.9, .1}, []float32{.1, .9}
+	for _, tc := range []struct {
+		name        string
+		predictions [][]float32
+		labels      []int32
+		want        bool
+	}{
+		{"all taken for the first", [][]float32{first, first, first}, []int32{0, 1, 0}, true},
+		{"all taken for the second", [][]float32{second, second}, []int32{1, 0}, true},
+		{"told apart", [][]float32{first, first, second}, []int32{0, 1, 0}, false},
+		{"all of one class", [][]float32{first, first}, []int32{0, 0}, false},
+		{"one sample", [][]float32{first}, []int32{1}, false},
+	} {
+		var tally Tally
+		for i, p := range tc.predictions {
+			tally.Add(p, tc.labels[i:i+1])
+		}
+		if got := tally.Scores().OneClass; got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
 func TestMean(t *testing.T) {
 	dst := make([]float32, 2)
 	Mean(dst, []float32{1, 0}, []float32{0.5, 0.5})
