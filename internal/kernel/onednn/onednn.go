@@ -10,6 +10,7 @@ package onednn
 import "C"
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ func candidates() []string {
 // what to install.
 func Open() (kernel.Backend, error) {
 	if path := os.Getenv(LibraryVariable); path != "" {
-		b, err := load(path)
+		b, err := loadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("%w: the library that %s names, %s, cannot be used: %w; %s, or unset the variable",
 				kernel.ErrUnavailable, LibraryVariable, path, err, install)
@@ -62,6 +63,20 @@ func joined(errs []error) error {
 		parts = append(parts, err.Error())
 	}
 	return errors.New(strings.Join(parts, "; "))
+}
+
+// loadFile loads a library that the user names. An ELF file that was cut short
+// is refused by its section table, which lies at the end: the system's loader
+// would map it and die on the first page that is missing.
+func loadFile(path string) (*backend, error) {
+	if runtime.GOOS == "linux" && strings.Contains(path, "/") { // else a name that the loader looks up
+		f, err := elf.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("no whole shared library: %w", err)
+		}
+		f.Close()
+	}
+	return load(path)
 }
 
 func load(path string) (*backend, error) {

@@ -124,6 +124,24 @@ func newEngine(t testing.TB, b kernel.Backend, opts kernel.EngineOptions) *engin
 	return e.(*engine)
 }
 
+// cutShort returns the first half of an ELF file, the running test.
+func cutShort(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "libdnnl.so.3")
+	if err := os.WriteFile(path, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestUnusableLibrary(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "libdnnl.so.3")
 	if err := os.WriteFile(text, []byte("this is no library\n"), 0o600); err != nil {
@@ -134,7 +152,8 @@ func TestUnusableLibrary(t *testing.T) {
 		{"not a library", text, text},
 	}
 	if runtime.GOOS == "linux" {
-		tests = append(tests, struct{ name, path, want string }{"another library", "libm.so.6", "is not oneDNN"})
+		tests = append(tests, struct{ name, path, want string }{"another library", "libm.so.6", "is not oneDNN"},
+			struct{ name, path, want string }{"cut short", cutShort(t), "no whole shared library"})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
