@@ -46,6 +46,9 @@ func flagsFirst(commands []*cli.Command, args []string) ([]string, error) {
 			rest = rest[1:]
 		}
 	}
+	if slices.Contains(flags, "--help") || slices.Contains(flags, "-h") {
+		return slices.Concat(head, flags), nil // the library would take the others for topics
+	}
 	return slices.Concat(head, flags, []string{"--"}, others), nil
 }
 

@@ -136,6 +136,8 @@ func TestFlagsFirst(t *testing.T) {
 		{"verb a --name=x b", "verb --name=x -- a b"},
 		{"verb a -- --yes", "verb -- a --yes"},
 		{"verb - a", "verb -- - a"},
+		{"verb a --help", "verb --help"},
+		{"outer inner a -h", "outer inner -h"},
 		{"--help verb", "--help verb --"},
 		{"outer inner a --k 3", "outer inner --k 3 -- a"},
 		{"stranger a --yes", "stranger a --yes"},
