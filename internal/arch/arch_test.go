@@ -32,56 +32,104 @@ const (
 // anything lets a package import every other: the command wires them all.
 const anything = "*"
 
-// allowed lists, for each package, the packages of this module (by their path
-// below it) and the modules that its non-test files may import beside the
-// standard library. A package that is missing here fails the test, so that a
-// new one comes with a decision.
-var allowed = map[string][]string{
-	"":        {},
-	"cmd/dml": {"internal/cli"},
+// words are the entries of ARCHITECTURE.md's table that are no package of this
+// module.
+var words = map[string]string{
+	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
+	"x/image": ximage, "go-yaml": yaml, "everything": anything,
+}
 
-	"models":     {},
-	"checkpoint": {"internal/atomicfile"},
+// row is one of that table: packages of this module, by their path below it,
+// and what their non-test files may import beside the standard library and
+// each other.
+type row struct {
+	packages, imports []string
+}
 
-	"dataset":             {"internal/pixels"},
-	"dataset/cifar":       {"dataset"},
-	"dataset/mnist":       {"dataset"},
-	"dataset/imagefolder": {"dataset", "internal/pixels"},
-	"dataset/source":      {"dataset", "dataset/cifar", "dataset/imagefolder", "dataset/mnist"},
-	"dataset/datatest":    {"dataset"},
+func (r row) permits(importPath string) bool {
+	return permits(r.packages, importPath) || permits(r.imports, importPath)
+}
 
-	"train": {"models", "dataset", "dataset/source", "checkpoint", "train/optim", "internal/exec", "internal/gops", "internal/kernel",
-		"internal/kernel/onednn", "internal/kernel/ref", "internal/lower", "internal/pixels", "internal/score", gorgonia},
-	"train/optim":  {},
-	"train/rundir": {"train", "checkpoint", "models", "internal/atomicfile", "internal/score", yaml},
+// table reads the table of ARCHITECTURE.md.
+func table(t *testing.T) []row {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []row
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 3 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		var r row
+		for _, name := range names(t, cells[0]) {
+			r.packages = append(r.packages, strings.TrimPrefix(name, "."))
+		}
+		if strings.TrimSpace(cells[2]) != "-" {
+			r.imports = names(t, cells[2])
+		}
+		rows = append(rows, r)
+	}
+	if len(rows) < 10 {
+		t.Fatalf("ARCHITECTURE.md has a table of %d rows", len(rows))
+	}
+	return rows
+}
 
-	"export":        {"models", "internal/atomicfile", "internal/onnxmeta", "internal/onnxpb", protobuf},
-	"export/verify": {"infer"},
-	"infer":         {"internal/onnxmeta", "internal/ortlib", "internal/pixels", ortGo},
+// names reads a cell, such as "`a`, `b/{c,d}`, word".
+func names(t *testing.T, cell string) []string {
+	t.Helper()
+	var out []string
+	for rest := strings.TrimSpace(cell); rest != ""; rest = strings.TrimLeft(rest, ", ") {
+		if quoted, isPackage := strings.CutPrefix(rest, "`"); isPackage {
+			name, after, closed := strings.Cut(quoted, "`")
+			if !closed {
+				t.Fatalf("an open quotation in %q", cell)
+			}
+			out, rest = append(out, braces(name)...), after
+			continue
+		}
+		word, after, _ := strings.Cut(rest, ",")
+		module, known := words[strings.TrimSpace(word)]
+		if !known {
+			t.Fatalf("%q in ARCHITECTURE.md's table is no known module", word)
+		}
+		out, rest = append(out, module), after
+	}
+	return out
+}
 
-	"internal/arch":              {},
-	"internal/atomicfile":        {},
-	"internal/exec":              {"internal/gops", gorgonia},
-	"internal/gops":              {"internal/kernel", gorgonia, tensor, hm},
-	"internal/kernel":            {},
-	"internal/kernel/kerneltest": {"internal/kernel", "internal/kernel/ref"},
-	"internal/kernel/onednn":     {"internal/kernel"},
-	"internal/kernel/ref":        {"internal/kernel"},
-	"internal/lower":             {"models", "internal/exec", "internal/gops", "internal/kernel", gorgonia},
-	"internal/onnxmeta":          {},
-	"internal/onnxpb":            {protobuf},
-	"internal/ortinstall":        {"internal/atomicfile", "internal/ortlib"},
-	"internal/ortlib":            {},
-	"internal/ortlib/ortlibtest": {},
-	"internal/pixels":            {ximage},
-	"internal/score":             {},
+// braces expands a/{b,c} to a/b and a/c.
+func braces(name string) []string {
+	head, list, found := strings.Cut(name, "{")
+	if !found {
+		return []string{name}
+	}
+	var out []string
+	for part := range strings.SplitSeq(strings.TrimSuffix(list, "}"), ",") {
+		out = append(out, head+part)
+	}
+	return out
+}
 
-	"bench":                  {anything},
-	"internal/bridge":        {"dataset", "export", "export/verify", "infer", "internal/score", "train"},
-	"internal/cli":           {anything},
-	"internal/demo":          {anything},
-	"internal/demo/data":     {"dataset", "dataset/mnist"},
-	"internal/demo/data/gen": {"dataset", "dataset/mnist"},
+// rowOf returns the one row that a package is in.
+func rowOf(t *testing.T, rows []row, path string) (row, bool) {
+	t.Helper()
+	var found []row
+	for _, r := range rows {
+		if slices.Contains(r.packages, path) {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return row{}, false
+	}
+	if len(found) > 1 {
+		t.Errorf("package %q is in %d rows of ARCHITECTURE.md's table", path, len(found))
+	}
+	return found[0], true
 }
 
 // cgoAllowed lists the packages that may hold C: those that load a native
@@ -179,47 +227,46 @@ func TestImportArrows(t *testing.T) {
 	for _, p := range list(t, "std") {
 		standard[p.ImportPath] = true
 	}
-	packages := list(t, "./...")
+	rows, packages := table(t), list(t, "./...")
 	if len(packages) < 10 {
 		t.Fatalf("go list found %d packages only", len(packages))
 	}
 	for _, p := range packages {
 		path := relative(p.ImportPath)
-		entries, known := allowed[path]
+		r, known := rowOf(t, rows, path)
 		if !known {
-			t.Errorf("package %s is not in the table: decide what it may import, here and in ARCHITECTURE.md", path)
+			t.Errorf("package %s is not in ARCHITECTURE.md's table: decide there what it may import", path)
 			continue
 		}
 		if len(p.CgoFiles) > 0 && !slices.Contains(cgoAllowed, path) {
 			t.Errorf("package %s holds cgo files %v", path, p.CgoFiles)
 		}
 		for _, imported := range p.Imports {
-			if imported == "C" || standard[imported] {
-				continue
-			}
-			if !permits(entries, imported) {
-				t.Errorf("package %s imports %s; it may import %v and the standard library", path, imported, entries)
+			if imported != "C" && !standard[imported] && !r.permits(imported) {
+				t.Errorf("package %s imports %s; it may import %v and the standard library", path, imported, r.imports)
 			}
 		}
 	}
 }
 
-// TestTableIsCurrent finds rules for packages that are gone, and permissions
+// TestTableIsCurrent finds rows of packages that are gone, and permissions
 // that nobody uses any more.
 func TestTableIsCurrent(t *testing.T) {
 	imports := make(map[string][]string)
 	for _, p := range list(t, "./...") {
 		imports[relative(p.ImportPath)] = append(p.Imports, "") // not nil
 	}
-	for path, entries := range allowed {
-		if imports[path] == nil {
-			t.Errorf("the table has a rule for %q, which does not exist", path)
-			continue
+	for _, r := range table(t) {
+		var all []string
+		for _, path := range r.packages {
+			if imports[path] == nil {
+				t.Errorf("ARCHITECTURE.md's table has %q, which does not exist", path)
+			}
+			all = append(all, imports[path]...)
 		}
-		for _, entry := range entries {
-			used := slices.ContainsFunc(imports[path], func(imported string) bool { return permits([]string{entry}, imported) })
-			if !used {
-				t.Errorf("package %s does not import %s, which the table permits", path, entry)
+		for _, entry := range r.imports {
+			if !slices.ContainsFunc(all, func(imported string) bool { return permits([]string{entry}, imported) }) {
+				t.Errorf("none of %q imports %s, which the table permits", r.packages, entry)
 			}
 		}
 	}
@@ -244,6 +291,7 @@ func TestNotCompiledIn(t *testing.T) {
 
 // TestRulesCanFail proves that the check sees a forbidden import.
 func TestRulesCanFail(t *testing.T) {
+	rows := table(t)
 	for _, tc := range []struct {
 		from, to string
 		want     bool
@@ -257,7 +305,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"train", gorgonia + "x", false},
 		{"internal/cli", ortGo, true},
 	} {
-		if got := permits(allowed[tc.from], tc.to); got != tc.want {
+		r, known := rowOf(t, rows, tc.from)
+		if got := r.permits(tc.to); !known || got != tc.want {
 			t.Errorf("%s -> %s: permitted %v, want %v", tc.from, tc.to, got, tc.want)
 		}
 	}

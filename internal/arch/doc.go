@@ -1,3 +1,3 @@
-// Package arch holds the test that keeps the packages' imports as
-// ARCHITECTURE.md describes them.
+// Package arch holds the test that keeps the packages' imports as the table in
+// ARCHITECTURE.md allows them.
 package arch
