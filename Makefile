@@ -29,5 +29,5 @@ race: ## run the tests of concurrent packages under the race detector
 fuzz: ## run every fuzz test for a few seconds
 	scripts/fuzz.sh 5s
 
-bench: ## compare a training step with PyTorch's
+bench: ## compare training with PyTorch's (DML_PYTHON names a Python with torch)
 	go run ./bench

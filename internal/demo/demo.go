@@ -1,4 +1,4 @@
-// Package demo shows mutual learning at work in little time: the same two
+// Package demo shows mutual learning at work on built-in data: the same two
 // small students trained by mutual learning and independently, exported, and
 // compared in ONNX Runtime.
 package demo
