@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"unicode"
@@ -116,7 +117,7 @@ func (c *console) command(args ...string) string {
 // quoted puts a word into quotes where a shell would not take it as it is.
 func quoted(word string) string {
 	special := func(r rune) bool {
-		return r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=,+@%", r)
+		return r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=,+@%", r) && r != filepath.Separator
 	}
 	if word != "" && strings.IndexFunc(word, special) < 0 {
 		return word
