@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/internal/onnxpb"
 )
 
@@ -137,8 +138,8 @@ func castNonZero(t testing.TB) []byte {
 // TestPretrained classifies real images with a network of another origin.
 func TestPretrained(t *testing.T) {
 	needRuntime(t)
-	model := sharedData(t, "pretrained", "resnet32-cifar10.onnx")
-	records, err := os.ReadFile(sharedData(t, "cifar10-lossless4k.bin"))
+	model := datatest.Shared(t, "pretrained", "resnet32-cifar10.onnx")
+	records, err := os.ReadFile(datatest.Shared(t, "cifar10-lossless4k.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}

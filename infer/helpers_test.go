@@ -93,27 +93,3 @@ func picture(width, height int, seed uint64) *image.NRGBA {
 	}
 	return m
 }
-
-// sharedData returns the path of a file of the developers' data beside the
-// repository, or skips.
-func sharedData(t testing.TB, parts ...string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	path := filepath.Join(append([]string{dir, "..", "shared", "data"}, parts...)...)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("skipped: the developers' data is absent: %v", err)
-	}
-	return path
-}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"gorgonia.org/tensor"
 
+	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/kernel/ref"
@@ -22,31 +22,6 @@ import (
 	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
-
-// sharedData returns the path of developers' data beside the repository, or
-// skips the test where there is none.
-func sharedData(t *testing.T, elements ...string) string {
-	t.Helper()
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		parent := filepath.Dir(root)
-		if parent == root {
-			t.Fatal("no go.mod above the test's folder")
-		}
-		root = parent
-	}
-	path := filepath.Join(append([]string{root, "..", "shared", "data"}, elements...)...)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs data that is not part of the repository: %v", err)
-	}
-	return path
-}
 
 func readFile(t *testing.T, path string) []byte {
 	t.Helper()
@@ -98,7 +73,7 @@ func initializers(t *testing.T, net *models.Network, data []byte) models.Weights
 func pretrained(t *testing.T) (*models.Network, models.Weights) {
 	t.Helper()
 	net := build(t, "resnet32", models.Shape{C: 3, H: 32, W: 32})
-	return net, initializers(t, net, readFile(t, sharedData(t, "pretrained", "resnet32-cifar10.onnx")))
+	return net, initializers(t, net, readFile(t, datatest.Shared(t, "pretrained", "resnet32-cifar10.onnx")))
 }
 
 // cifarMean and cifarStd are what the pretrained network's images are
@@ -113,7 +88,7 @@ var (
 func cifar(t *testing.T, n int) (images []float32, labels []int) {
 	t.Helper()
 	const plane = 32 * 32
-	records := readFile(t, sharedData(t, "cifar10-lossless4k.bin"))
+	records := readFile(t, datatest.Shared(t, "cifar10-lossless4k.bin"))
 	for i := range n {
 		record := records[i*(1+3*plane) : (i+1)*(1+3*plane)]
 		labels = append(labels, int(record[0]))
