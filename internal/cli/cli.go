@@ -75,10 +75,12 @@ func (c *console) run(ctx context.Context, args []string) error {
 		Version:         longVersion(),
 		HideHelpCommand: true,
 		Suggest:         true,
-		Writer:          c.stdout,
-		ErrWriter:       c.stderr,
-		ExitErrHandler:  func(*cli.Context, error) {}, // Run decides about exit codes
-		OnUsageError:    onUsageError,
+		// A value with a comma is one value: names may hold commas.
+		DisableSliceFlagSeparator: true,
+		Writer:                    c.stdout,
+		ErrWriter:                 c.stderr,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides about exit codes
+		OnUsageError:              onUsageError,
 		Commands: []*cli.Command{
 			c.trainCommand(), c.exportCommand(), c.inferCommand(), c.evalCommand(),
 			c.modelsCommand(), c.doctorCommand(), c.runtimeCommand(), c.demoCommand(),

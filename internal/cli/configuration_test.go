@@ -92,3 +92,11 @@ func TestConfigurationIsDocumented(t *testing.T) {
 		t.Errorf("the key %s of flag %s does not exist", key, flag)
 	}
 }
+
+// TestStudentNameWithComma: a comma does not divide a student in two.
+func TestStudentNameWithComma(t *testing.T) {
+	out := t.TempDir()
+	mustRun(t, "train", "--data", mnistFolder(t, 60, 12), "--student", "a,b=convnet", "--mode", "independent",
+		"--epochs", "1", "--batch", "16", "--backend", "ref", "--quiet", "--out", out, "--name", "trial")
+	exists(t, filepath.Join(out, "trial", "a,b", "last.ckpt"))
+}
