@@ -8,10 +8,23 @@ import (
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/kernel/onednn"
 	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/train"
 )
 
 func backendFlag() cli.Flag {
 	return &cli.StringFlag{Name: "backend", DefaultText: "oneDNN where it is found", Usage: "compute with `KERNELS`: onednn or ref"}
+}
+
+func threadsFlag() cli.Flag {
+	return &cli.IntFlag{Name: "threads", DefaultText: "the processor's cores", Usage: "use `N` threads"}
+}
+
+// checkThreads refuses a number of threads that no machine can start.
+func checkThreads(ctx *cli.Context) error {
+	if n := ctx.Int("threads"); n < 0 || n > train.MaxThreads {
+		return usagef("--threads: %d is not between 0 (all cores) and %d", n, train.MaxThreads)
+	}
+	return nil
 }
 
 // backend returns the kernels of that name; of none, the fastest found. Falling

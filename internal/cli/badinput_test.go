@@ -281,11 +281,17 @@ func TestUsage(t *testing.T) {
 		{"eval", "folder"},
 		{"eval a.onnx", "--data"},
 		{"eval a --batch 0", "--batch"},
+		{"eval a --batch 3000000", "--batch: 3000000 is not between 1 and 65536"},
+		{"eval a --threads 4097", "--threads: 4097"},
+		{"infer a.onnx b.png --threads 100000000", "--threads: 100000000 is not between 0 (all cores) and 4096"},
+		{"infer a.onnx b.png --threads -1", "--threads: -1"},
+		{"train --data x --student convnet --threads 4097", "--threads: 4097"},
 		{"eval a.onnx --data b --split val2", "train, val, test, or all"},
 		{"models stray", "stray"},
 		{"doctor stray", "stray"},
 		{"runtime fetch", "fetch"},
 		{"demo --epochs 0", "--epochs"},
+		{"demo --seed 0", "--seed cannot be 0"},
 		{"demo --backend fast", "fast"},
 	} {
 		t.Run(tc.line, func(t *testing.T) {

@@ -35,6 +35,9 @@ func (c *console) demo(ctx *cli.Context) error {
 	if err := noArguments(ctx); err != nil {
 		return err
 	}
+	if ctx.Uint64("seed") == 0 {
+		return usagef("--seed cannot be 0; leave it out for the default")
+	}
 	if ctx.Int("epochs") < 1 || ctx.Int("limit") < 0 {
 		return usagef("--epochs must be positive, --limit not negative")
 	}

@@ -42,7 +42,7 @@ func (c *console) evalCommand() *cli.Command {
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "evaluate on `N` images only"},
 			checkpointFlag(),
 			&cli.IntFlag{Name: "batch", Value: 64, Usage: "`N` images at a time"},
-			&cli.IntFlag{Name: "threads", DefaultText: "the processor's cores", Usage: "use `N` threads"},
+			threadsFlag(),
 			backendFlag(),
 			jsonFlag(),
 		},
@@ -71,8 +71,14 @@ func (c *console) eval(ctx *cli.Context) error {
 	if split := ctx.String("split"); ctx.IsSet("split") && !slices.Contains(splits, split) {
 		return usagef("--split: %q is unknown; use train, val, test, or all (a folder without parts)", split)
 	}
-	if ctx.Int("batch") < 1 || ctx.Int("threads") < 0 || ctx.Int("limit") < 0 {
-		return usagef("--batch must be positive, --threads and --limit not negative")
+	if n := ctx.Int("batch"); n < 1 || n > maxBatch {
+		return usagef("--batch: %d is not between 1 and %d", n, maxBatch)
+	}
+	if ctx.Int("limit") < 0 {
+		return usagef("--limit: %d is negative", ctx.Int("limit"))
+	}
+	if err := checkThreads(ctx); err != nil {
+		return err
 	}
 	paths := ctx.Args().Slice()
 	if len(paths) == 0 {
@@ -99,6 +105,13 @@ func (c *console) eval(ctx *cli.Context) error {
 	}
 	return c.printEvaluation(result)
 }
+
+// maxBatch bounds --batch: the students' activations of so many images fill the
+// memory of most machines, and no machine is faster with more.
+const maxBatch = 1 << 16
+
+// batch is how many images to evaluate at a time: no more than there are.
+func (s sample) batch(ctx *cli.Context) int { return max(1, min(ctx.Int("batch"), s.Len())) }
 
 // measured is the answer of dml eval.
 type measured struct {
@@ -166,7 +179,7 @@ func (c *console) evalRun(ctx *cli.Context, path, which string) (measured, error
 		return measured{}, err
 	}
 	result, err := train.Evaluate(ctx.Context, states, ds, train.EvaluateOptions{
-		Backend: backend, Threads: ctx.Int("threads"), Batch: ctx.Int("batch"),
+		Backend: backend, Threads: ctx.Int("threads"), Batch: ds.batch(ctx),
 	})
 	return ds.measured(result), err
 }
@@ -288,7 +301,7 @@ func evalModels(ctx *cli.Context, paths []string) (measured, error) {
 	if err := sameClasses(paths[0], cohort.Info().Classes, ds); err != nil {
 		return measured{}, err
 	}
-	result, err := bridge.EvaluateCohort(ctx.Context, cohort, studentNames(paths), ds, ctx.Int("batch"))
+	result, err := bridge.EvaluateCohort(ctx.Context, cohort, studentNames(paths), ds, ds.batch(ctx))
 	return ds.measured(result), err
 }
 

@@ -30,7 +30,7 @@ func (c *console) inferCommand() *cli.Command {
 			"  dml infer runs/NAME/onnx/*.onnx photos/ --top 3 --json",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "top", Value: 5, Usage: "print the `K` most probable classes"},
-			&cli.IntFlag{Name: "threads", DefaultText: "the processor's cores", Usage: "use `N` threads"},
+			threadsFlag(),
 			jsonFlag(),
 		},
 		Action: c.infer,
@@ -56,8 +56,11 @@ func (c *console) infer(ctx *cli.Context) error {
 		return usagef("infer needs at least one ONNX file, and images or folders of images")
 	case len(places) == 0:
 		return usagef("infer needs an image, or a folder of images, after the ONNX files")
-	case ctx.Int("top") < 1 || ctx.Int("threads") < 0:
-		return usagef("--top must be positive, --threads not negative")
+	case ctx.Int("top") < 1:
+		return usagef("--top: %d is not positive", ctx.Int("top"))
+	}
+	if err := checkThreads(ctx); err != nil {
+		return err
 	}
 	images, err := findImages(places)
 	if err != nil {

@@ -91,7 +91,10 @@ func trainSettings() []setting {
 		nonzero(number("data.validation", "validation", "0.1", "`FRACTION` of the training images to validate on, where the data has no such part",
 			func(c *train.Config) *float64 { return &c.Data.Validation })),
 		textOr("name", "name", "mode and students", "`NAME` of the run's folder", func(c *train.Config) *string { return &c.Name }),
-		integer("threads", "threads", "the processor's cores", "use `N` threads", func(c *train.Config) *int { return &c.Threads }),
+		{"threads", threadsFlag(), func(cfg *train.Config, ctx *cli.Context) error {
+			cfg.Threads = ctx.Int("threads")
+			return checkThreads(ctx)
+		}},
 		{"backend", backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
 		toggle("no_winograd", "no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
 	}

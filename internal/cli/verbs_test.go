@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -249,5 +250,24 @@ func TestOneClassIsRemarked(t *testing.T) {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("no remark %q in %q", want, r.stderr)
 		}
+	}
+}
+
+// TestEvalBatchBeyondTheData: memory follows the images there are, not the
+// batch asked for.
+func TestEvalBatchBeyondTheData(t *testing.T) {
+	out := t.TempDir()
+	mustRun(t, small(mnistFolder(t, 60, 12), out, "--epochs", "1", "--quiet")...)
+	run := filepath.Join(out, "trial")
+	allocated := func(batch string) (uint64, string) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := mustRun(t, "eval", run, "--batch", batch)
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc, r.stdout
+	}
+	fitting, want := allocated("12")
+	if beyond, got := allocated("65536"); got != want || beyond > 2*fitting {
+		t.Errorf("a batch of 65536 for 12 images allocates %d bytes, one of 12 %d; it prints\n%s\nthe other\n%s", beyond, fitting, got, want)
 	}
 }
