@@ -28,7 +28,7 @@ const classes = 100
 type orders struct {
 	in      *bufio.Scanner
 	out     io.Writer
-	todo    int
+	pending int
 	seconds []float64
 	begin   time.Time
 }
@@ -38,7 +38,7 @@ var errDone = errors.New("no more orders")
 
 // next waits for an order once the last is answered, and starts the clock.
 func (o *orders) next() error {
-	for o.todo == 0 {
+	for o.pending == 0 {
 		if o.seconds != nil {
 			answer, err := json.Marshal(o.seconds)
 			if err != nil {
@@ -51,7 +51,7 @@ func (o *orders) next() error {
 			return errors.Join(errDone, o.in.Err())
 		}
 		var err error
-		if o.todo, err = strconv.Atoi(strings.TrimSpace(o.in.Text())); err != nil {
+		if o.pending, err = strconv.Atoi(strings.TrimSpace(o.in.Text())); err != nil {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (o *orders) next() error {
 // done stops the clock for one step.
 func (o *orders) done() {
 	o.seconds = append(o.seconds, time.Since(o.begin).Seconds())
-	o.todo--
+	o.pending--
 }
 
 // serve is a contender in Go: it runs steps as it is told on in.
