@@ -41,6 +41,13 @@ func (m Image) load() (pixels.Image, error) {
 	case m.encoded != nil:
 		return decoded(pixels.Decode(m.encoded))
 	case m.path != "":
+		info, err := os.Stat(m.path) // opening a special file could block for ever
+		if err != nil {
+			return pixels.Image{}, err
+		}
+		if !info.Mode().IsRegular() {
+			return pixels.Image{}, fmt.Errorf("%w: %s: it is a folder or special file", ErrImage, m.path)
+		}
 		f, err := os.Open(m.path)
 		if err != nil {
 			return pixels.Image{}, err

@@ -307,3 +307,14 @@ func TestCheckModelTruncated(t *testing.T) {
 		t.Errorf("whole: %v; %d truncations passed", err, passed)
 	}
 }
+
+// TestFolderForAFile gives folders where files are needed.
+func TestFolderForAFile(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := FromFile(dir).load(); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("image: %v", err)
+	}
+	if err := (source{path: dir}).check(); !errors.Is(err, ErrNotONNX) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("model: %v", err)
+	}
+}

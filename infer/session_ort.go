@@ -77,18 +77,18 @@ func (s source) check() error {
 	if s.path == "" {
 		return checkModel(bytes.NewReader(s.data), int64(len(s.data)))
 	}
-	f, err := os.Open(s.path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(s.path) // opening a special file could block for ever
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w: it is a folder or special file", s.path, ErrNotONNX)
 	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	if err := checkModel(f, info.Size()); err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}

@@ -64,8 +64,9 @@ func Present(fsys fs.FS) bool {
 // Names that start with a dot are ignored. A file called .jpg, .jpeg or .png
 // counts as an image, and must turn out to be one when read; of other files
 // those are taken that start as a JPEG or PNG does, and the rest is counted in
-// Folder.Skipped. A folder within a class folder is an error, as is a class
-// without training images.
+// Folder.Skipped. A folder within a class folder is an error, as are a special
+// file, such as a pipe, that is called like an image, and a class without
+// training images.
 //
 // In Splits every Dataset is a *Folder, or of a split flat folder a subset of
 // one. Errors about the data are *dataset.DataError.
@@ -237,19 +238,29 @@ func (r reader) folder(dir, split string) (*Folder, error) {
 
 // isImage decides whether a file in a class folder is taken.
 func (r reader) isImage(name string, e fs.DirEntry) (bool, error) {
-	isDir := e.IsDir()
-	if e.Type()&fs.ModeSymlink != 0 {
+	kind := e.Type()
+	if kind&fs.ModeSymlink != 0 {
 		info, err := fs.Stat(r.fsys, name)
 		if err != nil {
 			return false, err
 		}
-		isDir = info.IsDir()
+		kind = info.Mode().Type()
 	}
-	if isDir {
+	if kind.IsDir() {
 		return false, errors.New("a folder within a class folder: images must lie in it directly")
 	}
+	named := false
 	switch strings.ToLower(path.Ext(name)) {
 	case ".jpg", ".jpeg", ".png":
+		named = true
+	}
+	if !kind.IsRegular() { // opening it could block for ever
+		if named {
+			return false, errors.New("a special file called like an image: remove it")
+		}
+		return false, nil
+	}
+	if named {
 		return true, nil // opening each would make large folders slow to list
 	}
 	f, err := r.fsys.Open(name)

@@ -281,3 +281,21 @@ func TestRealJPEGs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSpecialFiles: what is no regular file could block for ever when opened.
+func TestSpecialFiles(t *testing.T) {
+	image := &fstest.MapFile{Data: picture(t, "png", 9)}
+	fsys := fstest.MapFS{"a/1.png": image, "b/1.png": image,
+		"a/pipe": {Data: image.Data, Mode: fs.ModeNamedPipe}, "b/socket": {Mode: fs.ModeSocket}}
+	splits, err := imagefolder.Read(fsys, imagefolder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := splits.Train.(*imagefolder.Folder); f.Len() != 2 || f.Skipped() != 2 {
+		t.Errorf("%d images and %d skipped, want 2 and 2", f.Len(), f.Skipped())
+	}
+	fsys["b/2.jpg"] = &fstest.MapFile{Mode: fs.ModeNamedPipe}
+	if _, err := imagefolder.Read(fsys, imagefolder.Options{}); err == nil || !strings.Contains(err.Error(), "b/2.jpg: a special file") {
+		t.Errorf("a pipe called like an image: %v", err)
+	}
+}

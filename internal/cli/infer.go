@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/pixels"
 )
 
 func (c *console) inferCommand() *cli.Command {
@@ -117,55 +114,6 @@ func splitModels(args []string) (models, places []string) {
 		models, args = args[:1], args[1:]
 	}
 	return models, args
-}
-
-// findImages lists the files given and the images in the folders given, in the
-// order of their names. A folder without an image is an error.
-func findImages(places []string) ([]string, error) {
-	var images []string
-	for _, place := range places {
-		info, err := os.Stat(place)
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			images = append(images, place)
-			continue
-		}
-		before := len(images)
-		err = filepath.WalkDir(place, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
-			}
-			// What cannot be read may be an image; classify reports it.
-			if is, err := isImage(path); is || err != nil {
-				images = append(images, path)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(images) == before {
-			return nil, fmt.Errorf("%s holds no JPEG or PNG file", place)
-		}
-	}
-	return images, nil
-}
-
-// isImage looks at the first bytes of a file.
-func isImage(path string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	head := make([]byte, pixels.SniffLen)
-	n, err := io.ReadFull(f, head)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil // a short file
-	}
-	return pixels.Sniff(head[:n]) != "", err
 }
 
 // classify predicts images some at a time, which bounds memory and the wait
