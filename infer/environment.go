@@ -64,7 +64,7 @@ func loadRuntime(library string) (path string, err error) {
 	needed := fmt.Sprintf("1.%d", ortlib.MinMinor)
 	lib, err := ortlib.Find(library)
 	if old := (*ortlib.TooOldError)(nil); errors.As(err, &old) {
-		return "", &RuntimeTooOldError{Path: old.Library.Path, Version: old.Library.Version, Needed: needed}
+		return "", &RuntimeTooOldError{Path: old.Library.Path, Version: old.Library.Version, Needed: needed, Remedy: old.Library.Remedy()}
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoRuntime, err)
@@ -81,10 +81,13 @@ func loadRuntime(library string) (path string, err error) {
 		if version == "" {
 			version = "unknown"
 		}
-		return "", &RuntimeTooOldError{Path: lib.Path, Version: version, Needed: needed}
+		return "", &RuntimeTooOldError{Path: lib.Path, Version: version, Needed: needed, Remedy: lib.Remedy()}
+	}
+	if err != nil && strings.Contains(err.Error(), "looking up OrtGetApiBase") {
+		return "", fmt.Errorf("%w: %s (%s) is another library: %s", ErrNoRuntime, lib.Path, lib.Origin, lib.Remedy())
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %s: %w", ErrNoRuntime, lib.Path, err)
+		return "", fmt.Errorf("%w: %s: %w: %s", ErrNoRuntime, lib.Path, err, lib.Remedy())
 	}
 	if silent {
 		if err := ort.DisableTelemetry(); err != nil {

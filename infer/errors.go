@@ -37,11 +37,12 @@ type RuntimeTooOldError struct {
 	Path    string // of the library
 	Version string // such as "1.14.1"; "unknown" where the library does not say
 	Needed  string // oldest version that serves, such as "1.29"
+	Remedy  string // what to do, which depends on where it was found
 }
 
 func (e *RuntimeTooOldError) Error() string {
-	return fmt.Sprintf("%s: %s is version %s, at least %s is needed: run `dml runtime install`",
-		ErrRuntimeTooOld, e.Path, e.Version, e.Needed)
+	return fmt.Sprintf("%s: %s is version %s, at least %s is needed: %s",
+		ErrRuntimeTooOld, e.Path, e.Version, e.Needed, e.Remedy)
 }
 
 func (e *RuntimeTooOldError) Unwrap() error { return ErrRuntimeTooOld }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/ortlib"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -41,6 +42,20 @@ Base *OrtGetApiBase(void) { return &base; }
 	return out
 }
 
+// otherLibrary compiles a library that is not ONNX Runtime.
+func otherLibrary(t *testing.T) string {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("skipped: needs a C compiler to make a stand-in library")
+	}
+	out := filepath.Join(t.TempDir(), "libother.so")
+	if msg, err := exec.Command(cc, "-shared", "-fPIC", "-o", out, saved(t, "other.c", []byte("int other;\n"))).CombinedOutput(); err != nil {
+		t.Fatalf("cc: %v\n%s", err, msg)
+	}
+	return out
+}
+
 func TestRuntimeTooOld(t *testing.T) {
 	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	for version, want := range map[string]string{"1.14.1": "1.14.1", "": "unknown"} {
@@ -64,8 +79,21 @@ func TestBrokenLibrary(t *testing.T) {
 	}
 	for name, content := range map[string][]byte{"text": []byte("not a library"), "truncated": whole[:len(whole)/3]} {
 		path := saved(t, name+".so", content)
-		if _, err := OpenBytes(data, Options{Library: path}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), path) {
+		if _, err := OpenBytes(data, Options{Library: path}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), path) ||
+			!strings.HasSuffix(err.Error(), "fetches one") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	other := otherLibrary(t)
+	if _, err := OpenBytes(data, Options{Library: other}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), other+" (the path given) is another library: ") {
+		t.Errorf("a library of something else: %v", err)
+	}
+	t.Setenv(ortlib.EnvLibrary, other)
+	if _, err := OpenBytes(data, Options{}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), "is another library: unset "+ortlib.EnvLibrary) {
+		t.Errorf("a library of something else in the environment: %v", err)
+	}
+	t.Setenv(ortlib.EnvLibrary, oldLibrary(t, ""))
+	if _, err := OpenBytes(data, Options{}); !errors.Is(err, ErrRuntimeTooOld) || !strings.Contains(err.Error(), "is needed: unset "+ortlib.EnvLibrary) {
+		t.Errorf("an old library in the environment: %v", err)
 	}
 }

@@ -244,7 +244,7 @@ func TestRuntimeMissing(t *testing.T) {
 	onnx := filepath.Join(t.TempDir(), "onnx")
 
 	t.Setenv(ortlib.EnvLibrary, filepath.Join(out, "nowhere.so"))
-	refused(t, dml(t, "export", run, "--out", onnx), "nowhere.so")
+	refused(t, dml(t, "export", run, "--out", onnx), "nowhere.so", "unset "+ortlib.EnvLibrary)
 	if r := dml(t, "doctor"); r.code != exitFailure || r.stderr != "" || !strings.Contains(r.stdout, "dml runtime install") {
 		t.Errorf("doctor: %+v", r)
 	}
@@ -252,7 +252,7 @@ func TestRuntimeMissing(t *testing.T) {
 	old := filepath.Join(t.TempDir(), "libonnxruntime.so.1.14.1")
 	writeFile(t, old, ortlibtest.Library(t, "1.14.1"))
 	t.Setenv(ortlib.EnvLibrary, old)
-	refused(t, dml(t, "export", run, "--out", onnx), old, "1.14.1", "dml runtime install")
+	refused(t, dml(t, "export", run, "--out", onnx), old, "1.14.1", "unset "+ortlib.EnvLibrary, "dml runtime install")
 	if r := dml(t, "doctor", "--json"); r.code != exitFailure || !strings.Contains(r.stdout, `"ok": false`) || !strings.Contains(r.stdout, "1.14.1") {
 		t.Errorf("doctor: %+v", r)
 	}

@@ -29,8 +29,8 @@ type TooOldError struct {
 }
 
 func (e *TooOldError) Error() string {
-	return fmt.Sprintf("%s (%s) is ONNX Runtime %s; at least 1.%d is needed: run `dml runtime install`, or point %s at a newer one",
-		e.Library.Path, e.Library.Origin, e.Library.Version, MinMinor, EnvLibrary)
+	return fmt.Sprintf("%s (%s) is ONNX Runtime %s; at least 1.%d is needed: %s",
+		e.Library.Path, e.Library.Origin, e.Library.Version, MinMinor, e.Library.Remedy())
 }
 
 func (e *TooOldError) Unwrap() error { return ErrTooOld }
@@ -40,6 +40,23 @@ type Library struct {
 	Path    string
 	Version string // such as "1.30.0"; "" where the file does not say
 	Origin  string // where it was found, for people: "cache", "system", ...
+}
+
+// Origins of a library that somebody named; Find tries no other then.
+const (
+	originGiven = "the path given"
+	originEnv   = EnvLibrary
+)
+
+// Remedy says what to do about a library that does not serve.
+func (l Library) Remedy() string {
+	switch l.Origin {
+	case originGiven:
+		return "give the path of another library; `dml runtime install` fetches one"
+	case originEnv:
+		return "unset " + EnvLibrary + " or point it at another library; `dml runtime install` fetches one"
+	}
+	return "run `dml runtime install`, or point " + EnvLibrary + " at another library"
 }
 
 // CacheRoot returns the toolkit's cache folder: $DML_CACHE, or dml in the
@@ -98,10 +115,10 @@ type finder struct {
 
 func (f finder) find(path string) (Library, error) {
 	if path != "" {
-		return chosen(path, "the path given")
+		return chosen(path, originGiven)
 	}
 	if f.env != "" {
-		return chosen(f.env, EnvLibrary)
+		return chosen(f.env, originEnv)
 	}
 	var tooOld *TooOldError
 	look := func(path, origin string) (Library, bool) {
@@ -147,7 +164,7 @@ func (f finder) find(path string) (Library, error) {
 func chosen(path, origin string) (Library, error) {
 	lib, err := Inspect(path, origin)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotLibrary) {
-		return Library{}, fmt.Errorf("%w: %s: %w", ErrNotFound, origin, err)
+		return Library{}, fmt.Errorf("%w: %s: %w: %s", ErrNotFound, origin, err, Library{Origin: origin}.Remedy())
 	}
 	return lib, err
 }
