@@ -69,7 +69,7 @@ func TestForeign(t *testing.T) {
 	if _, err := m.Predict(context.Background(), FromImage(picture(4, 4, 1))); !errors.Is(err, ErrNoMetadata) || !strings.Contains(err.Error(), "Run") {
 		t.Errorf("Predict: %v", err)
 	}
-	if _, err := m.Embed(context.Background(), FromImage(picture(4, 4, 1))); !errors.Is(err, ErrNoMetadata) {
+	if _, err := m.Embed(context.Background(), FromImage(picture(4, 4, 1))); !errors.Is(err, ErrNoMetadata) || !strings.Contains(err.Error(), "model of ") {
 		t.Errorf("Embed: %v", err)
 	}
 }

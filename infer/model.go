@@ -45,6 +45,9 @@ func open(src source, opts Options) (*Model, error) {
 		return nil, errors.Join(fmt.Errorf("infer: %s: %w", src, err), s.close())
 	}
 	m.info.Path = src.path
+	if m.prepErr != nil {
+		m.prepErr = fmt.Errorf("%s: %w", src, m.prepErr)
+	}
 	return m, nil
 }
 

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/internal/ortlib"
 	"github.com/deepmutual/dml/internal/ortlib/ortlibtest"
 )
@@ -202,6 +205,21 @@ func TestBadModel(t *testing.T) {
 	twin := filepath.Join(t.TempDir(), "link.onnx")
 	if err := os.Symlink(model, twin); err == nil {
 		refused(t, dml(t, "eval", model, twin, "--data", data), model, twin, "the same file")
+	}
+
+	var parsed onnxpb.ModelProto
+	if err := proto.Unmarshal(whole, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	parsed.MetadataProps = nil
+	foreign := filepath.Join(t.TempDir(), "foreign.onnx")
+	writeFile(t, foreign, must(proto.Marshal(&parsed)))
+	for _, line := range [][]string{{"infer", foreign, image}, {"infer", model, foreign, image}, {"eval", foreign, "--data", data}} {
+		r := dml(t, line...)
+		refused(t, r, foreign, "no metadata", "files that dml export wrote")
+		if strings.Contains(r.stderr, "use Run") {
+			t.Errorf("the message is for programmers: %s", r.stderr)
+		}
 	}
 
 	other := t.TempDir()

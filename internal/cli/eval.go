@@ -289,7 +289,7 @@ func evalModels(ctx *cli.Context, paths []string) (measured, error) {
 	if !ctx.IsSet("data") {
 		return measured{}, usagef("eval of ONNX files needs --data")
 	}
-	cohort, err := infer.OpenCohort(paths, infer.Options{Threads: ctx.Int("threads")})
+	cohort, err := openCohort(paths, infer.Options{Threads: ctx.Int("threads")})
 	if err != nil {
 		return measured{}, err
 	}

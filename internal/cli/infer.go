@@ -64,17 +64,13 @@ func (c *console) infer(ctx *cli.Context) error {
 		return err
 	}
 	opts := infer.Options{TopK: ctx.Int("top"), Threads: ctx.Int("threads")}
-	var predictor infer.Predictor
-	if len(models) == 1 {
-		predictor, err = infer.Open(models[0], opts)
-	} else {
-		predictor, err = infer.OpenCohort(models, opts)
-	}
+	// A cohort of one, too: it insists on metadata.
+	cohort, err := openCohort(models, opts)
 	if err != nil {
 		return err
 	}
-	defer predictor.Close()
-	results, unreadable, err := classify(ctx.Context, predictor, images)
+	defer cohort.Close()
+	results, unreadable, err := classify(ctx.Context, cohort, images)
 	if err != nil {
 		return err
 	}
@@ -84,6 +80,15 @@ func (c *console) infer(ctx *cli.Context) error {
 		}
 	}
 	return errors.Join(unreadable...)
+}
+
+// openCohort opens ONNX files that dml export wrote.
+func openCohort(paths []string, opts infer.Options) (*infer.Cohort, error) {
+	cohort, err := infer.OpenCohort(paths, opts)
+	if errors.Is(err, infer.ErrNoMetadata) {
+		err = fmt.Errorf("%w: give files that dml export wrote; for others write a program with package infer", err)
+	}
+	return cohort, err
 }
 
 func (c *console) printClasses(asJSON bool, models []string, results []classified) error {
