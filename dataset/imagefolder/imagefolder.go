@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/pixels"
@@ -211,6 +212,11 @@ func (r reader) folder(dir, split string) (*Folder, error) {
 	if len(classes) == 0 {
 		return nil, r.fail(dir, ErrLayout)
 	}
+	for _, class := range classes {
+		if err := r.validName(dir, class); err != nil {
+			return nil, err
+		}
+	}
 	f := &Folder{fsys: r.fsys, root: r.root, name: "imagefolder/" + split, classes: classes}
 	for label, class := range classes {
 		entries, err := fs.ReadDir(r.fsys, path.Join(dir, class))
@@ -220,6 +226,9 @@ func (r reader) folder(dir, split string) (*Folder, error) {
 		for _, e := range entries { // sorted by name
 			if hidden(e.Name()) {
 				continue
+			}
+			if err := r.validName(path.Join(dir, class), e.Name()); err != nil {
+				return nil, err
 			}
 			name := path.Join(dir, class, e.Name())
 			isImage, err := r.isImage(name, e)
@@ -234,6 +243,15 @@ func (r reader) folder(dir, split string) (*Folder, error) {
 		}
 	}
 	return f, nil
+}
+
+// validName refuses names that neither an fs.FS nor a model's list of classes
+// can hold.
+func (r reader) validName(dir, name string) error {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return r.fail(dir, fmt.Errorf("the name %q in it is not valid UTF-8: rename it", name))
 }
 
 // isImage decides whether a file in a class folder is taken.
@@ -289,7 +307,9 @@ func folders(fsys fs.FS, dir string) ([]string, error) {
 			continue
 		}
 		isDir := e.IsDir()
-		if e.Type()&fs.ModeSymlink != 0 {
+		if e.Type()&fs.ModeSymlink != 0 && !utf8.ValidString(e.Name()) {
+			isDir = true // nothing can be known of it; the reader reports its name
+		} else if e.Type()&fs.ModeSymlink != 0 {
 			info, err := fs.Stat(fsys, path.Join(dir, e.Name()))
 			isDir = err == nil && info.IsDir()
 		}

@@ -299,3 +299,25 @@ func TestSpecialFiles(t *testing.T) {
 		t.Errorf("a pipe called like an image: %v", err)
 	}
 }
+
+// TestNamesThatAreNotText: Linux allows any bytes in a name, an fs.FS does not.
+func TestNamesThatAreNotText(t *testing.T) {
+	for _, bad := range []string{"caf\xe9/1.png", "a/caf\xe9.png", "a/caf\xe9.txt"} {
+		dir := t.TempDir()
+		for _, name := range []string{"a/1.png", "b/1.png", bad} {
+			file := filepath.Join(dir, filepath.FromSlash(name))
+			err := os.MkdirAll(filepath.Dir(file), 0o755)
+			if err == nil {
+				err = os.WriteFile(file, picture(t, "png", 9), 0o644)
+			}
+			if err != nil {
+				t.Skipf("skipped: this file system has no such names: %v", err)
+			}
+		}
+		_, err := imagefolder.Read(os.DirFS(dir), imagefolder.Options{Root: dir})
+		var data *dataset.DataError
+		if !errors.As(err, &data) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), `"caf\xe9`) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}

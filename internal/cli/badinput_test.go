@@ -172,6 +172,7 @@ func TestBadConfig(t *testing.T) {
 		"--data: missing", "--student number 1", "--mode: ", "--momentum: ", "--name: ", `unknown architecture "resnet9"`, "resnet20", `"dmll"`, "momentum", `"a/b"`)
 	refused(t, dml(t, "train", "--data", "x", "--student", "convnet", "--size", "0x5", "--out", out),
 		"--student: mutual learning needs at least two; for one use --mode independent", "--size: 0 and 5")
+	refused(t, dml(t, small("caf\xe9", out)...), `--data: "`, `caf\xe9" is not valid UTF-8`, "rename or link it")
 	file := filepath.Join(t.TempDir(), "run.yaml")
 	writeFile(t, file, []byte("data:\n  path: x\nstudents:\n- arch: convnet\n- arch: convnet\nepoch: 3\n"))
 	refused(t, dml(t, "train", "--config", file, "--out", out), file, "epoch", "[6:1]")
