@@ -1,16 +1,21 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
+// ErrConstant says that images have nothing to tell them apart by.
+var ErrConstant = errors.New("the images are all the same")
+
 // MeanStd estimates the Norm that gives ds mean 0 and standard deviation 1 in
 // each of channels (1 or 3), from at most limit images at even steps through
 // ds (all of them where limit is 0). Each pixel counts once, at the size its
-// image is stored in. A channel that never changes has no such Norm: an error.
+// image is stored in. A channel that never changes has no such Norm: an error
+// that wraps ErrConstant.
 func MeanStd(ds Dataset, channels, limit int) (Norm, error) {
 	if channels != 1 && channels != 3 {
 		return Norm{}, fmt.Errorf("%s: mean and std of %d channels: want 1 (grey) or 3 (RGB)", ds.Name(), channels)
@@ -38,7 +43,8 @@ func MeanStd(ds Dataset, channels, limit int) (Norm, error) {
 	for c := range histograms {
 		mean, std := moments(&histograms[c])
 		if std == 0 {
-			return Norm{}, fmt.Errorf("%s: channel %d is %v everywhere: give mean and std yourself", ds.Name(), c, mean)
+			return Norm{}, fmt.Errorf("%s: %w: channel %d has the value %.0f of 255 in every pixel; check that the files hold the right images",
+				ds.Name(), ErrConstant, c, 255*mean)
 		}
 		norm.Mean[c], norm.Std[c] = float32(mean), float32(std)
 	}

@@ -91,7 +91,8 @@ func StratifiedSplit(ds Dataset, fraction float64, seed uint64) (rest, part Data
 		left = append(left, members[k:]...)
 	}
 	if len(taken) == 0 || len(left) == 0 {
-		return nil, nil, fmt.Errorf("%s: %d samples are too few to split off a fraction of %v", ds.Name(), ds.Len(), fraction)
+		return nil, nil, fmt.Errorf("%s: %d samples in %d classes are too few to split off a fraction of %v; two of a class are needed",
+			ds.Name(), ds.Len(), len(ds.Classes()), fraction)
 	}
 	slices.Sort(taken)
 	slices.Sort(left)

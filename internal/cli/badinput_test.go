@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +91,13 @@ func TestBadData(t *testing.T) {
 		{"fewer labels", func(t *testing.T, dir string) {
 			idx(t, filepath.Join(dir, "train-labels-idx1-ubyte.gz"), []int{10}, make([]byte, 10))
 		}, []string{"train-labels-idx1-ubyte.gz", "60 images"}},
+		{"no images", func(t *testing.T, dir string) {
+			idx(t, filepath.Join(dir, "train-images-idx3-ubyte.gz"), []int{0, 12, 12}, nil)
+			idx(t, filepath.Join(dir, "train-labels-idx1-ubyte.gz"), []int{0}, nil)
+		}, []string{"0 samples", "too few"}},
+		{"the same image everywhere", func(t *testing.T, dir string) {
+			idx(t, filepath.Join(dir, "train-images-idx3-ubyte.gz"), []int{60, 12, 12}, bytes.Repeat([]byte{7}, 60*12*12))
+		}, []string{"the images are all the same", "7 of 255", "check that the files"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			data, out := mnistFolder(t, 60, 12), t.TempDir()
@@ -321,4 +329,13 @@ func TestUsage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEvalOfNothing: scores of no images would be no numbers.
+func TestEvalOfNothing(t *testing.T) {
+	data, out := mnistFolder(t, 60, 12), t.TempDir()
+	mustRun(t, small(data, out, "--epochs", "1", "--quiet")...)
+	idx(t, filepath.Join(data, "t10k-images-idx3-ubyte.gz"), []int{0, 12, 12}, nil)
+	idx(t, filepath.Join(data, "t10k-labels-idx1-ubyte.gz"), []int{0}, nil)
+	refused(t, dml(t, "eval", filepath.Join(out, "trial")), data, "test part holds no image")
 }

@@ -261,9 +261,12 @@ func limited(ctx *cli.Context, s sample, seed uint64) (sample, error) {
 	if n := ctx.Int("limit"); n > 0 {
 		ds, err := dataset.Limit(s.Dataset, n, seed)
 		if err != nil {
-			return sample{}, err
+			return sample{}, fmt.Errorf("%s: %w", s.path, err)
 		}
 		s.Dataset = ds
+	}
+	if s.Len() == 0 {
+		return sample{}, fmt.Errorf("%s: its %s part holds no image", s.path, s.split)
 	}
 	return s, nil
 }

@@ -86,7 +86,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 	}
 	session, err := train.New(cfg, data, backend)
 	if err != nil {
-		return err
+		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
 	}
 	defer session.Close()
 	if dir != nil {
@@ -120,10 +120,14 @@ func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 	}
 	if cfg.Data.Limit > 0 {
 		if data.Train, err = dataset.Limit(data.Train, cfg.Data.Limit, cfg.Seed); err != nil {
-			return dataset.Splits{}, err
+			return dataset.Splits{}, fmt.Errorf("%s: %w", cfg.Data.Path, err)
 		}
 	}
-	return data.CarveVal(cfg.Data.Validation, cfg.Seed)
+	data, err = data.CarveVal(cfg.Data.Validation, cfg.Seed)
+	if err != nil {
+		return dataset.Splits{}, fmt.Errorf("%s: %w", cfg.Data.Path, err)
+	}
+	return data, nil
 }
 
 // createRun makes the folder of a run, with the state before the first step in
