@@ -94,7 +94,11 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if err != nil {
 			return err
 		}
-		if err := session.Restore(states); err != nil {
+		err = session.Restore(states)
+		if errors.Is(err, train.ErrOtherRun) {
+			return fmt.Errorf("%s: %w. Undo that in its config.yaml or in the data, or begin another run with another --name", dir.Path(), err)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", dir.Path(), err)
 		}
 		if states[0].Progress.Epoch >= cfg.Epochs {
@@ -137,6 +141,9 @@ func (c *console) createRun(ctx context.Context, parent string, cfg train.Config
 	path := filepath.Join(parent, cfg.Name)
 	_, statErr := os.Stat(path)
 	dir, err := rundir.Create(parent, cfg)
+	if errors.Is(err, rundir.ErrBusy) {
+		return nil, fmt.Errorf("%w: wait for it, or choose another --name", err)
+	}
 	if errors.Is(err, rundir.ErrExists) {
 		return nil, fmt.Errorf("%w: choose another --name, or continue it with %s", err, c.command("train", "--resume", path))
 	}
