@@ -89,10 +89,13 @@ func Open(path string, opts Options) (dataset.Splits, error) {
 		return dataset.Splits{}, fmt.Errorf("data: %w", err)
 	}
 	var splits dataset.Splits
-	if info.IsDir() {
+	switch mode := info.Mode(); {
+	case mode.IsDir():
 		splits, err = openFolder(path, opts)
-	} else {
+	case mode.IsRegular():
 		splits, err = openFile(path, opts)
+	default: // opening it could block for ever
+		err = fmt.Errorf("%s is neither a file nor a folder: give the folder of the data", path)
 	}
 	if err != nil {
 		return dataset.Splits{}, err

@@ -58,6 +58,11 @@ func TestFindImages(t *testing.T) {
 	}
 	refused(t, dml(t, "infer", "model.onnx", fifo), fifo, "neither a file nor a folder")
 	refused(t, dml(t, "infer", "model.onnx", os.DevNull), os.DevNull, "neither a file nor a folder")
+	bin := filepath.Join(elsewhere, "train.bin")
+	if err := syscall.Mkfifo(bin, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dml(t, small(bin, t.TempDir())...), bin, "neither a file nor a folder")
 	needRuntime(t)
 	refused(t, dml(t, "infer", fifo, filepath.Join(dir, "a", "plain.png")), fifo, "special file")
 	refused(t, dml(t, "eval", fifo, "--data", dir), fifo, "special file")
