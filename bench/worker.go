@@ -209,6 +209,5 @@ func randomImages(n, height, width int) (dataset.Splits, error) {
 // discard is a store that keeps nothing.
 type discard struct{}
 
-func (discard) SaveLast([]train.State) error  { return nil }
-func (discard) SaveBest(train.State) error    { return nil }
+func (discard) Save([]train.State) error      { return nil }
 func (discard) Epoch(train.EpochReport) error { return nil }

@@ -69,35 +69,16 @@ type index struct {
 	Tensors []Tensor        `json:"tensors"`
 }
 
-// Staged is a complete checkpoint that is not in place yet: write several,
-// then commit all, and a crash finds them in step but for a moment.
-type Staged struct{ file *atomicfile.File }
-
-// Commit puts the file in place.
-func (s *Staged) Commit() error { return s.file.Commit() }
-
-// Discard removes the staged file; after Commit it does nothing.
-func (s *Staged) Discard() error { return s.file.Discard() }
-
 // Write writes a checkpoint atomically.
 func Write(path string, f *File) error {
-	s, err := Stage(path, f)
+	out, err := atomicfile.Create(path, 0o644)
 	if err != nil {
 		return err
 	}
-	return s.Commit()
-}
-
-// Stage writes a checkpoint beside its path, to be put there by Commit.
-func Stage(path string, f *File) (*Staged, error) {
-	out, err := atomicfile.Create(path, 0o644)
-	if err != nil {
-		return nil, err
-	}
 	if err := f.encode(out); err != nil {
-		return nil, errors.Join(fmt.Errorf("writing %s: %w", path, err), out.Discard())
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), out.Discard())
 	}
-	return &Staged{out}, nil
+	return out.Commit()
 }
 
 func (f *File) encode(out io.Writer) error {

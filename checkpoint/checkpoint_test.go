@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -71,36 +72,28 @@ func TestFaultyContentLeavesNoFile(t *testing.T) {
 	}
 }
 
-func TestStagedIsInvisibleUntilCommitted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.ckpt")
-	s, err := Stage(path, sample())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("staged file is visible: %v", err)
-	}
-	if err := s.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	var h header
-	if _, err := Read(path, "student", &h); err != nil {
-		t.Error(err)
-	}
-}
-
+// FuzzDecode mutates the content below a checksum that is always right, so that
+// what the checksum cannot vouch for is reached.
 func FuzzDecode(f *testing.F) {
 	var buf bytes.Buffer
 	if err := sample().encode(&buf); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(buf.Bytes())
+	f.Add(buf.Bytes()[:buf.Len()-sha256.Size])
 	f.Add([]byte(magic))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sum := sha256.Sum256(body)
 		var h header
-		tensors, err := Decode(data, "student", &h)
-		if err == nil && len(tensors)*4 > len(data) {
-			t.Errorf("%d tensors from %d bytes", len(tensors), len(data))
+		tensors, err := Decode(append(bytes.Clone(body), sum[:]...), "student", &h)
+		if err != nil {
+			return
+		}
+		values := 0
+		for _, v := range tensors {
+			values += len(v.Data)
+		}
+		if values*4 > len(body) {
+			t.Errorf("%d values from %d bytes", values, len(body))
 		}
 	})
 }

@@ -54,7 +54,7 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 	}
 	threads := opts.threads
 	if threads == 0 {
-		threads = runtime.NumCPU()
+		threads = runtime.GOMAXPROCS(0)
 	}
 	c := &cohort{mode: opts.mode, lineup: planLineup(costs, threads)}
 	peers := 0
@@ -164,6 +164,6 @@ func (c *cohort) close() error {
 	for _, w := range c.workers {
 		w.close()
 	}
-	c.engines, c.workers = nil, nil
+	c.engines, c.workers, c.students = nil, nil, nil // their memory is gone
 	return errors.Join(errs...)
 }

@@ -41,7 +41,8 @@ type Config struct {
 	Optimizer OptimizerConfig `yaml:"optimizer"`
 	Schedule  ScheduleConfig  `yaml:"schedule"`
 	Augment   AugmentConfig   `yaml:"augment"`
-	// Threads of all students together; default: the processor's cores.
+	// Threads of all students together; default: GOMAXPROCS, the processor's
+	// cores. The same number, on the same backend, gives the same bits.
 	Threads    int    `yaml:"threads,omitempty"`
 	NoWinograd bool   `yaml:"no_winograd,omitempty"`
 	Backend    string `yaml:"backend,omitempty"` // onednn or ref; default: onednn where it is found

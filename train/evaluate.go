@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/kernel"
@@ -129,7 +130,7 @@ func (o EvaluateOptions) withDefaults() (EvaluateOptions, error) {
 		}
 	}
 	if o.Threads == 0 {
-		o.Threads = runtime.NumCPU()
+		o.Threads = runtime.GOMAXPROCS(0)
 	}
 	if o.Batch == 0 {
 		o.Batch = 64
@@ -138,7 +139,8 @@ func (o EvaluateOptions) withDefaults() (EvaluateOptions, error) {
 }
 
 // Evaluate scores trained students on every sample of a data set, without
-// training anything. Students must have the same input and classes.
+// training anything. Students must have the same input, normalisation and
+// classes.
 func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts EvaluateOptions) (Evaluation, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -151,6 +153,9 @@ func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts Eval
 	for _, st := range states {
 		if st.Network.Input != first.Network.Input || st.Network.Classes != first.Network.Classes {
 			return Evaluation{}, fmt.Errorf("students %q and %q take different inputs or classes", first.Name, st.Name)
+		}
+		if !slices.Equal(st.Classes, first.Classes) || !slices.Equal(st.Norm.Mean, first.Norm.Mean) || !slices.Equal(st.Norm.Std, first.Norm.Std) {
+			return Evaluation{}, fmt.Errorf("students %q and %q have other classes or another normalisation: evaluate them one by one", first.Name, st.Name)
 		}
 	}
 	if n := len(ds.Classes()); n != first.Network.Classes {

@@ -24,7 +24,7 @@ func (s *Session) identity(data dataset.Splits) (json.RawMessage, error) {
 	cfg.Name, cfg.Epochs, cfg.Threads, cfg.Backend, cfg.Data.Path = "", 0, 0, "", ""
 	id := map[string]string{
 		"the data set":           s.dataset,
-		"its classes":            strings.Join(s.classes, " "),
+		"its classes":            fmt.Sprintf("%q", s.classes),
 		"its mean and deviation": fmt.Sprint(s.norm),
 		"the training samples":   fmt.Sprint(data.Train.Len()),
 		"the validation samples": fmt.Sprint(data.Val.Len()),

@@ -2,6 +2,9 @@ package train
 
 import "github.com/deepmutual/dml/internal/score"
 
+// Scores are accuracy, negative log-likelihood and posterior entropy.
+type Scores = score.Scores
+
 // Events are called as a run goes on, from the goroutine that called Run. Nil
 // fields are skipped.
 type Events struct {
@@ -67,10 +70,9 @@ type StudentSummary struct {
 
 // Store keeps the states of a run; train/rundir implements it.
 type Store interface {
-	// SaveLast replaces the newest state of all students together.
-	SaveLast([]State) error
-	// SaveBest replaces the best state of one student.
-	SaveBest(State) error
+	// Save replaces the newest state of all students together, and the best
+	// state of those that [State.IsBest] names.
+	Save([]State) error
 	// Epoch records the report of a finished epoch.
 	Epoch(EpochReport) error
 }

@@ -1,12 +1,14 @@
 package train
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
@@ -128,8 +130,9 @@ func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape) error {
 // Norm returns the normalisation of the students' input.
 func (s *Session) Norm() dataset.Norm { return s.norm }
 
-// Reference returns up to n preprocessed validation samples, to compare
-// exported students on: the values, and how many samples they are.
+// Reference returns up to n (at least 1, at most a mini-batch of) preprocessed
+// validation samples, to compare exported students on: the values, and how many
+// samples they are.
 func (s *Session) Reference(ctx context.Context, n int) ([]float32, int, error) {
 	epoch := s.val.Epoch(ctx, 0, 0)
 	defer epoch.Close()
@@ -137,7 +140,7 @@ func (s *Session) Reference(ctx context.Context, n int) ([]float32, int, error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	n = min(n, batch.N)
+	n = max(1, min(n, batch.N))
 	return append([]float32(nil), batch.Images[:n*len(batch.Images)/batch.N]...), n, nil
 }
 
@@ -157,7 +160,7 @@ func (s *Session) States() []State {
 }
 
 // Restore continues from the states of all students, taken at one moment of a
-// run of the same configuration.
+// run of the same configuration. On an error nothing has changed.
 func (s *Session) Restore(states []State) error {
 	if len(states) != len(s.cohort.students) {
 		return fmt.Errorf("%d states for %d students", len(states), len(s.cohort.students))
@@ -165,12 +168,25 @@ func (s *Session) Restore(states []State) error {
 	at := states[0].Progress
 	for i, st := range states {
 		own := s.cohort.students[i]
-		if st.Name != own.name || st.Network.Name != own.net.Description.Name {
+		description, err := st.Network.JSON()
+		if err != nil {
+			return err
+		}
+		ownDescription, err := own.net.Description.JSON()
+		if err != nil {
+			return err
+		}
+		if st.Name != own.name || !bytes.Equal(description, ownDescription) {
 			return fmt.Errorf("state %d is of student %q (%s), the configuration has %q (%s)",
 				i+1, st.Name, st.Network.Name, own.name, own.net.Description.Name)
 		}
-		if err := sameRun(s.id, st.Run); err != nil {
+		if err := errors.Join(sameRun(s.id, st.Run), own.net.Description.CheckWeights(st.Weights)); err != nil {
 			return fmt.Errorf("student %q: %w", st.Name, err)
+		}
+		for name, v := range own.momentum {
+			if len(st.Momentum[name]) != len(v) {
+				return fmt.Errorf("student %q: the state has no momentum of %q", st.Name, name)
+			}
 		}
 		if st.Progress.Epoch != at.Epoch || st.Progress.Step != at.Step {
 			return fmt.Errorf("student %q stopped in epoch %d, step %d, student %q in epoch %d, step %d",
@@ -179,13 +195,11 @@ func (s *Session) Restore(states []State) error {
 	}
 	for i, st := range states {
 		own := s.cohort.students[i]
-		if err := own.net.SetWeights(st.Weights); err != nil {
+		if err := own.net.SetWeights(st.Weights); err != nil { // cannot fail after the checks
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
 		for name, v := range own.momentum {
-			if copy(v, st.Momentum[name]) != len(v) {
-				return fmt.Errorf("student %q: the state has no momentum of %q", st.Name, name)
-			}
+			copy(v, st.Momentum[name])
 		}
 		s.sums[i] = st.Progress.Sums
 		r := &s.records[i]
@@ -197,8 +211,8 @@ func (s *Session) Restore(states []State) error {
 
 // Run trains to the configured number of epochs. When ctx ends, it stops after
 // the step under way, saves the state and returns a Summary that says so. It
-// saves the state before it returns an error of the data, too; any other error
-// leaves the states saved before in place.
+// saves the state, too, before it returns an error of the data or of the
+// evaluation; after any other error the states saved before are in place.
 func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
 	for s.progress.Epoch < s.cfg.Epochs {
 		finished, err := s.epoch(ctx, store, events)
@@ -206,17 +220,14 @@ func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary,
 			return Summary{}, err
 		}
 		if !finished {
-			if err := store.SaveLast(s.States()); err != nil {
-				return Summary{}, err
-			}
-			return s.summary(true), nil
+			return s.summary(true), store.Save(s.States())
 		}
 	}
 	return s.summary(false), nil
 }
 
 func (s *Session) summary(interrupted bool) Summary {
-	return Summary{Interrupted: interrupted, Epoch: s.progress.Epoch, Students: s.records, Ensemble: s.ensemble}
+	return Summary{Interrupted: interrupted, Epoch: s.progress.Epoch, Students: slices.Clone(s.records), Ensemble: s.ensemble}
 }
 
 // epoch trains the rest of an epoch, evaluates and saves. It reports false if
@@ -237,7 +248,7 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 			if ctx.Err() != nil {
 				return false, nil
 			}
-			return false, err
+			return false, errors.Join(err, store.Save(s.States()))
 		}
 		number := s.number(s.progress.Step)
 		if err := s.cohort.step(batch, number, s.schedule.Rate(number)); err != nil {
@@ -255,7 +266,7 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 		if ctx.Err() != nil {
 			return false, nil
 		}
-		return false, errors.Join(err, store.SaveLast(s.States()))
+		return false, errors.Join(err, store.Save(s.States()))
 	}
 	for _, st := range evaluation.Students {
 		if math.IsNaN(st.NLL) || math.IsNaN(st.Entropy) {
@@ -265,18 +276,10 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 	}
 	report := s.closeEpoch(evaluation, speed)
 	report.Seconds = time.Since(begin).Seconds()
-	states := s.States()
-	for i := range states {
-		if report.Students[i].Best {
-			if err := store.SaveBest(states[i]); err != nil {
-				return false, err
-			}
-		}
-	}
 	if err := store.Epoch(report); err != nil {
 		return false, err
 	}
-	if err := store.SaveLast(states); err != nil {
+	if err := store.Save(s.States()); err != nil {
 		return false, err
 	}
 	if events.Epoch != nil {
@@ -343,5 +346,5 @@ func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 	return report
 }
 
-// Close frees the students.
+// Close frees the students; the session cannot be used afterwards.
 func (s *Session) Close() error { return s.cohort.close() }

@@ -24,12 +24,17 @@ type memoryStore struct {
 	epochs []EpochReport
 }
 
-func (m *memoryStore) SaveLast(s []State) error { m.last = s; return nil }
-func (m *memoryStore) SaveBest(s State) error {
-	if m.best == nil {
-		m.best = make(map[string]State)
+func (m *memoryStore) Save(states []State) error {
+	m.last = states
+	for _, s := range states {
+		if !s.IsBest() {
+			continue
+		}
+		if m.best == nil {
+			m.best = make(map[string]State)
+		}
+		m.best[s.Name] = s
 	}
-	m.best[s.Name] = s
 	return nil
 }
 func (m *memoryStore) Epoch(r EpochReport) error {
@@ -199,6 +204,56 @@ func throughFiles(t *testing.T, states []State) []State {
 		out = append(out, back)
 	}
 	return out
+}
+
+// broken is a data set in which one image cannot be read, until it is mended.
+type broken struct {
+	dataset.Dataset
+	index  int
+	mended bool
+}
+
+func (b *broken) Image(i int) (dataset.Image, error) {
+	if i == b.index && !b.mended {
+		return dataset.Image{}, errors.New("image 17 is broken")
+	}
+	return b.Dataset.Image(i)
+}
+
+// TestBrokenImageKeepsTheSteps: an image that cannot be read costs no step, and
+// once it is mended the run ends as if nothing had been.
+func TestBrokenImageKeepsTheSteps(t *testing.T) {
+	whole, _ := run(t, newSession(t, tinyConfig()), t.Context(), Events{})
+	data := tinyData(t)
+	ds := &broken{Dataset: data.Train, index: 17, mended: true}
+	data.Train = ds
+	s, err := New(tinyConfig(), data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ds.mended = false
+	store := &memoryStore{}
+	steps := 0
+	if _, err := s.Run(t.Context(), store, Events{Step: func(StepReport) { steps++ }}); err == nil || !strings.Contains(err.Error(), "image 17") {
+		t.Fatalf("got %v", err)
+	}
+	if store.last == nil || store.last[0].Progress.Step != steps {
+		t.Fatalf("%d steps were made, the saved state is %+v", steps, store.last)
+	}
+	ds.mended = true
+	again, err := New(tinyConfig(), data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if err := again.Restore(store.last); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := run(t, again, t.Context(), Events{})
+	if !reflect.DeepEqual(rest.last, whole.last) {
+		t.Error("the final states differ from those of the run without the broken image")
+	}
 }
 
 func TestRestoreRefusesForeignStates(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/deepmutual/dml/checkpoint"
-	"github.com/deepmutual/dml/internal/pixels"
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 )
@@ -42,7 +42,7 @@ type State struct {
 	Momentum models.Weights
 	Dataset  string
 	Classes  []string
-	Norm     pixels.Norm
+	Norm     dataset.Norm
 	Progress Progress
 	// Run identifies the run: its settings and data, as a session writes
 	// them. Restore compares it.
@@ -50,8 +50,13 @@ type State struct {
 	// BestEpoch is the epoch (1-based) of the best validation accuracy so
 	// far, and Best and Last that epoch's scores and the newest.
 	BestEpoch  int
-	Best, Last score.Scores
-	Ensemble   score.Scores // of the newest epoch, of all students
+	Best, Last Scores
+	Ensemble   Scores // of the newest epoch, of all students
+}
+
+// IsBest reports whether the state is that of the best epoch so far.
+func (s State) IsBest() bool {
+	return s.BestEpoch > 0 && s.Progress.Epoch == s.BestEpoch && s.Progress.Step == 0
 }
 
 // stateHeader is the JSON of a checkpoint.
@@ -116,7 +121,7 @@ func ReadState(path string) (State, error) {
 		return damaged(err)
 	}
 	s := State{Name: h.Student, Mode: h.Mode, Network: net, Weights: make(models.Weights), Momentum: make(models.Weights),
-		Dataset: h.Dataset, Classes: h.Classes, Norm: pixels.Norm{Mean: h.Mean, Std: h.Std},
+		Dataset: h.Dataset, Classes: h.Classes, Norm: dataset.Norm{Mean: h.Mean, Std: h.Std},
 		Progress: h.Progress, Run: h.Run, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
 	for _, t := range tensors {
 		if len(t.Name) > len(momentumPrefix) && t.Name[:len(momentumPrefix)] == momentumPrefix {

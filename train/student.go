@@ -12,7 +12,6 @@ import (
 type student struct {
 	name   string
 	worker *worker
-	engine kernel.Engine
 
 	net       *lower.Network
 	eval      *lower.Network // shares the parameters of net
@@ -34,7 +33,7 @@ type trained struct{ w, gradient, momentum []float32 }
 // newStudent compiles a network for training and for evaluation. The seed
 // decides what dropout drops. It must be called on the student's worker.
 func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, seed uint64, batch, peers int, sgd optim.SGD) (*student, error) {
-	s := &student{name: name, worker: w, engine: engine, momentum: make(models.Weights)}
+	s := &student{name: name, worker: w, momentum: make(models.Weights)}
 	var err error
 	if s.net, err = lower.Compile(net, engine, lower.Options{Batch: batch, Training: true, Seed: seed}); err != nil {
 		return nil, err

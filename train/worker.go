@@ -44,7 +44,8 @@ const similarCost = 1.5
 
 // planLineup gives students of near-equal cost a group of threads each, where
 // there are enough, and otherwise all threads to one student at a time. It
-// depends on the multiply-adds alone, so a run always has the same plan.
+// depends on the multiply-adds and the number of threads alone, so a run that
+// keeps its threads keeps its plan, and with it its bits.
 func planLineup(costs []int64, threads int) lineup {
 	lo, hi := costs[0], costs[0]
 	for _, c := range costs {

@@ -152,7 +152,7 @@ func (c *console) createRun(ctx context.Context, parent string, cfg train.Config
 	}
 	if err := beginRun(ctx, dir, session); err != nil {
 		if errors.Is(statErr, os.ErrNotExist) {
-			err = errors.Join(err, os.RemoveAll(path)) // ours alone: the lock is held
+			return nil, errors.Join(err, dir.Discard())
 		}
 		return nil, errors.Join(err, dir.Close())
 	}

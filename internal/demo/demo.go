@@ -187,6 +187,5 @@ func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Opti
 // discard keeps no state: the demonstration is too short to be resumed.
 type discard struct{}
 
-func (discard) SaveLast([]train.State) error  { return nil }
-func (discard) SaveBest(train.State) error    { return nil }
+func (discard) Save([]train.State) error      { return nil }
 func (discard) Epoch(train.EpochReport) error { return nil }

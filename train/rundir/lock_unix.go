@@ -22,6 +22,15 @@ func (d *Dir) lock() error {
 		}
 		return errors.Join(fmt.Errorf("%s: %w", d.path, err), f.Close())
 	}
+	// Whoever held the lock may have removed the folder meanwhile; a lock on a
+	// file without a name protects nothing.
+	held, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if named, err := os.Stat(d.file(lockFile)); err != nil || !os.SameFile(held, named) {
+		return errors.Join(fmt.Errorf("%s: %w", d.path, ErrBusy), f.Close())
+	}
 	d.locked = f
 	return nil
 }

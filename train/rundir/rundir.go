@@ -77,10 +77,8 @@ func Create(parent string, cfg train.Config) (*Dir, error) {
 		return nil, err
 	}
 	d := &Dir{path: filepath.Join(parent, cfg.Name), cfg: cfg}
-	for _, s := range cfg.Students {
-		if err := os.MkdirAll(filepath.Join(d.path, s.Name), 0o755); err != nil {
-			return nil, fmt.Errorf("the folder of the run cannot be made: %w", err)
-		}
+	if err := os.MkdirAll(d.path, 0o755); err != nil {
+		return nil, fmt.Errorf("the folder of the run cannot be made: %w", err)
 	}
 	if err := d.lock(); err != nil {
 		return nil, err
@@ -88,7 +86,27 @@ func Create(parent string, cfg train.Config) (*Dir, error) {
 	if _, err := os.Stat(d.file(configFile)); err == nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", d.path, ErrExists), d.Close())
 	}
+	for _, s := range cfg.Students {
+		if err := os.MkdirAll(filepath.Join(d.path, s.Name), 0o755); err != nil {
+			return nil, errors.Join(fmt.Errorf("the folder of the run cannot be made: %w", err), d.Close())
+		}
+	}
 	return d, nil
+}
+
+// Discard removes a run that Create claimed and that shall not be, and gives
+// its folder back. The lock goes last, so that nobody else can begin there
+// before.
+func (d *Dir) Discard() error {
+	entries, err := os.ReadDir(d.path)
+	errs := []error{err}
+	for _, e := range entries {
+		if e.Name() != lockFile {
+			errs = append(errs, os.RemoveAll(d.file(e.Name())))
+		}
+	}
+	errs = append(errs, os.Remove(d.file(lockFile)), os.Remove(d.path))
+	return errors.Join(append(errs, d.Close())...)
 }
 
 // Begin writes the state before the first step, and then the configuration.
@@ -96,7 +114,7 @@ func (d *Dir) Begin(states []train.State) error {
 	if err := d.removeLeftovers(); err != nil {
 		return err
 	}
-	if err := d.SaveLast(states); err != nil {
+	if err := d.Save(states); err != nil {
 		return err
 	}
 	text, err := yaml.Marshal(d.cfg)
@@ -122,7 +140,8 @@ func Open(path string) (*Dir, error) {
 	return &Dir{path: path, cfg: cfg}, nil
 }
 
-// Resume finds an existing run to train on: it claims the folder, finishes or
+// Resume finds an existing run to train on: it claims the folder (on Unix; other
+// systems keep nobody out), finishes or
 // takes back what a killed process was saving, and cuts the metrics to the
 // epochs of the newest state. Close gives the folder back.
 func Resume(path string) (*Dir, error) {
@@ -164,8 +183,12 @@ func (d *Dir) checkpointPath(student, which string) string {
 func (d *Dir) Load(student, which string) (train.State, error) {
 	path := d.checkpointPath(student, which)
 	if which == Last {
-		if st, ok := d.committedNext(student); ok {
-			return st, nil
+		st, err := d.committedNext(student)
+		if err != nil {
+			return train.State{}, err
+		}
+		if st != nil {
+			return *st, nil
 		}
 	}
 	st, err := train.ReadState(path)
@@ -199,7 +222,7 @@ func (d *Dir) Epoch(report train.EpochReport) error {
 		return err
 	}
 	_, err = f.Write(append(line, '\n'))
-	return errors.Join(err, f.Close())
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // WriteResults writes the table of a run's results.

@@ -129,7 +129,7 @@ func TestCreateAfterAKilledCreate(t *testing.T) {
 	d.Close()
 }
 
-// TestAKillWhileSaving stops SaveLast after each of its steps, as a kill would,
+// TestAKillWhileSaving stops Save after each of its steps, as a kill would,
 // and resumes: all students are at the old state, or all at the new one.
 func TestAKillWhileSaving(t *testing.T) {
 	for _, tc := range []struct {
@@ -201,6 +201,51 @@ func TestAKillWhileSaving(t *testing.T) {
 	}
 }
 
+// TestResumeKeepsWhatItCannotRead: a committed state outlives a Resume that
+// fails.
+func TestResumeKeepsWhatItCannotRead(t *testing.T) {
+	d, states := trained(t)
+	states[1].Progress.Epoch = 2
+	if err := errors.Join(d.write(states[1], next), os.WriteFile(d.file(progressFile), []byte(`{"ep`), 0o644), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resume(d.Path()); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), progressFile) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := d.Load("convnet-2", Last); !errors.Is(err, checkpoint.ErrDamaged) {
+		t.Errorf("reading: %v", err)
+	}
+	if _, err := train.ReadState(d.checkpointPath("convnet-2", next)); err != nil {
+		t.Errorf("the state to commit is gone: %v", err)
+	}
+}
+
+func TestRefusedCreateChangesNothing(t *testing.T) {
+	d, _ := trained(t)
+	d.Close()
+	other := config()
+	other.Students = []train.StudentConfig{{Arch: "resnet8"}, {Arch: "resnet8"}}
+	if _, err := Create(filepath.Dir(d.Path()), other); !errors.Is(err, ErrExists) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := os.Stat(d.file("resnet8-1")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder was made in another run: %v", err)
+	}
+}
+
+func TestDiscardRemovesTheFolder(t *testing.T) {
+	d, err := Create(t.TempDir(), config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(d.Path()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("still there: %v", err)
+	}
+}
+
 func TestMissingAndDamagedCheckpoints(t *testing.T) {
 	d, _ := trained(t)
 	if _, err := d.Load("stranger", Last); err == nil || !strings.Contains(err.Error(), "stranger") {
@@ -222,11 +267,11 @@ func TestMissingAndDamagedCheckpoints(t *testing.T) {
 	}
 }
 
-func TestSaveLastReplacesAllOrNothing(t *testing.T) {
+func TestSaveReplacesAllOrNothing(t *testing.T) {
 	d, states := trained(t)
 	states[0].Progress.Epoch = 7
 	states[1].Weights = nil // cannot be written
-	if err := d.SaveLast(states); err == nil {
+	if err := d.Save(states); err == nil {
 		t.Fatal("a state without weights was saved")
 	}
 	got, err := d.Load("convnet-1", Last)

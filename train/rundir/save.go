@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/internal/atomicfile"
@@ -22,26 +23,30 @@ type committed struct {
 
 func (c committed) holds(p train.Progress) bool { return c.Epoch == p.Epoch && c.Step == p.Step }
 
-// SaveLast implements train.Store.
-func (d *Dir) SaveLast(states []train.State) error {
+// Save implements train.Store.
+func (d *Dir) Save(states []train.State) error {
+	if err := d.settle(); err != nil { // of a Save before that failed half-way
+		return err
+	}
 	for _, st := range states {
 		if err := d.write(st, next); err != nil {
 			return errors.Join(err, d.removeNext())
 		}
 	}
-	at := committed{states[0].Progress.Epoch, states[0].Progress.Step}
-	text, err := json.Marshal(at)
+	text, err := json.Marshal(committed{states[0].Progress.Epoch, states[0].Progress.Step})
 	if err != nil {
 		return err
 	}
 	if err := atomicfile.WriteFile(d.file(progressFile), append(text, '\n'), 0o644); err != nil {
 		return errors.Join(err, d.removeNext())
 	}
-	return d.promote()
+	for _, st := range states {
+		if err := d.promote(st); err != nil {
+			return err
+		}
+	}
+	return nil
 }
-
-// SaveBest implements train.Store.
-func (d *Dir) SaveBest(st train.State) error { return d.write(st, Best) }
 
 func (d *Dir) write(st train.State, which string) error {
 	f, err := st.Checkpoint()
@@ -51,15 +56,14 @@ func (d *Dir) write(st train.State, which string) error {
 	return checkpoint.Write(d.checkpointPath(st.Name, which), f)
 }
 
-// promote makes every committed next.ckpt the last.
-func (d *Dir) promote() error {
-	for _, student := range d.Students() {
-		err := os.Rename(d.checkpointPath(student, next), d.checkpointPath(student, Last))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// promote makes a committed next.ckpt the last, and first the best if it is.
+func (d *Dir) promote(st train.State) error {
+	if st.IsBest() {
+		if err := d.write(st, Best); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.Rename(d.checkpointPath(st.Name, next), d.checkpointPath(st.Name, Last))
 }
 
 func (d *Dir) removeNext() error {
@@ -72,10 +76,13 @@ func (d *Dir) removeNext() error {
 	return errors.Join(errs...)
 }
 
-// progress reads what is committed.
+// progress reads what is committed; before the first commit, nothing is.
 func (d *Dir) progress() (committed, error) {
-	var at committed
+	at := committed{Epoch: -1}
 	text, err := os.ReadFile(d.file(progressFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return at, nil
+	}
 	if err != nil {
 		return at, err
 	}
@@ -85,31 +92,44 @@ func (d *Dir) progress() (committed, error) {
 	return at, nil
 }
 
-// committedNext returns a student's next.ckpt if it was committed but not
-// moved.
-func (d *Dir) committedNext(student string) (train.State, bool) {
+// committedNext returns a student's next.ckpt if there is one and it was
+// committed, else nil.
+func (d *Dir) committedNext(student string) (*train.State, error) {
 	at, err := d.progress()
 	if err != nil {
-		return train.State{}, false
+		return nil, err
 	}
 	st, err := train.ReadState(d.checkpointPath(student, next))
-	return st, err == nil && at.holds(st.Progress)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil || !at.holds(st.Progress) {
+		return nil, err
+	}
+	return &st, nil
 }
 
-// recover finishes a save that was committed, takes back one that was not, and
-// cuts the metrics to the finished epochs.
-func (d *Dir) recover() error {
+// settle finishes a save that was committed and takes back one that was not. An
+// error leaves everything to be settled another time.
+func (d *Dir) settle() error {
 	for _, student := range d.Students() {
-		if _, ok := d.committedNext(student); ok {
-			if err := os.Rename(d.checkpointPath(student, next), d.checkpointPath(student, Last)); err != nil {
+		st, err := d.committedNext(student)
+		if err != nil {
+			return err
+		}
+		if st != nil {
+			if err := d.promote(*st); err != nil {
 				return err
 			}
 		}
 	}
-	if err := d.removeNext(); err != nil {
-		return err
-	}
-	if err := d.removeLeftovers(); err != nil {
+	return d.removeNext()
+}
+
+// recover settles what a killed process was saving, removes its temporary
+// files, and cuts the metrics to the finished epochs.
+func (d *Dir) recover() error {
+	if err := errors.Join(d.settle(), d.removeLeftovers()); err != nil {
 		return err
 	}
 	at, err := d.progress()
@@ -119,29 +139,20 @@ func (d *Dir) recover() error {
 	return d.cutMetrics(at.Epoch)
 }
 
-// removeLeftovers deletes the temporary files of killed processes.
+// removeLeftovers deletes the temporary files that killed trainers left. Other
+// folders of the run, such as that of exports, are not the trainer's.
 func (d *Dir) removeLeftovers() error {
 	var errs []error
-	for _, pattern := range []string{".*.tmp", filepath.Join("*", ".*.tmp")} {
-		matches, err := filepath.Glob(filepath.Join(escapeGlob(d.path), pattern))
+	for _, folder := range append(d.Students(), ".") {
+		entries, err := os.ReadDir(d.file(folder))
 		errs = append(errs, err)
-		for _, path := range matches {
-			errs = append(errs, os.Remove(path))
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".tmp") {
+				errs = append(errs, os.Remove(filepath.Join(d.file(folder), e.Name())))
+			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// escapeGlob makes a path match only itself.
-func escapeGlob(path string) string {
-	var out bytes.Buffer
-	for _, r := range []byte(path) {
-		if bytes.IndexByte([]byte(`*?[\`), r) >= 0 && filepath.Separator != '\\' {
-			out.WriteByte('\\')
-		}
-		out.WriteByte(r)
-	}
-	return out.String()
 }
 
 // cutMetrics drops the lines of epochs that are not part of the newest state,
@@ -155,9 +166,17 @@ func (d *Dir) cutMetrics(epochs int) error {
 		return err
 	}
 	var kept []byte
+	number := 0
 	for line := range bytes.Lines(text) {
+		number++
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break
+		}
 		var report train.EpochReport
-		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &report) != nil || report.Epoch > epochs {
+		if err := json.Unmarshal(line, &report); err != nil {
+			return fmt.Errorf("%s, line %d: %w: %w", d.file(metricsFile), number, checkpoint.ErrDamaged, err)
+		}
+		if report.Epoch > epochs {
 			break
 		}
 		kept = append(kept, line...)
