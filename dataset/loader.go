@@ -91,6 +91,11 @@ func NewLoader(ds Dataset, opts LoaderOptions) (*Loader, error) {
 		return nil, fmt.Errorf("loading %s: %d samples do not fill a batch of %d: use a smaller batch",
 			ds.Name(), ds.Len(), opts.Batch)
 	}
+	for i, classes := 0, len(ds.Classes()); i < ds.Len(); i++ {
+		if label := ds.Label(i); label < 0 || label >= classes {
+			return nil, fmt.Errorf("loading %s: sample %d has the label %d of %d classes", ds.Name(), i, label, classes)
+		}
+	}
 	norm, err := pixels.NewNormalizer(opts.Norm, opts.Shape.Channels)
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", ds.Name(), err)

@@ -288,3 +288,28 @@ func BenchmarkLoader(b *testing.B) {
 	}
 	b.ReportMetric(float64(samples)/b.Elapsed().Seconds(), "samples/s")
 }
+
+// mislabelled gives one sample a label that is no class.
+type mislabelled struct{ dataset.Dataset }
+
+func (m mislabelled) Label(i int) int {
+	if i == 3 {
+		return len(m.Classes())
+	}
+	return m.Dataset.Label(i)
+}
+
+func TestLoaderRefusesLabelsOutOfRange(t *testing.T) {
+	classes := []string{"a", "b"}
+	ds, err := dataset.NewMemory("m", classes, dataset.Shape{Channels: 1, Height: 2, Width: 2}, make([]uint8, 4*5), make([]uint8, 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := dataset.LoaderOptions{Batch: 2, Shape: dataset.Shape{Channels: 1, Height: 2, Width: 2}}
+	if _, err := dataset.NewLoader(ds, opts); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dataset.NewLoader(mislabelled{ds}, opts); err == nil || !strings.Contains(err.Error(), "sample 3 has the label 2") {
+		t.Errorf("got %v", err)
+	}
+}

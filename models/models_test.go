@@ -192,6 +192,24 @@ func TestValidateReportsAllFaults(t *testing.T) {
 	}
 }
 
+// TestAbsurdSizesAreRefused: no product of extents may overflow.
+func TestAbsurdSizesAreRefused(t *testing.T) {
+	big := Shape{1 << 16, 1 << 16, 1 << 16}
+	for name, build := range map[string]func(*Builder) string{
+		"weights of a convolution": func(b *Builder) string {
+			x := b.Conv("x", b.Input(), Conv{Out: 1 << 16, Kernel: Square(1 << 16)})
+			return b.GlobalAvgPool("p", x)
+		},
+		"flattened": func(b *Builder) string { return b.Flatten("x", b.Input()) },
+	} {
+		b := NewBuilder("big", big, 2)
+		embedding := build(b)
+		if _, err := b.Build(b.Dense("fc", embedding, Dense{Out: 2}), embedding); err == nil || !strings.Contains(err.Error(), `"x"`) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestInitIsSeededAndScaled(t *testing.T) {
 	n, err := Build("resnet8", Shape{3, 32, 32}, 10)
 	if err != nil {

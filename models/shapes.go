@@ -5,12 +5,24 @@ import (
 	"fmt"
 )
 
-// maxSide bounds every extent of a feature map and maxVector a concatenated
-// vector, so that a hostile description cannot overflow products of them.
+// The bounds of a description. With them no product of extents overflows, and a
+// hostile description cannot ask for absurd amounts of memory.
 const (
-	maxSide   = 1 << 16
-	maxVector = 1<<31 - 1
+	maxSide   = 1 << 16   // of any extent of a feature map
+	maxValues = 1<<31 - 1 // of one sample's activation, or of one parameter
 )
+
+// bounded reports whether the product of extents is within maxValues; none may
+// be past it itself.
+func bounded(extents ...int) bool {
+	n := 1
+	for _, e := range extents {
+		if n *= max(1, e); n > maxValues {
+			return false
+		}
+	}
+	return true
+}
 
 // Validate reports every fault of the description, joined. A network that
 // passes can be initialised, lowered and exported.
@@ -92,6 +104,15 @@ func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
 	if err := l.checkAttributes(); err != nil {
 		return Shape{}, err
 	}
+	out, err := l.infer(shapes)
+	if err == nil && !bounded(out.C, out.H, out.W) {
+		err = fmt.Errorf("gives %v: more than %d values a sample", out, maxValues)
+	}
+	return out, err
+}
+
+// infer is output for a layer whose inputs and attributes are in order.
+func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 	in := shapes[l.Inputs[0]]
 	spatial := func() error {
 		if in.IsVector() {
@@ -107,6 +128,9 @@ func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
 		}
 		if c.Out < 1 || c.Out > maxSide || c.Groups < 1 || in.C%c.Groups != 0 || c.Out%c.Groups != 0 {
 			return Shape{}, fmt.Errorf("%d to %d channels do not divide into %d groups", in.C, c.Out, c.Groups)
+		}
+		if !bounded(c.Out, in.C/c.Groups, c.Kernel[0], c.Kernel[1]) {
+			return Shape{}, fmt.Errorf("has more than %d weights", maxValues)
 		}
 		return window(in, c.Out, c.Kernel, c.Stride, c.Dilation, c.Pad)
 	case KindMaxPool, KindAvgPool:
@@ -146,6 +170,9 @@ func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
 		if l.Dense.Out < 1 || l.Dense.Out > 1<<20 {
 			return Shape{}, fmt.Errorf("out is %d", l.Dense.Out)
 		}
+		if !bounded(l.Dense.Out, in.C) {
+			return Shape{}, fmt.Errorf("has more than %d weights", maxValues)
+		}
 		return Vector(l.Dense.Out), nil
 	case KindSubsample:
 		s := l.Subsample
@@ -182,7 +209,7 @@ func (l *Layer) checkInputs() error {
 func (l *Layer) concatenated(shapes map[string]Shape) (Shape, error) {
 	out, limit := shapes[l.Inputs[0]], maxSide
 	if out.IsVector() {
-		limit = maxVector
+		limit = maxValues
 	}
 	for _, name := range l.Inputs[1:] {
 		s := shapes[name]
