@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Kernels that copy channels to another place: the subsampled shortcut and the
 // pieces of a concatenation.
 

@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Memory and primitive descriptors: all that differs between oneDNN 2 and 3.
 
 #include <string.h>

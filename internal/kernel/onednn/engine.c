@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Memory and threads of one student.
 
 #define _GNU_SOURCE

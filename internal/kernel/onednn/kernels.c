@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Kernels that oneDNN computes.
 
 #include <string.h>

@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Loading of the oneDNN library.
 
 #define _GNU_SOURCE

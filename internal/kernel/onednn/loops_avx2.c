@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // The inner loops for AVX2 with FMA. cgo passes no -mfma, so the functions
 // carry the target themselves.
 

@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // The inner loops for AVX-512.
 
 #if defined(__x86_64__)

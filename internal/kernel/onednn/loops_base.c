@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // The inner loops for every processor, and the choice between the sets.
 
 #define LOOPS dml_loops_base

@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Batch normalisation by our own loops: one pass over the input for the
 // statistics, one for the result, and an activation with any bounds fused into
 // both directions without a workspace.

@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Creating and running plans.
 
 #include <stdlib.h>

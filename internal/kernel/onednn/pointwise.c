@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // Kernels that move or combine single values.
 
 #include <string.h>

@@ -1,3 +1,5 @@
+//go:build cgo && (linux || darwin)
+
 // The softmax of rows and its logarithm.
 
 #include <math.h>
