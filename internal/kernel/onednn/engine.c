@@ -67,6 +67,11 @@ int dml_reserve(dml_engine *e, int slot, size_t bytes) {
 }
 
 void dml_enter(const dml_engine *e) {
+	// oneDNN splits the work of a primitive over the threads that it was planned
+	// for: with fewer, parts are left out or waited for without end.
+	if (e->lib->omp_set_dynamic != NULL) {
+		e->lib->omp_set_dynamic(0);
+	}
 	if (e->lib->omp_set_num_threads != NULL) {
 		e->lib->omp_set_num_threads(e->threads);
 	}

@@ -98,6 +98,45 @@ func TestConcurrentEngines(t *testing.T) {
 	}
 }
 
+// TestManyThreads compares the gradients of a convolution on more threads than
+// there are processors with ref.
+func TestManyThreads(t *testing.T) {
+	b := open(t)
+	fast := newEngine(t, b, kernel.EngineOptions{Threads: max(4, 2*runtime.NumCPU()), NoWinograd: true})
+	slow, err := ref.New().NewEngine(kernel.EngineOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	spec := conv3x3(fast, 8, 32, 16, 32)
+	rng := rand.New(rand.NewPCG(5, 0))
+	src, dDst := kernel.NewTensor(spec.Src), kernel.NewTensor(spec.Dst)
+	fill(rng, src.Data)
+	fill(rng, dDst.Data)
+	w := fill(rng, make([]float32, 9*32*32))
+	gradients := func(e kernel.Engine) []float32 {
+		t.Helper()
+		k, err := e.Conv(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dw, dSrc := make([]float32, len(w)), kernel.NewTensor(spec.Src)
+		if err := k.BackwardWeights(dw, nil, src, dDst); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.BackwardData(dSrc, dDst, w); err != nil {
+			t.Fatal(err)
+		}
+		return append(dw, dSrc.Data...)
+	}
+	got, want := gradients(fast), gradients(slow)
+	for i, v := range want {
+		if d := got[i] - v; d > 1e-3 || d < -1e-3 || d != d {
+			t.Fatalf("value %d is %g, ref has %g", i, got[i], v)
+		}
+	}
+}
+
 // TestFastImplementations requires that no convolution falls back to oneDNN's
 // reference loops, whatever the layouts.
 func TestFastImplementations(t *testing.T) {

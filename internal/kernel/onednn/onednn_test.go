@@ -76,6 +76,21 @@ func TestConformanceOfOlderProcessors(t *testing.T) {
 	}
 }
 
+// TestDynamicThreads runs TestManyThreads in a process that asks OpenMP to choose
+// fewer threads than it is told: results must not suffer.
+func TestDynamicThreads(t *testing.T) {
+	open(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestManyThreads$", "-test.v", "-test.count=1", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), "OMP_DYNAMIC=true")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("with OMP_DYNAMIC=true: %v\n%s", err, failures(string(out)))
+	}
+	if !strings.Contains(string(out), "--- PASS: TestManyThreads") {
+		t.Errorf("the process did not run the test:\n%s", out)
+	}
+}
+
 // failures keeps the lines of a verbose test log that say what went wrong.
 func failures(log string) string {
 	var kept []string
