@@ -25,13 +25,13 @@ type Epoch struct {
 	// ring holds batch b in slot b modulo its length: workers fill slots out of
 	// order, Next empties them in order.
 	ring []*slot
-	// todo holds the numbers of the batches whose slot is free and not yet in a
+	// waiting holds the numbers of the batches whose slot is free and not yet in a
 	// worker's hand. A number enters when Next gives its slot back, so that no
 	// two workers ever have the same slot. Its capacity is that of the ring.
-	todo chan int
-	next int   // next batch to return
-	held bool  // the batch before it is in the caller's hands
-	err  error // what Next returns from now on
+	waiting chan int
+	next    int   // next batch to return
+	held    bool  // the batch before it is in the caller's hands
+	err     error // what Next returns from now on
 }
 
 // slot is a batch's memory. A worker that has filled it, or failed to, says so
@@ -65,9 +65,9 @@ func (l *Loader) Epoch(ctx context.Context, epoch, firstBatch int) *Epoch {
 	e.order = l.order(epoch)
 	workers := min(l.opts.Workers, e.last-firstBatch)
 	e.ring = l.slots(min(workers+preparedAhead, e.last-firstBatch))
-	e.todo = make(chan int, len(e.ring))
+	e.waiting = make(chan int, len(e.ring))
 	for b := range len(e.ring) {
-		e.todo <- firstBatch + b
+		e.waiting <- firstBatch + b
 	}
 	e.work.Add(workers)
 	for range workers {
@@ -87,7 +87,7 @@ func (e *Epoch) Next() (*Batch, error) {
 	if e.held {
 		e.held = false
 		if b := e.next - 1 + len(e.ring); b < e.last {
-			e.todo <- b
+			e.waiting <- b
 		}
 	}
 	if e.next == e.last {
@@ -136,7 +136,7 @@ func (e *Epoch) prepare() {
 	defer e.work.Done()
 	for {
 		select {
-		case b := <-e.todo:
+		case b := <-e.waiting:
 			s := e.ring[b%len(e.ring)]
 			s.err = e.fill(s, b)
 			s.ready <- struct{}{}
