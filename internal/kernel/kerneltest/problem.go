@@ -65,8 +65,8 @@ type instance struct {
 	out, dOut kernel.Tensor
 }
 
-// goMemory allocates like kernel.NewTensor.
-func goMemory(n int) []float32 { return make([]float32, n) }
+// goMemory returns memory of Go that is aligned to a value and no more.
+func goMemory(n int) []float32 { return make([]float32, n+1)[1:] }
 
 // instantiate plans p and draws its inputs, the same for every engine and
 // layout.

@@ -102,7 +102,7 @@ func (p *planned) check(what string, faults ...error) error {
 
 // done turns the outcome of a C call into an error.
 func (p *planned) done(what string, r C.dml_result) error {
-	if r.status == 0 {
+	if r.status == C.DNNL_SUCCESS {
 		return nil
 	}
 	return p.fail(what, failure(r))
@@ -111,9 +111,8 @@ func (p *planned) done(what string, r C.dml_result) error {
 // planDone is done for planning: what the library cannot compute is a fault of
 // the spec.
 func (p *planned) planDone(what string, r C.dml_result) error {
-	const invalid, unimplemented = 2, 3 // dnnl_status_t
 	err := p.done(what, r)
-	if r.status == invalid || r.status == unimplemented {
+	if r.status == C.DNNL_INVALID_ARGUMENTS || r.status == C.DNNL_UNIMPLEMENTED {
 		return fmt.Errorf("%w: %w", kernel.ErrSpec, err)
 	}
 	return err

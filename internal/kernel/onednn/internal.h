@@ -12,12 +12,6 @@
 // and 3 unless a table in desc.c says otherwise.
 
 enum {
-	DNNL_SUCCESS = 0,
-	DNNL_OUT_OF_MEMORY = 1,
-	DNNL_INVALID_ARGUMENTS = 2,
-	DNNL_UNIMPLEMENTED = 3,
-	DNNL_RUNTIME_ERROR = 5,
-
 	DNNL_F32 = 3,
 	DNNL_ENGINE_CPU = 1,
 	DNNL_STREAM_IN_ORDER = 1,

@@ -98,10 +98,12 @@ func load(path string) (*backend, error) {
 // backend is a loaded library.
 type backend struct{ lib *C.dml_lib }
 
-// Bits of dnnl_cpu_isa_t. A newer instruction set holds those of the older ones.
+// Instruction sets.
 const (
-	isaAVX2       = 0x7
-	isaAVX512Core = 0x27
+	isaSSE41      = C.DML_ISA_SSE41
+	isaAVX        = C.DML_ISA_AVX
+	isaAVX2       = C.DML_ISA_AVX2
+	isaAVX512Core = C.DML_ISA_AVX512_CORE
 )
 
 // isaNames are the values of dnnl_cpu_isa_t in versions 2 and 3; those that
@@ -111,7 +113,7 @@ var isaNames = []struct {
 	name string
 }{
 	{0xe7, "avx512_core_bf16"}, {0x67, "avx512_core_vnni"}, {isaAVX512Core, "avx512_core"},
-	{isaAVX2, "avx2"}, {0x3, "avx"}, {0x1, "sse41"},
+	{isaAVX2, "avx2"}, {isaAVX, "avx"}, {isaSSE41, "sse41"},
 }
 
 func (b *backend) isa() int { return int(C.dml_lib_isa(b.lib)) }
@@ -153,7 +155,7 @@ func (b *backend) NewEngine(opts kernel.EngineOptions) (kernel.Engine, error) {
 
 // failure returns nil, or what failed and oneDNN's name for why.
 func failure(r C.dml_result) error {
-	if r.status == 0 {
+	if r.status == C.DNNL_SUCCESS {
 		return nil
 	}
 	return fmt.Errorf("%s: %s", C.GoString(r.step), C.GoString(C.dml_status_name(r.status)))

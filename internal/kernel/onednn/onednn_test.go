@@ -53,7 +53,7 @@ func TestConformanceOfOlderProcessors(t *testing.T) {
 		bits     int
 	}{
 		{"AVX2", "avx2", isaAVX2},
-		{"SSE41", "sse41", 1},
+		{"SSE41", "sse41", isaSSE41},
 	} {
 		t.Run(limit.env, func(t *testing.T) {
 			if info := b.Info(); info.ISA == limit.isa {

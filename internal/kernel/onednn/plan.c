@@ -121,9 +121,9 @@ dml_result dml_plan_port(dml_plan *p, int arg, int query, int index, int slot, i
 	}
 	dml_port *port = &p->port[p->nports++];
 	memset(port, 0, sizeof *port);
-	port->arg = arg;
 	port->slot = slot;
 	port->input = input;
+	port->bytes = e->lib->memory_desc_get_size(wanted);
 	int s = op_bind(e, &p->op, arg, wanted);
 	if (s != DNNL_SUCCESS) {
 		return dml_fail(s, "creating a memory object");
@@ -132,11 +132,25 @@ dml_result dml_plan_port(dml_plan *p, int arg, int query, int index, int slot, i
 		return dml_ok();
 	}
 	port->reordered = 1;
-	s = dml_reserve(e, slot, e->lib->memory_desc_get_size(wanted));
+	s = dml_reserve(e, slot, port->bytes);
 	if (s != DNNL_SUCCESS) {
 		return dml_fail(s, "allocating memory for a reorder");
 	}
 	return input ? op_reorder(e, &port->copy, wanted, md) : op_reorder(e, &port->copy, md, wanted);
+}
+
+// must_stage reports whether data must be copied to aligned memory for oneDNN:
+// its pooling for processors before AVX takes operands from memory in
+// instructions that fault on other addresses.
+static int must_stage(const dml_engine *e, const void *data) {
+#if defined(__x86_64__)
+	enum { SSE_ALIGNMENT = 16 };
+	return (e->lib->isa & DML_ISA_AVX) != DML_ISA_AVX && (uintptr_t)data % SSE_ALIGNMENT != 0;
+#else
+	(void)e;
+	(void)data;
+	return 0;
+#endif
 }
 
 dml_result dml_plan_run(dml_plan *p, void *const *data) {
@@ -155,6 +169,16 @@ dml_result dml_plan_run(dml_plan *p, void *const *data) {
 				return dml_fail(s, "reordering an argument");
 			}
 		}
+		if (must_stage(e, args[i])) {
+			int s = dml_reserve(e, port->slot, port->bytes);
+			if (s != DNNL_SUCCESS) {
+				return dml_fail(s, "allocating memory for an argument that is not aligned");
+			}
+			args[i] = e->slot[port->slot].data;
+			if (port->input) {
+				memcpy(args[i], data[i], port->bytes);
+			}
+		}
 	}
 	int s = op_run(e, &p->op, args);
 	if (s != DNNL_SUCCESS) {
@@ -167,6 +191,8 @@ dml_result dml_plan_run(dml_plan *p, void *const *data) {
 			if (s != DNNL_SUCCESS) {
 				return dml_fail(s, "reordering a result");
 			}
+		} else if (!port->input && data[i] != NULL && args[i] != data[i]) {
+			memcpy(data[i], args[i], port->bytes);
 		}
 	}
 	return dml_ok();

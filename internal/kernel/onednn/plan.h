@@ -17,8 +17,9 @@ typedef struct {
 // layout than the caller has, copy reorders between the caller's memory and a
 // scratch slot of the engine.
 typedef struct {
-	int arg, slot, input;
+	int slot, input;
 	int reordered;
+	size_t bytes; // of what the primitive wants
 	dml_op copy;
 } dml_port;
 

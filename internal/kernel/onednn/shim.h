@@ -6,8 +6,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// dml_result is the outcome of a call. Status is 0 or a dnnl_status_t; step
-// says what was being done, in words.
+// dnnl_status_t, as far as it is told apart.
+enum {
+	DNNL_SUCCESS = 0,
+	DNNL_OUT_OF_MEMORY = 1,
+	DNNL_INVALID_ARGUMENTS = 2,
+	DNNL_UNIMPLEMENTED = 3,
+};
+
+// dnnl_cpu_isa_t is a set of bits: a newer instruction set holds those of the
+// older ones.
+enum {
+	DML_ISA_SSE41 = 0x1,
+	DML_ISA_AVX = 0x3,
+	DML_ISA_AVX2 = 0x7,
+	DML_ISA_AVX512_CORE = 0x27,
+};
+
+// dml_result is the outcome of a call. Status is a dnnl_status_t; step says what
+// was being done, in words.
 typedef struct {
 	int status;
 	const char *step;
