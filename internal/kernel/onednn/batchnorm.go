@@ -28,15 +28,12 @@ func (e *engine) BatchNorm(s kernel.BatchNormSpec) (kernel.BatchNorm, error) {
 	desc := cdesc(s.Src)
 	act, lo, hi := clipArgs(s.Act)
 	if b.ptr = C.dml_norm_plan(e.ptr, &desc, C.float(s.Epsilon), act, lo, hi); b.ptr == nil {
-		return nil, b.fail("planning", errMemory)
+		return nil, b.fail("planning", kernel.ErrMemory)
 	}
 	return b, nil
 }
 
-var (
-	errMemory    = errors.New("out of memory")
-	errNoForward = errors.New("the forward pass has not run")
-)
+var errNoForward = errors.New("the forward pass has not run")
 
 func (b *batchNorm) Forward(dst, src kernel.Tensor, gamma, beta []float32) error {
 	const what = "forward pass"

@@ -40,7 +40,7 @@ func (e *engine) Layout(c, _, _ int) kernel.Layout {
 	return kernel.NHWC
 }
 
-// Alloc returns memory of the engine. Like make, it panics when there is none.
+// Alloc returns memory of the engine.
 func (e *engine) Alloc(n int) ([]float32, error) {
 	if e.ptr == nil {
 		return nil, fmt.Errorf("onednn: Alloc: %w", errClosed)

@@ -260,3 +260,16 @@ func alloc(e kernel.Engine, n int) []float32 {
 	}
 	return v
 }
+
+// TestPlanningWithoutMemory plans a kernel whose tables alone, 128 bytes a plane,
+// are larger than the address space.
+func TestPlanningWithoutMemory(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skipf("the address space of 47 bits is that of amd64, this is %s", runtime.GOARCH)
+	}
+	e := newEngine(t, open(t), kernel.EngineOptions{})
+	images := kernel.Desc{N: 1 << 30, C: 1 << 10, H: 1, W: 1}
+	if _, err := e.BatchNorm(kernel.BatchNormSpec{Src: images, Epsilon: 1e-5}); !errors.Is(err, kernel.ErrMemory) {
+		t.Errorf("a batch norm of %v: %v, want an error that wraps ErrMemory", images, err)
+	}
+}

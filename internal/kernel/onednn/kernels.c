@@ -319,7 +319,7 @@ static dml_result gemm(dml_engine *e, char transa, char transb, int64_t m, int64
 dml_result dml_dense_forward(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dst, const float *src,
 	const float *weights, const float *bias) {
 	dml_result r = gemm(e, 'N', 'T', batch, out, in, src, in, weights, in, dst);
-	for (int64_t i = 0; bias != NULL && i < batch; i++) {
+	for (int64_t i = 0; r.status == DNNL_SUCCESS && bias != NULL && i < batch; i++) {
 		e->lib->loops->add(out, dst + i * out, dst + i * out, bias);
 	}
 	return r;
@@ -332,11 +332,12 @@ dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int
 
 dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dweights,
 	float *dbias, const float *src, const float *ddst) {
-	if (dbias != NULL) {
+	dml_result r = gemm(e, 'T', 'N', out, in, batch, ddst, out, src, in, dweights);
+	if (r.status == DNNL_SUCCESS && dbias != NULL) {
 		memset(dbias, 0, (size_t)out * sizeof(float));
 		for (int64_t i = 0; i < batch; i++) {
 			e->lib->loops->add(out, dbias, dbias, ddst + i * out);
 		}
 	}
-	return gemm(e, 'T', 'N', out, in, batch, ddst, out, src, in, dweights);
+	return r;
 }

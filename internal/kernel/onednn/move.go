@@ -26,7 +26,7 @@ func (e *engine) Subsample(s kernel.SubsampleSpec) (kernel.Subsample, error) {
 	k := &subsample{planned: planned{e, fmt.Sprintf("subsampling of %v to %v", s.Src, s.Dst)}, spec: s}
 	src, dst := cdesc(s.Src), cdesc(s.Dst)
 	if k.ptr = C.dml_subsample_plan(e.ptr, &dst, &src, C.int64_t(s.Stride), C.int64_t(s.Front)); k.ptr == nil {
-		return nil, k.fail("planning", errMemory)
+		return nil, k.fail("planning", kernel.ErrMemory)
 	}
 	return k, nil
 }
@@ -69,7 +69,7 @@ func (e *engine) Concat(s kernel.ConcatSpec) (kernel.Concat, error) {
 		src := cdesc(d)
 		piece := C.dml_concat_plan(e.ptr, &dst, &src, C.int64_t(front))
 		if piece == nil {
-			return nil, k.fail("planning", errMemory)
+			return nil, k.fail("planning", kernel.ErrMemory)
 		}
 		k.pieces = append(k.pieces, piece)
 		front += d.C

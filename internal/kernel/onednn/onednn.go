@@ -153,10 +153,14 @@ func (b *backend) NewEngine(opts kernel.EngineOptions) (kernel.Engine, error) {
 	return e, nil
 }
 
-// failure returns nil, or what failed and oneDNN's name for why.
+// failure returns nil, or what failed and why: kernel.ErrMemory or oneDNN's name
+// for it.
 func failure(r C.dml_result) error {
 	if r.status == C.DNNL_SUCCESS {
 		return nil
+	}
+	if r.status == C.DNNL_OUT_OF_MEMORY {
+		return fmt.Errorf("%s: %w", C.GoString(r.step), kernel.ErrMemory)
 	}
 	return fmt.Errorf("%s: %s", C.GoString(r.step), C.GoString(C.dml_status_name(r.status)))
 }

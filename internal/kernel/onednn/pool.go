@@ -63,8 +63,9 @@ func (p *pool) Forward(dst, src kernel.Tensor) error {
 		kernel.CheckTensor("src", src, p.spec.Src)); err != nil {
 		return err
 	}
-	p.ran = true
-	return p.done(what, C.dml_pool_forward(p.forward, ptr(dst.Data), ptr(src.Data)))
+	err := p.done(what, C.dml_pool_forward(p.forward, ptr(dst.Data), ptr(src.Data)))
+	p.ran = err == nil
+	return err
 }
 
 func (p *pool) Backward(dSrc, dDst kernel.Tensor) error {
