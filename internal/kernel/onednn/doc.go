@@ -44,8 +44,8 @@
 //     omp_set_num_threads, which holds for the calling OS thread, is set before
 //     every planning and run, and our own loops run on the same pool through
 //     GOMP_parallel, which GNU's, Intel's and LLVM's OpenMP all export. A library
-//     built with another threading runs with its own number of threads, and our
-//     loops then run on one.
+//     built without threads runs everything on one; those built for another
+//     threading (TBB, SYCL, a threadpool) are refused.
 //
 // # Speed
 //

@@ -12,6 +12,9 @@
 // and 3 unless a table in desc.c says otherwise.
 
 enum {
+	DNNL_RUNTIME_SEQ = 1,
+	DNNL_RUNTIME_OMP = 2,
+
 	DNNL_F32 = 3,
 	DNNL_ENGINE_CPU = 1,
 	DNNL_STREAM_IN_ORDER = 1,
@@ -158,7 +161,7 @@ struct dml_lib {
 		DNNL_V3(DML_FIELD)
 	} v3;
 
-	// OpenMP of the library, NULL where it uses another threading.
+	// OpenMP of the library, NULL where it has no threads.
 	void (*omp_set_num_threads)(int);
 	void (*omp_set_dynamic)(int);
 	int (*omp_get_num_threads)(void);

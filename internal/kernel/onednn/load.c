@@ -28,6 +28,7 @@ static void *dml_symbol(void *handle, const char *name, int required, char *err,
 #define LOAD_V3(result, name, params) \
 	lib->v3.name = (result(*) params)(uintptr_t)dml_symbol(lib->handle, "dnnl_" #name, 1, err, errlen);
 
+// dml_load_openmp finds the OpenMP that the library was linked with.
 static void dml_load_openmp(dml_lib *lib) {
 	void *h = lib->handle;
 	lib->omp_set_num_threads =
@@ -45,36 +46,51 @@ static void dml_load_openmp(dml_lib *lib) {
 }
 
 // dml_check_layouts reorders a small tensor into the blocked layouts: a library
-// whose format tags had other values would compute nonsense silently.
-static int dml_check_layouts(dml_lib *lib) {
+// whose format tags had other values would compute nonsense silently. The result
+// is that of the calls, good that of the comparison.
+static dml_result dml_check_layouts(dml_lib *lib, int *good) {
 	enum { C = 20, W = 2, BLOCKED = 32 * W };
 	float src[C * W];
 	for (int i = 0; i < C * W; i++) {
 		src[i] = (float)(i + 1);
 	}
+	*good = 1;
 	dml_engine *e;
-	if (dml_engine_new(lib, 1, &e).status != DNNL_SUCCESS) {
-		return 0;
+	dml_result r = dml_engine_new(lib, 1, &e);
+	if (r.status != DNNL_SUCCESS) {
+		return r;
 	}
-	int good = 1;
 	for (int layout = DML_NCHW8C; layout <= DML_NCHW16C; layout++) {
 		int block = layout == DML_NCHW8C ? 8 : 16;
 		dml_desc from = {1, C, 1, W, DML_NCHW}, to = {1, C, 1, W, layout};
 		float dst[BLOCKED] = {0};
 		dml_plan *p;
-		if (dml_reorder_plan(e, &to, &from, &p).status != DNNL_SUCCESS ||
-			dml_reorder_run(p, dst, src).status != DNNL_SUCCESS) {
-			good = 0;
+		r = dml_reorder_plan(e, &to, &from, &p);
+		if (r.status == DNNL_SUCCESS) {
+			r = dml_reorder_run(p, dst, src);
+		}
+		if (r.status != DNNL_SUCCESS) {
 			break;
 		}
 		for (int c = 0; c < C; c++) {
 			for (int w = 0; w < W; w++) {
-				good = good && dst[(c / block * W + w) * block + c % block] == src[c * W + w];
+				*good = *good && dst[(c / block * W + w) * block + c % block] == src[c * W + w];
 			}
 		}
 	}
 	dml_engine_free(e);
-	return good;
+	return r;
+}
+
+static const char *runtime_name(unsigned runtime) {
+	switch (runtime) {
+	case 0: return "no CPU support";
+	case 4: return "TBB";
+	case 8: return "a threadpool of the program's";
+	case 256: return "OpenCL";
+	case 512: return "SYCL";
+	}
+	return "an unknown runtime";
 }
 
 dml_lib *dml_load(const char *path, char *err, size_t errlen) {
@@ -104,6 +120,14 @@ dml_lib *dml_load(const char *path, char *err, size_t errlen) {
 			lib->minor, lib->patch);
 		goto fail;
 	}
+	unsigned runtime = version()->cpu_runtime;
+	if (runtime != DNNL_RUNTIME_OMP && runtime != DNNL_RUNTIME_SEQ) {
+		// Their number of threads cannot be set, nor our loops run on them.
+		snprintf(err, errlen,
+			"%s (oneDNN %d.%d.%d) was built for %s (runtime %u): builds for OpenMP or one thread are supported",
+			path, lib->major, lib->minor, lib->patch, runtime_name(runtime), runtime);
+		goto fail;
+	}
 	Dl_info where;
 	const char *file = path;
 	if (dladdr((void *)(uintptr_t)version, &where) != 0 && where.dli_fname != NULL) {
@@ -120,15 +144,27 @@ dml_lib *dml_load(const char *path, char *err, size_t errlen) {
 	if (err[0] != 0) {
 		goto fail;
 	}
-	dml_load_openmp(lib);
+	if (runtime == DNNL_RUNTIME_OMP) {
+		dml_load_openmp(lib);
+	}
 	lib->isa = lib->get_effective_cpu_isa();
 	lib->loops = dml_loops_for(lib->isa);
-	if (!dml_check_layouts(lib)) {
+	// From here on the library stays loaded even if it is refused: its threads
+	// run its code, and to unload that would end the process.
+	int good;
+	dml_result r = dml_check_layouts(lib, &good);
+	if (r.status == DNNL_SUCCESS && good) {
+		return lib;
+	}
+	if (r.status != DNNL_SUCCESS) {
+		snprintf(err, errlen, "%s (oneDNN %d.%d.%d) failed its first reorder: %s: %s", path, lib->major,
+			lib->minor, lib->patch, r.step, dml_status_name(r.status));
+	} else {
 		snprintf(err, errlen, "%s (oneDNN %d.%d.%d) reorders into blocked layouts wrongly", path,
 			lib->major, lib->minor, lib->patch);
-		goto fail;
 	}
-	return lib;
+	free(lib);
+	return NULL;
 
 fail:
 	dlclose(lib->handle);

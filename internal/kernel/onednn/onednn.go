@@ -72,7 +72,7 @@ func loadFile(path string) (*backend, error) {
 	if runtime.GOOS == "linux" && strings.Contains(path, "/") { // else a name that the loader looks up
 		f, err := elf.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("no whole shared library: %w", err)
+			return nil, fmt.Errorf("not an ELF shared library, or cut short: %w", err)
 		}
 		f.Close()
 	}

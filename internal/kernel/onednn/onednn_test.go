@@ -168,7 +168,7 @@ func TestUnusableLibrary(t *testing.T) {
 	}
 	if runtime.GOOS == "linux" {
 		tests = append(tests, struct{ name, path, want string }{"another library", "libm.so.6", "is not oneDNN"},
-			struct{ name, path, want string }{"cut short", cutShort(t), "no whole shared library"})
+			struct{ name, path, want string }{"cut short", cutShort(t), "not an ELF shared library, or cut short"})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -186,6 +186,32 @@ func TestUnusableLibrary(t *testing.T) {
 				t.Errorf("the error has several lines: %v", err)
 			}
 		})
+	}
+}
+
+// TestOtherThreading loads a library that says it was built for TBB, whose number
+// of threads cannot be set.
+func TestOtherThreading(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skipf("a library is compiled for this test: %v", err)
+	}
+	dir := t.TempDir()
+	source, library := filepath.Join(dir, "dnnl.c"), filepath.Join(dir, "libdnnl.so.3")
+	const text = `
+typedef struct { int major, minor, patch; const char *hash; unsigned cpu_runtime, gpu_runtime; } version;
+const version *dnnl_version(void) { static const version v = {3, 5, 0, "", 4, 0}; return &v; }
+`
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(cc, "-shared", "-fPIC", "-o", library, source).CombinedOutput(); err != nil {
+		t.Fatalf("compiling: %v\n%s", err, out)
+	}
+	t.Setenv(LibraryVariable, library)
+	_, err = Open()
+	if !errors.Is(err, kernel.ErrUnavailable) || !strings.Contains(err.Error(), "oneDNN 3.5.0) was built for TBB") {
+		t.Errorf("Open() = %v, want an error that wraps ErrUnavailable and names TBB", err)
 	}
 }
 
