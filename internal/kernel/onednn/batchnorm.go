@@ -27,7 +27,7 @@ func (e *engine) BatchNorm(s kernel.BatchNormSpec) (kernel.BatchNorm, error) {
 	b := &batchNorm{planned: planned{e, fmt.Sprintf("batch norm of %v", s.Src)}, spec: s}
 	desc := cdesc(s.Src)
 	act, lo, hi := clipArgs(s.Act)
-	if b.ptr = C.dml_norm_plan(e.ptr, &desc, C.float(s.Epsilon), act, lo, hi); b.ptr == nil {
+	if b.ptr = C.dml_norm_plan(e.ptr, &desc, C.float(s.Epsilon), cbool(!s.ForwardOnly), act, lo, hi); b.ptr == nil {
 		return nil, b.fail("planning", kernel.ErrMemory)
 	}
 	return b, nil

@@ -59,10 +59,30 @@ static int64_t channels_together(const dml_desc *dst, const dml_desc *src, int64
 	return src->c / block * block;
 }
 
+// find_runs returns how many runs the channels of src from first on are, and
+// writes them to runs unless it is NULL.
+static int64_t find_runs(channel_run *runs, const dml_desc *dst, const dml_desc *src, int64_t first, int64_t front) {
+	int planes = src->layout == DML_NCHW || dst->layout == DML_NCHW;
+	int64_t n = 0;
+	channel_run last = {0};
+	for (int64_t c = first; c < src->c; c++) {
+		channel_run next = {channel_offset(src, c), channel_offset(dst, c + front), 1};
+		if (n > 0 && !planes && next.src == last.src + last.length && next.dst == last.dst + last.length) {
+			last.length++;
+		} else {
+			last = next;
+			n++;
+		}
+		if (runs != NULL) {
+			runs[n - 1] = last;
+		}
+	}
+	return n;
+}
+
 static dml_copy *copy_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, int64_t stride, int64_t front) {
 	dml_copy *s = dml_calloc(e, sizeof *s);
-	channel_run *runs = dml_calloc(e, (size_t)src->c * sizeof *runs);
-	if (s == NULL || runs == NULL) {
+	if (s == NULL) {
 		return NULL;
 	}
 	s->e = e;
@@ -72,19 +92,14 @@ static dml_copy *copy_plan(dml_engine *e, const dml_desc *dst, const dml_desc *s
 	s->rows = dst->h;
 	s->columns = dst->w;
 	s->stride = stride;
-	s->runs = runs;
 	int64_t together = stride == 1 ? channels_together(dst, src, front) : 0;
 	s->whole = (channel_run){0, channel_offset(dst, front), together * src->h * src->w};
-	for (int64_t c = together; c < src->c; c++) {
-		channel_run next = {channel_offset(src, c), channel_offset(dst, c + front), 1};
-		channel_run *last = &runs[s->nruns - (s->nruns > 0)];
-		if (s->nruns > 0 && next.src == last->src + last->length && next.dst == last->dst + last->length &&
-			src->layout != DML_NCHW && dst->layout != DML_NCHW) {
-			last->length++;
-		} else {
-			runs[s->nruns++] = next;
-		}
+	s->nruns = find_runs(NULL, dst, src, together, front);
+	s->runs = dml_calloc(e, (size_t)s->nruns * sizeof *s->runs);
+	if (s->runs == NULL) {
+		return NULL;
 	}
+	find_runs(s->runs, dst, src, together, front);
 	return s;
 }
 

@@ -22,8 +22,10 @@ struct dml_norm {
 	dml_engine *e;
 	dml_view view;
 	float epsilon, lo, hi;
+	dml_lanes *infer; // [groups], of the last inference
+
+	// For training alone.
 	dml_lanes *lanes;      // [groups], of the last forward
-	dml_lanes *infer;      // [groups], of the last inference
 	lane_sums *sums;       // [images, groups]
 	float (*shift)[DML_MAX_LANES]; // [groups]
 	double *mean, *variance;   // [channels], of the last forward; variance biased
@@ -36,7 +38,8 @@ struct dml_norm {
 	float *dgamma, *dbeta;
 };
 
-dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act, float lo, float hi) {
+dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int training, int act, float lo,
+	float hi) {
 	dml_norm *b = dml_calloc(e, sizeof *b);
 	if (b == NULL) {
 		return NULL;
@@ -47,14 +50,20 @@ dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act
 	b->lo = act ? lo : -INFINITY;
 	b->hi = act ? hi : INFINITY;
 	size_t groups = (size_t)b->view.groups, channels = (size_t)b->view.channels;
-	b->lanes = dml_calloc(e, groups * sizeof *b->lanes);
 	b->infer = dml_calloc(e, groups * sizeof *b->infer);
+	if (b->infer == NULL) {
+		return NULL;
+	}
+	if (!training) {
+		return b;
+	}
+	b->lanes = dml_calloc(e, groups * sizeof *b->lanes);
 	b->sums = dml_calloc(e, groups * (size_t)b->view.images * sizeof *b->sums);
 	b->shift = dml_calloc(e, groups * sizeof *b->shift);
 	b->mean = dml_calloc(e, channels * sizeof *b->mean);
 	b->variance = dml_calloc(e, channels * sizeof *b->variance);
 	b->rstd = dml_calloc(e, channels * sizeof *b->rstd);
-	if (!b->lanes || !b->infer || !b->sums || !b->shift || !b->mean || !b->variance || !b->rstd) {
+	if (!b->lanes || !b->sums || !b->shift || !b->mean || !b->variance || !b->rstd) {
 		return NULL;
 	}
 	return b;

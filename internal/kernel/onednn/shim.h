@@ -121,7 +121,9 @@ dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, 
 
 // --- norm.c, pointwise.c, copy.c, softmax.c: kernels of our own ------------
 
-dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int act, float lo, float hi);
+// dml_norm_plan plans a batch normalisation; training is 0 where only
+// dml_norm_infer is called.
+dml_norm *dml_norm_plan(dml_engine *e, const dml_desc *d, float epsilon, int training, int act, float lo, float hi);
 void dml_norm_forward(dml_norm *b, float *dst, const float *src, const float *gamma, const float *beta);
 void dml_norm_infer(dml_norm *b, float *dst, const float *src, const float *gamma, const float *beta,
 	const float *mean, const float *variance);
