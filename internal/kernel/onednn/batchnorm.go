@@ -81,6 +81,9 @@ func (b *batchNorm) Infer(dst, src kernel.Tensor, gamma, beta, mean, variance []
 // costs less than reading dst.
 func (b *batchNorm) Backward(dSrc kernel.Tensor, dGamma, dBeta []float32, dDst, src, dst kernel.Tensor, gamma, beta []float32) error {
 	const what = "gradient"
+	if b.spec.ForwardOnly {
+		return b.fail(what, errNotPlanned)
+	}
 	if !b.ran {
 		return b.fail(what, errNoForward)
 	}

@@ -6,6 +6,14 @@
 
 #include "plan.h"
 
+// planned returns r, the outcome of planning p, and takes a plan that failed apart.
+static dml_result planned(dml_plan *p, dml_result r) {
+	if (r.status != DNNL_SUCCESS) {
+		dml_plan_reset(p);
+	}
+	return r;
+}
+
 // --- convolution ----------------------------------------------------------------
 
 typedef struct {
@@ -147,7 +155,7 @@ dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pas
 		r = dml_plan_create(p);
 	}
 	conv_forget(&m);
-	return r;
+	return planned(p, r);
 }
 
 dml_result dml_conv_plan_mirrored(dml_engine *e, const dml_conv_geometry *g, dml_plan **out) {
@@ -207,12 +215,8 @@ dml_result dml_conv_backward_weights(dml_plan *p, float *dweights, float *dbias,
 
 // --- pooling --------------------------------------------------------------------
 
-dml_result dml_pool_plan(dml_engine *e, const dml_pool_geometry *g, enum dml_pass pass, const dml_plan *hint,
-	dml_plan **out) {
-	dml_plan *p = *out = dml_plan_new(e);
-	if (p == NULL) {
-		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
-	}
+static dml_result pool_plan(dml_plan *p, const dml_pool_geometry *g, enum dml_pass pass, const dml_plan *hint) {
+	dml_engine *e = p->e;
 	dml_enter(e);
 	dml_md src = {0}, dst = {0};
 	int s = dml_md_activation(e->lib, &src, &g->src);
@@ -267,6 +271,15 @@ dml_result dml_pool_plan(dml_engine *e, const dml_pool_geometry *g, enum dml_pas
 	return dml_plan_create(p);
 }
 
+dml_result dml_pool_plan(dml_engine *e, const dml_pool_geometry *g, enum dml_pass pass, const dml_plan *hint,
+	dml_plan **out) {
+	dml_plan *p = *out = dml_plan_new(e);
+	if (p == NULL) {
+		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
+	}
+	return planned(p, pool_plan(p, g, pass, hint));
+}
+
 dml_result dml_pool_forward(dml_plan *p, float *dst, const float *src) {
 	return dml_plan_run(p, (void *[]){(void *)src, dst, p->workspace});
 }
@@ -277,11 +290,8 @@ dml_result dml_pool_backward(dml_plan *p, const dml_plan *forward, float *dsrc, 
 
 // --- reorder --------------------------------------------------------------------
 
-dml_result dml_reorder_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, dml_plan **out) {
-	dml_plan *p = *out = dml_plan_new(e);
-	if (p == NULL) {
-		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
-	}
+static dml_result reorder_plan(dml_plan *p, const dml_desc *dst, const dml_desc *src) {
+	dml_engine *e = p->e;
 	dml_enter(e);
 	dml_md from = {0}, to = {0};
 	int s = dml_md_activation(e->lib, &from, src);
@@ -300,6 +310,14 @@ dml_result dml_reorder_plan(dml_engine *e, const dml_desc *dst, const dml_desc *
 		r = dml_plan_port(p, DNNL_ARG_DST, DNNL_QUERY_DST_MD, 0, DML_SLOT_DST, 0, NULL);
 	}
 	return r.status == DNNL_SUCCESS ? dml_plan_create(p) : r;
+}
+
+dml_result dml_reorder_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, dml_plan **out) {
+	dml_plan *p = *out = dml_plan_new(e);
+	if (p == NULL) {
+		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
+	}
+	return planned(p, reorder_plan(p, dst, src));
 }
 
 dml_result dml_reorder_run(dml_plan *p, float *dst, const float *src) {

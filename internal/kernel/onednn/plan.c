@@ -58,6 +58,7 @@ static int op_create(dml_engine *e, dml_op *op) {
 	dml_enter(e);
 	int s = e->lib->primitive_create(&op->primitive, op->pd);
 	if (s != DNNL_SUCCESS) {
+		op->primitive = NULL;
 		return s;
 	}
 	const void *md = e->lib->primitive_desc_query_md(op->pd, DNNL_QUERY_SCRATCHPAD_MD, 0);
@@ -96,6 +97,7 @@ static dml_result op_reorder(dml_engine *e, dml_op *op, const void *dst, const v
 	dml_enter(e);
 	int s = e->lib->reorder_primitive_desc_create(&op->pd, src, e->engine, dst, e->engine, e->attr);
 	if (s != DNNL_SUCCESS) {
+		op->pd = NULL;
 		return dml_fail(s, "creating the descriptor of a reorder");
 	}
 	s = op_bind(e, op, DNNL_ARG_SRC, src);
