@@ -13,7 +13,7 @@ func (s *suite) testBadSpecs(t *testing.T) {
 	e := s.engine(t, kernel.EngineOptions{})
 	refuse := func(what string, plan func() error) {
 		t.Helper()
-		mustFail(t, what, plan)
+		mustFail(t, what, kernel.ErrSpec, plan)
 	}
 	nan := float32(math.NaN())
 

@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -269,8 +270,9 @@ func side(act *kernel.Clip, y float32) int {
 
 func checkForwardOnly(t *testing.T, x *instance) {
 	t.Helper()
-	if x.forwardOnly && x.backward != nil && x.backward(x.grads, x.dOut, x.out, x.in) == nil {
-		t.Errorf("%s: backward of a ForwardOnly kernel returns no error", x.name)
+	if x.forwardOnly && x.backward != nil {
+		mustFail(t, x.name+": backward of a ForwardOnly kernel", nil,
+			func() error { return x.backward(x.grads, x.dOut, x.out, x.in) })
 	}
 }
 
@@ -301,13 +303,13 @@ func checkArguments(t *testing.T, x *instance) {
 		good := *v
 		defer func() { *v = good }()
 		v.Data = good.Data[:len(good.Data)-1]
-		mustFail(t, x.name+": "+what+" with a value too few", run)
+		mustFail(t, x.name+": "+what+" with a value too few", kernel.ErrArgument, run)
 		v.Data = good.Data
 		if v.N == 1 && v.H == 1 && v.W == 1 {
 			return // possibly a plain slice, whose Desc the kernel does not see
 		}
 		v.N++
-		mustFail(t, x.name+": "+what+" with another Desc", run)
+		mustFail(t, x.name+": "+what+" with another Desc", kernel.ErrArgument, run)
 	}
 	refuse("output", &x.out, forward)
 	if backward {
@@ -324,15 +326,19 @@ func checkArguments(t *testing.T, x *instance) {
 	}
 }
 
-// mustFail requires an error of f, and no panic.
-func mustFail(t *testing.T, what string, f func() error) {
+// mustFail requires an error of f, and no panic. The error must wrap kind
+// unless that is nil.
+func mustFail(t *testing.T, what string, kind error, f func() error) {
 	t.Helper()
 	defer func() {
 		if r := recover(); r != nil {
 			t.Errorf("%s: want an error, got a panic: %v", what, r)
 		}
 	}()
-	if f() == nil {
+	switch err := f(); {
+	case err == nil:
 		t.Errorf("%s: want an error, got none", what)
+	case kind != nil && !errors.Is(err, kind):
+		t.Errorf("%s: want an error that wraps %q, got %v", what, kind, err)
 	}
 }

@@ -24,6 +24,10 @@ func image(c, h, w int, v ...float32) kernel.Tensor {
 // near compares with an absolute tolerance: the numbers are of the order of 1.
 func near(t *testing.T, what string, got []float32, want ...float32) {
 	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s is %v, want %v", what, got, want)
+		return
+	}
 	for i := range want {
 		if !(math.Abs(float64(got[i]-want[i])) <= 1e-4) {
 			t.Errorf("%s is %v, want %v", what, got, want)
