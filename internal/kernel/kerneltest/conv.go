@@ -182,9 +182,9 @@ func (s *suite) testConvPromises(t *testing.T) {
 	spec.NoDataGradient = true
 	k := plan()
 	must(t, k.BackwardWeights(weights, bias, src, dst))
-	mustFail(t, "BackwardData with NoDataGradient", nil, func() error { return k.BackwardData(src, dst, weights) })
+	mustFail(t, "BackwardData with NoDataGradient", kernel.ErrArgument, func() error { return k.BackwardData(src, dst, weights) })
 	spec.NoDataGradient, spec.ForwardOnly = false, true
 	k = plan()
-	mustFail(t, "BackwardData with ForwardOnly", nil, func() error { return k.BackwardData(src, dst, weights) })
-	mustFail(t, "BackwardWeights with ForwardOnly", nil, func() error { return k.BackwardWeights(weights, bias, src, dst) })
+	mustFail(t, "BackwardData with ForwardOnly", kernel.ErrArgument, func() error { return k.BackwardData(src, dst, weights) })
+	mustFail(t, "BackwardWeights with ForwardOnly", kernel.ErrArgument, func() error { return k.BackwardWeights(weights, bias, src, dst) })
 }

@@ -2,6 +2,7 @@ package ref
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/deepmutual/dml/internal/kernel"
@@ -40,7 +41,7 @@ func (k *batchNorm) check(dst, src kernel.Tensor, gamma, beta []float32) error {
 
 func (k *batchNorm) Forward(dst, src kernel.Tensor, gamma, beta []float32) error {
 	if k.ForwardOnly {
-		return errors.New("ref: Forward of a ForwardOnly batch norm, which has Infer only")
+		return errForwardOnly
 	}
 	if err := k.check(dst, src, gamma, beta); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (k *batchNorm) UpdateRunning(mean, variance []float32) {
 //	dx = gamma / sqrt(var + eps) (g - dBeta/m - xh dGamma/m)
 func (k *batchNorm) Backward(dSrc kernel.Tensor, dGamma, dBeta []float32, dDst, src, dst kernel.Tensor, gamma, beta []float32) error {
 	if !k.ran {
-		return errors.New("ref: Backward of a batch norm before its Forward")
+		return fmt.Errorf("ref: %w: Backward of a batch norm before its Forward", kernel.ErrArgument)
 	}
 	err := errors.Join(
 		kernel.CheckTensor("dSrc", dSrc, k.Src),

@@ -7,7 +7,6 @@
 package ref
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -15,9 +14,8 @@ import (
 	"github.com/deepmutual/dml/internal/kernel"
 )
 
-// errForwardOnly is returned by the backward methods of kernels whose spec
-// promised that they would not be called.
-var errForwardOnly = errors.New("ref: backward method of a ForwardOnly kernel")
+// errForwardOnly is returned by the methods that a spec promised never to call.
+var errForwardOnly = fmt.Errorf("ref: %w: the spec says that this pass is never run", kernel.ErrArgument)
 
 // New returns the backend. It is always available.
 func New() kernel.Backend { return backend{} }
