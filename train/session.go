@@ -127,9 +127,6 @@ func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape) error {
 	return nil
 }
 
-// Norm returns the normalisation of the students' input.
-func (s *Session) Norm() dataset.Norm { return s.norm }
-
 // Reference returns up to n (at least 1, at most a mini-batch of) preprocessed
 // validation samples, to compare exported students on: the values, and how many
 // samples they are.

@@ -58,9 +58,6 @@ func (t *Tally) Add(probabilities []float32, labels []int32) {
 	t.samples += len(labels)
 }
 
-// Samples returns how many were counted.
-func (t *Tally) Samples() int { return t.samples }
-
 // Scores returns the means; of no samples, zeros.
 func (t *Tally) Scores() Scores {
 	if t.samples == 0 {
