@@ -79,6 +79,12 @@ void dml_enter(const dml_engine *e) {
 
 dml_result dml_engine_new(dml_lib *lib, int threads, dml_engine **out) {
 	*out = NULL;
+	// oneDNN divides its work when it plans; a smaller team would leave parts
+	// undone, or wait for threads that do not come.
+	if (lib->omp_get_thread_limit != NULL && threads > lib->omp_get_thread_limit()) {
+		return dml_fail(DNNL_INVALID_ARGUMENTS,
+			"more threads asked for than OMP_THREAD_LIMIT allows; raise it or use fewer");
+	}
 	dml_engine *e = calloc(1, sizeof *e);
 	if (e == NULL) {
 		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the engine");

@@ -164,6 +164,7 @@ struct dml_lib {
 	// OpenMP of the library, NULL where it has no threads.
 	void (*omp_set_num_threads)(int);
 	void (*omp_set_dynamic)(int);
+	int (*omp_get_thread_limit)(void);
 	int (*omp_get_num_threads)(void);
 	int (*omp_get_thread_num)(void);
 	void (*gomp_parallel)(void (*body)(void *), void *arg, unsigned threads, unsigned flags);

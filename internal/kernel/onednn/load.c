@@ -34,6 +34,8 @@ static void dml_load_openmp(dml_lib *lib) {
 	lib->omp_set_num_threads =
 		(void (*)(int))(uintptr_t)dml_symbol(h, "omp_set_num_threads", 0, NULL, 0);
 	lib->omp_set_dynamic = (void (*)(int))(uintptr_t)dml_symbol(h, "omp_set_dynamic", 0, NULL, 0);
+	lib->omp_get_thread_limit =
+		(int (*)(void))(uintptr_t)dml_symbol(h, "omp_get_thread_limit", 0, NULL, 0);
 	lib->omp_get_num_threads =
 		(int (*)(void))(uintptr_t)dml_symbol(h, "omp_get_num_threads", 0, NULL, 0);
 	lib->omp_get_thread_num =

@@ -91,6 +91,31 @@ func TestDynamicThreads(t *testing.T) {
 	}
 }
 
+// TestThreadLimit: a process that may not have the threads asked for is told so.
+// The limit is read when OpenMP starts, so the refused half runs in a process
+// of its own.
+func TestThreadLimit(t *testing.T) {
+	b := open(t)
+	if os.Getenv("OMP_THREAD_LIMIT") == "3" {
+		newEngine(t, b, kernel.EngineOptions{Threads: 3})
+		e, err := b.NewEngine(kernel.EngineOptions{Threads: 4})
+		if err == nil {
+			e.Close()
+			t.Fatal("4 threads were planned where 3 are allowed")
+		}
+		if !strings.Contains(err.Error(), "OMP_THREAD_LIMIT") {
+			t.Errorf("the error does not name the variable: %v", err)
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestThreadLimit$", "-test.v", "-test.count=1", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=3")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestThreadLimit") {
+		t.Errorf("with OMP_THREAD_LIMIT=3: %v\n%s", err, out)
+	}
+}
+
 // failures keeps the lines of a verbose test log that say what went wrong.
 func failures(log string) string {
 	var kept []string
