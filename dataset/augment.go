@@ -33,6 +33,18 @@ type Augment struct {
 type SampleKey struct {
 	Seed         uint64
 	Epoch, Index int
+	// View tells apart several looks at a sample in one epoch; see
+	// LoaderOptions.Views.
+	View int
+}
+
+// random starts the draws of one use.
+func (k SampleKey) random(s stream) random {
+	if k.View > 0 {
+		// View 0 draws what a run without views does.
+		k.Seed = mix(k.Seed ^ mix(uint64(k.View)+0xd1b54a32d192ed03))
+	}
+	return newRandom(k.Seed, s, k.Epoch, k.Index)
 }
 
 // Validate reports every fault of a for images of the given shape.
@@ -86,12 +98,12 @@ func (a Augment) Apply(buf []uint8, m Image, key SampleKey) Image {
 // -PadCrop..PadCrop, and whether to mirror the result.
 func (a Augment) draw(key SampleKey) (dx, dy int, flip bool) {
 	if a.PadCrop > 0 {
-		r := newRandom(key.Seed, streamCrop, key.Epoch, key.Index)
+		r := key.random(streamCrop)
 		dx = r.intn(2*a.PadCrop+1) - a.PadCrop
 		dy = r.intn(2*a.PadCrop+1) - a.PadCrop
 	}
 	if a.Flip {
-		r := newRandom(key.Seed, streamFlip, key.Epoch, key.Index)
+		r := key.random(streamFlip)
 		flip = r.intn(2) == 1
 	}
 	return dx, dy, flip

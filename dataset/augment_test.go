@@ -110,6 +110,7 @@ func TestAugmentIsPure(t *testing.T) {
 		"seed":  func(i int) dataset.SampleKey { return dataset.SampleKey{Seed: uint64(i)} },
 		"epoch": func(i int) dataset.SampleKey { return dataset.SampleKey{Epoch: i} },
 		"index": func(i int) dataset.SampleKey { return dataset.SampleKey{Index: i} },
+		"view":  func(i int) dataset.SampleKey { return dataset.SampleKey{View: i} },
 	} {
 		outcomes := make(map[string]bool)
 		for i := range 40 {

@@ -38,7 +38,7 @@ type Epoch struct {
 // by ready, of capacity 1.
 type slot struct {
 	batch   Batch
-	images  []float32 // full capacity of batch.Images
+	views   [][]float32 // full capacity of batch.Views
 	scratch []uint8
 	err     error
 	ready   chan struct{}
@@ -153,7 +153,10 @@ func (e *Epoch) fill(s *slot, b int) error {
 	from := b * l.opts.Batch
 	n := min(l.opts.Batch, l.ds.Len()-from)
 	s.batch.N = n
-	s.batch.Images = s.images[:n*size]
+	for v, images := range s.views {
+		s.batch.Views[v] = images[:n*size]
+	}
+	s.batch.Images = s.batch.Views[0]
 	s.batch.Labels = s.batch.Labels[:n]
 	s.batch.Indices = s.batch.Indices[:n]
 	for k := range n {
@@ -166,7 +169,7 @@ func (e *Epoch) fill(s *slot, b int) error {
 		}
 		s.batch.Indices[k] = i
 		s.batch.Labels[k] = int32(l.ds.Label(i))
-		if err := l.sample(s.images[k*size:(k+1)*size], s.scratch, e.epoch, i); err != nil {
+		if err := l.sample(s.batch.Views, k, s.scratch, e.epoch, i); err != nil {
 			return err
 		}
 	}
@@ -182,11 +185,16 @@ func (l *Loader) slots(n int) []*slot {
 	l.mu.Unlock()
 	for len(ring) < n {
 		size := l.opts.Shape.Size()
-		ring = append(ring, &slot{
-			batch:   Batch{Labels: make([]int32, l.opts.Batch), Indices: make([]int, l.opts.Batch)},
-			images:  make([]float32, l.opts.Batch*size),
+		s := &slot{
+			batch: Batch{
+				Views: make([][]float32, l.opts.Views), Labels: make([]int32, l.opts.Batch), Indices: make([]int, l.opts.Batch),
+			},
 			scratch: make([]uint8, size),
-		})
+		}
+		for range l.opts.Views {
+			s.views = append(s.views, make([]float32, l.opts.Batch*size))
+		}
+		ring = append(ring, s)
 	}
 	for _, s := range ring {
 		// An epoch that ended early may have left the old channel full.

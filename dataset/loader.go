@@ -20,6 +20,11 @@ type LoaderOptions struct {
 	Norm Norm
 	// Augment is applied after resizing. Default: none.
 	Augment Augment
+	// Views is how many times each sample is augmented, independently: a batch
+	// holds so many tensors of the same samples in the same order, one for each
+	// student that is to have its own. View 0 is what a Loader of one view
+	// gives. Default: 1, the view that the paper's students share.
+	Views int
 	// Seed decides order and augmentation.
 	Seed uint64
 	// Shuffle puts the samples in a new order each epoch; else they come in
@@ -43,6 +48,9 @@ func (o LoaderOptions) Validate() error {
 	if o.Batch < 1 {
 		errs = append(errs, fmt.Errorf("batch of %d samples: want at least 1", o.Batch))
 	}
+	if o.Views < 0 {
+		errs = append(errs, fmt.Errorf("%d views of a sample: want 0 (the default) or more", o.Views))
+	}
 	if o.Workers < 0 {
 		errs = append(errs, fmt.Errorf("%d loader workers: want 0 (the default) or more", o.Workers))
 	}
@@ -57,8 +65,11 @@ func (o LoaderOptions) Validate() error {
 // Batch holds N samples. It belongs to the Epoch that returned it and is valid
 // until that Epoch's next Next or Close.
 type Batch struct {
-	// Images is N samples in NCHW order.
+	// Images is N samples in NCHW order: the first of Views.
 	Images []float32
+	// Views are LoaderOptions.Views tensors of the same samples as Images, each
+	// augmented with draws of its own.
+	Views [][]float32
 	// Labels are the N classes.
 	Labels []int32
 	// Indices are the samples' places in the Dataset.
@@ -100,6 +111,7 @@ func NewLoader(ds Dataset, opts LoaderOptions) (*Loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", ds.Name(), err)
 	}
+	opts.Views = max(opts.Views, 1)
 	if opts.Workers == 0 {
 		opts.Workers = min(2, runtime.GOMAXPROCS(0))
 	}
@@ -130,17 +142,21 @@ func (l *Loader) order(epoch int) []int {
 	return order
 }
 
-// sample preprocesses sample i into dst, with scratch for the augmentation.
-func (l *Loader) sample(dst []float32, scratch []uint8, epoch, i int) error {
+// sample preprocesses sample i into place k of the batch's views, with scratch
+// for the augmentation.
+func (l *Loader) sample(views [][]float32, k int, scratch []uint8, epoch, i int) error {
 	m, err := l.ds.Image(i)
 	if err != nil {
 		return fmt.Errorf("sample %d of %s: %w", i, l.ds.Name(), err)
 	}
 	s := l.opts.Shape
+	size := s.Size()
 	m = pixels.Fit(m, s.Channels, s.Width, s.Height)
-	m = l.opts.Augment.Apply(scratch, m, SampleKey{Seed: l.opts.Seed, Epoch: epoch, Index: i})
-	if err := l.norm.Apply(dst, m); err != nil {
-		return fmt.Errorf("sample %d of %s: %w", i, l.ds.Name(), err)
+	for v, images := range views {
+		key := SampleKey{Seed: l.opts.Seed, Epoch: epoch, Index: i, View: v}
+		if err := l.norm.Apply(images[k*size:(k+1)*size], l.opts.Augment.Apply(scratch, m, key)); err != nil {
+			return fmt.Errorf("sample %d of %s: %w", i, l.ds.Name(), err)
+		}
 	}
 	return nil
 }

@@ -42,9 +42,17 @@ func collect(t testing.TB, l *dataset.Loader, epoch, first int) []dataset.Batch 
 			t.Fatal(err)
 		}
 		out = append(out, dataset.Batch{
-			Images: slices.Clone(b.Images), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), N: b.N,
+			Images: slices.Clone(b.Images), Views: cloneAll(b.Views), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), N: b.N,
 		})
 	}
+}
+
+func cloneAll(views [][]float32) [][]float32 {
+	out := make([][]float32, len(views))
+	for v := range views {
+		out[v] = slices.Clone(views[v])
+	}
+	return out
 }
 
 func newLoader(t testing.TB, ds dataset.Dataset, opts dataset.LoaderOptions) *dataset.Loader {
@@ -118,6 +126,52 @@ func TestLoaderIsDeterministic(t *testing.T) {
 	opts.Seed++
 	if reflect.DeepEqual(collect(t, newLoader(t, ds, opts), 1, 0)[0].Indices, want[0].Indices) {
 		t.Error("two seeds give the same order")
+	}
+}
+
+// TestLoaderViews: the first view is what a loader of one view gives, and the
+// others are of the same samples, each with draws of its own.
+func TestLoaderViews(t *testing.T) {
+	opts := training(4, 3)
+	ds := datatest.Random(t, 22, 3, opts.Shape, 1)
+	norm, err := pixels.NewNormalizer(opts.Norm, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	single := collect(t, newLoader(t, ds, opts), 1, 0)
+	opts.Views = 3
+	several := collect(t, newLoader(t, ds, opts), 1, 0)
+	differ := [3]int{}
+	for b := range several {
+		if !slices.Equal(several[b].Images, single[b].Images) || !slices.Equal(several[b].Indices, single[b].Indices) || len(several[b].Views) != 3 {
+			t.Fatalf("batch %d of 3 views differs in its first from that of one view", b)
+		}
+		for v, images := range several[b].Views {
+			if !slices.Equal(images, several[b].Images) {
+				differ[v]++
+			}
+			for k, i := range several[b].Indices {
+				m, _ := ds.Image(i)
+				m = opts.Augment.Apply(nil, m, dataset.SampleKey{Seed: 9, Epoch: 1, Index: i, View: v})
+				want := make([]float32, 3*8*8)
+				if err := norm.Apply(want, m); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(images[k*len(want):(k+1)*len(want)], want) {
+					t.Errorf("view %d of sample %d differs from the plain loop's", v, i)
+				}
+			}
+		}
+	}
+	if differ != [3]int{0, len(several), len(several)} {
+		t.Errorf("of %d batches, %v differ from the first view", len(several), differ)
+	}
+	opts.Workers = 1
+	if !reflect.DeepEqual(collect(t, newLoader(t, ds, opts), 1, 0), several) {
+		t.Error("one worker gave other views than three")
+	}
+	if got := collect(t, newLoader(t, ds, opts), 1, 2); !reflect.DeepEqual(got, several[2:]) {
+		t.Error("resuming in the middle of the epoch gave other views")
 	}
 }
 
@@ -221,9 +275,9 @@ func TestLoaderConcurrentEpochs(t *testing.T) {
 
 func TestLoaderOptionsValidate(t *testing.T) {
 	ds := datatest.Random(t, 10, 5, tiny, 1)
-	opts := dataset.LoaderOptions{Shape: tiny, Workers: -1, Norm: dataset.Norm{Std: []float32{0}}, Augment: dataset.Augment{PadCrop: 2}}
+	opts := dataset.LoaderOptions{Shape: tiny, Workers: -1, Views: -2, Norm: dataset.Norm{Std: []float32{0}}, Augment: dataset.Augment{PadCrop: 2}}
 	_, err := dataset.NewLoader(ds, opts)
-	for _, want := range []string{"batch of 0", "-1 loader workers", "std of channel 0", "pad-crop of 2"} {
+	for _, want := range []string{"batch of 0", "-1 loader workers", "-2 views", "std of channel 0", "pad-crop of 2"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}

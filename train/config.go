@@ -90,13 +90,6 @@ type ScheduleConfig struct {
 	Factor float64 `yaml:"factor"` // default 0.1
 }
 
-// AugmentConfig changes training images at random.
-type AugmentConfig struct {
-	Flip    bool   `yaml:"flip,omitempty"`     // mirror left and right
-	PadCrop int    `yaml:"pad_crop,omitempty"` // pad by so many pixels and crop at random
-	PadMode string `yaml:"pad_mode,omitempty"` // reflect (default, the paper's) or zero
-}
-
 // WithDefaults returns the configuration with every default written out.
 func (c Config) WithDefaults() Config {
 	setDefault(&c.Mode, ModeDML)
@@ -110,7 +103,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Optimizer.WeightDecay, new(5e-4))
 	setDefault(&c.Schedule.Every, max(1, (c.Epochs+2)/3))
 	setDefault(&c.Schedule.Factor, 0.1)
-	setDefault(&c.Augment.PadMode, "reflect")
+	c.Augment = c.Augment.withDefaults()
 	c.Students = slices.Clone(c.Students)
 	count := make(map[string]int)
 	for i := range c.Students {
@@ -174,13 +167,11 @@ func (c Config) Validate() error {
 	check(!*o.Nesterov || *o.Momentum > 0, "optimizer.nesterov: needs a momentum above 0")
 	check(c.Schedule.Every > 0, "schedule.every: %d is not positive", c.Schedule.Every)
 	check(c.Schedule.Factor > 0 && finite(c.Schedule.Factor), "schedule.factor: %g is not a positive number", c.Schedule.Factor)
-	check(c.Augment.PadCrop >= 0, "augment.pad_crop: %d is negative", c.Augment.PadCrop)
-	check(c.Augment.PadMode == "reflect" || c.Augment.PadMode == "zero", "augment.pad_mode: %q is unknown; use reflect or zero", c.Augment.PadMode)
 	check(c.Threads >= 0 && c.Threads <= MaxThreads, "threads: %d is not between 0 (all cores) and %d", c.Threads, MaxThreads)
 	check(c.Data.Height <= maxSide && c.Data.Width <= maxSide, "data.height, data.width: %d and %d; at most %d", c.Data.Height, c.Data.Width, maxSide)
 	check(utf8.ValidString(c.Data.Path), "data.path: %q is not valid UTF-8, which a configuration file cannot hold; rename or link it", c.Data.Path)
 	check(c.Backend == "" || c.Backend == "onednn" || c.Backend == "ref", "backend: %q is unknown; use onednn or ref", c.Backend)
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.Augment.faults()...)...)
 }
 
 // Bounds of what a run may ask for: mistakes past them would exhaust the

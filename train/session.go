@@ -111,16 +111,12 @@ func prepare(cfg Config, data dataset.Splits, backend Backend, build func(arch s
 }
 
 func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape) error {
-	augment := dataset.Augment{Flip: s.cfg.Augment.Flip, PadCrop: s.cfg.Augment.PadCrop}
-	if s.cfg.Augment.PadMode == "zero" {
-		augment.PadMode = dataset.PadZero
-	}
 	opts := dataset.LoaderOptions{Batch: s.cfg.Batch, Shape: shape, Norm: s.norm}
 	var err error
 	if s.val, err = dataset.NewLoader(data.Val, opts); err != nil {
 		return fmt.Errorf("validation: %w", err)
 	}
-	opts.Augment, opts.Seed, opts.Shuffle, opts.DropLast = augment, s.cfg.Seed, true, true
+	opts.Augment, opts.Seed, opts.Shuffle, opts.DropLast = s.cfg.Augment.augment(), s.cfg.Seed, true, true
 	if s.loader, err = dataset.NewLoader(data.Train, opts); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
