@@ -30,13 +30,13 @@ func (g *graph) layer(l *models.Layer) error {
 	case models.KindConcat:
 		g.node("Concat", l.Name, output, inputs, intAttr("axis", 1))
 	case models.KindMaxPool:
-		g.node("MaxPool", l.Name, output, inputs, windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.Pad)...)
+		g.node("MaxPool", l.Name, output, inputs, windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.PadFor(g.shapes[l.Inputs[0]]))...)
 	case models.KindAvgPool:
 		countPad := 0
 		if l.Pool.CountPad {
 			countPad = 1
 		}
-		attrs := append(windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.Pad), intAttr("count_include_pad", countPad))
+		attrs := append(windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.PadFor(g.shapes[l.Inputs[0]])), intAttr("count_include_pad", countPad))
 		g.node("AveragePool", l.Name, output, inputs, attrs...)
 	case models.KindGlobalAvgPool:
 		pooled := g.freshTensor(l.Name + "/pooled") // [batch, C, 1, 1]
@@ -77,7 +77,7 @@ func (g *graph) conv(l *models.Layer, input string) error {
 		}
 		inputs = append(inputs, biasName)
 	}
-	attrs := append(windowAttrs(l.Conv.Kernel, l.Conv.Stride, l.Conv.Pad),
+	attrs := append(windowAttrs(l.Conv.Kernel, l.Conv.Stride, l.Conv.PadFor(g.shapes[l.Inputs[0]])),
 		intsAttr("dilations", l.Conv.Dilation[0], l.Conv.Dilation[1]), intAttr("group", l.Conv.Groups))
 	g.node("Conv", l.Name, output, inputs, attrs...)
 	return nil

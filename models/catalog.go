@@ -33,10 +33,21 @@ func Catalog() []Architecture {
 			build:   func(in Shape, classes int) (*Network, error) { return resNet(depth, in, classes) },
 		})
 	}
-	return append(out, Architecture{
-		Name: "mobilenet", Summary: "MobileNet v1 (Howard et al., 2017)",
-		Input: Shape{C: 3, H: 224, W: 224}, build: mobileNet,
-	})
+	for _, tensorFlow := range []bool{false, true} {
+		for _, quarters := range mobileNetWidths {
+			name, summary := mobileNetName(quarters), "MobileNet v1 (Howard et al., 2017)"
+			if tensorFlow {
+				name, summary = name+"-tf", "MobileNet v1 as TensorFlow computes it, for its weights"
+			}
+			out = append(out, Architecture{
+				Name: name, Summary: summary, Input: Shape{C: 3, H: 224, W: 224},
+				build: func(in Shape, classes int) (*Network, error) {
+					return mobileNet(name, quarters, tensorFlow, in, classes)
+				},
+			})
+		}
+	}
+	return out
 }
 
 // Lookup finds an architecture by name. The error wraps ErrUnknown and lists

@@ -29,6 +29,10 @@ func TestParameterCounts(t *testing.T) {
 		// Howard et al. (2017) print 4.2M parameters with 1000 classes, 569M multiply-adds.
 		{"mobilenet", Shape{3, 224, 224}, 1000, 4231976, 568740352},
 		{"mobilenet", Shape{}, 100, 3309476, 46446592},
+		// The same paper prints 2.6M, 1.3M and 0.5M; 325M, 149M and 41M.
+		{"mobilenet0.75-tf", Shape{3, 224, 224}, 1000, 2585560, 325400448},
+		{"mobilenet0.5-tf", Shape{3, 224, 224}, 1000, 1331592, 149497088},
+		{"mobilenet0.25-tf", Shape{3, 224, 224}, 1000, 470072, 41030272},
 	} {
 		n, err := Build(tc.name, cmp.Or(tc.input, Shape{3, 32, 32}), tc.classes)
 		if err != nil {
@@ -67,7 +71,7 @@ func everyKind(t testing.TB) *Network {
 	x = b.ReLU("relu", b.BatchNorm("bn", x, BatchNorm{Momentum: 0.2}))
 	x = b.Concat("concat", b.Input(), x, b.Activation("relu6", x, Activation{Max: 6}))
 	x = b.MaxPool("maxpool", x, Pool{Kernel: Square(3), Pad: PadAll(1)})
-	x = b.Add("add", x, b.AvgPool("avgpool", x, Pool{Kernel: Square(3), Pad: PadAll(1), CountPad: true}))
+	x = b.Add("add", x, b.AvgPool("avgpool", x, Pool{Kernel: Square(3), Padding: SameUpper, CountPad: true}))
 	x = b.Subsample("shortcut", x, Subsample{Stride: 2, Front: 1, Out: 17})
 	x = b.Dropout("drop", x, Dropout{Rate: 0.25})
 	x = b.Concat("vectors", b.GlobalAvgPool("pool", x), b.Flatten("flatten", x))

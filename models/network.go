@@ -99,8 +99,10 @@ type Conv struct {
 	Stride   [2]int `json:"stride,omitzero"`   // zero means {1, 1}
 	Dilation [2]int `json:"dilation,omitzero"` // zero means {1, 1}
 	Pad      Pad    `json:"pad,omitzero"`
-	Groups   int    `json:"groups,omitempty"` // zero means 1
-	Bias     bool   `json:"bias,omitempty"`
+	// Padding makes the padding follow from the input; Pad is zero then.
+	Padding Padding `json:"padding,omitempty"`
+	Groups  int     `json:"groups,omitempty"` // zero means 1
+	Bias    bool    `json:"bias,omitempty"`
 }
 
 // BatchNorm holds the attributes of a batch normalisation.
@@ -121,6 +123,8 @@ type Pool struct {
 	Kernel [2]int `json:"kernel"`
 	Stride [2]int `json:"stride,omitzero"` // zero means {1, 1}
 	Pad    Pad    `json:"pad,omitzero"`
+	// Padding makes the padding follow from the input; Pad is zero then.
+	Padding Padding `json:"padding,omitempty"`
 	// CountPad makes an average divide by the whole window, padding included.
 	CountPad bool `json:"count_pad,omitempty"`
 }

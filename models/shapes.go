@@ -132,7 +132,7 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 		if !bounded(c.Out, in.C/c.Groups, c.Kernel[0], c.Kernel[1]) {
 			return Shape{}, fmt.Errorf("has more than %d weights", maxValues)
 		}
-		return window(in, c.Out, c.Kernel, c.Stride, c.Dilation, c.Pad)
+		return window(in, c.Out, c.Kernel, c.Stride, c.Dilation, c.Pad, c.Padding)
 	case KindMaxPool, KindAvgPool:
 		p := l.Pool
 		if err := spatial(); err != nil {
@@ -141,7 +141,7 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 		if p.Pad.Top >= p.Kernel[0] || p.Pad.Bottom >= p.Kernel[0] || p.Pad.Left >= p.Kernel[1] || p.Pad.Right >= p.Kernel[1] {
 			return Shape{}, fmt.Errorf("padding %+v is not smaller than the window %v", p.Pad, p.Kernel)
 		}
-		return window(in, in.C, p.Kernel, p.Stride, [2]int{1, 1}, p.Pad)
+		return window(in, in.C, p.Kernel, p.Stride, Square(1), p.Pad, p.Padding)
 	case KindBatchNorm:
 		if b := l.BatchNorm; !(b.Epsilon > 0) || !(b.Momentum > 0 && b.Momentum <= 1) {
 			return Shape{}, fmt.Errorf("epsilon %g must be positive and momentum %g in (0, 1]", b.Epsilon, b.Momentum)
@@ -251,12 +251,16 @@ func (l *Layer) checkAttributes() error {
 }
 
 // window returns the output shape of a sliding window.
-func window(in Shape, channels int, kernel, stride, dilation [2]int, pad Pad) (Shape, error) {
+func window(in Shape, channels int, kernel, stride, dilation [2]int, pad Pad, padding Padding) (Shape, error) {
+	if err := padding.validate(pad); err != nil {
+		return Shape{}, err
+	}
 	for _, v := range []int{kernel[0], kernel[1], stride[0], stride[1], dilation[0], dilation[1]} {
 		if v < 1 || v > maxSide {
 			return Shape{}, fmt.Errorf("kernel %v, stride %v and dilation %v must be positive", kernel, stride, dilation)
 		}
 	}
+	pad = padding.resolve(pad, in, kernel, stride, dilation)
 	if pad.Top < 0 || pad.Left < 0 || pad.Bottom < 0 || pad.Right < 0 ||
 		pad.Top > maxSide || pad.Left > maxSide || pad.Bottom > maxSide || pad.Right > maxSide {
 		return Shape{}, fmt.Errorf("padding %+v is negative or too large", pad)

@@ -98,7 +98,7 @@ func (g *graph) lower(l *models.Layer) error {
 		c := l.Conv
 		y, err = g.b.Conv(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], kernel.ConvSpec{
 			Dst: dst, KernelH: c.Kernel[0], KernelW: c.Kernel[1], StrideH: c.Stride[0], StrideW: c.Stride[1],
-			DilationH: c.Dilation[0], DilationW: c.Dilation[1], Pad: kernel.Pad(c.Pad), Groups: c.Groups,
+			DilationH: c.Dilation[0], DilationW: c.Dilation[1], Pad: kernel.Pad(c.PadFor(g.shapes[l.Inputs[0]])), Groups: c.Groups,
 			ForwardOnly: !g.training,
 		})
 	case models.KindDense:
@@ -122,7 +122,7 @@ func (g *graph) lower(l *models.Layer) error {
 		y, err = g.b.Pool(x, kernel.PoolSpec{
 			Dst: dst.As(x.Desc.Layout), Max: l.Kind == models.KindMaxPool, CountPad: p.CountPad,
 			KernelH: p.Kernel[0], KernelW: p.Kernel[1], StrideH: p.Stride[0], StrideW: p.Stride[1],
-			Pad: kernel.Pad(p.Pad), ForwardOnly: !g.training,
+			Pad: kernel.Pad(p.PadFor(g.shapes[l.Inputs[0]])), ForwardOnly: !g.training,
 		})
 	case models.KindGlobalAvgPool:
 		y, err = g.b.GlobalAvgPool(x)

@@ -88,6 +88,7 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 		switch l.Kind {
 		case models.KindConv:
 			a := l.Conv
+			top, left := paddingBefore(a.Padding, a.Pad, x, y, a.Kernel, a.Stride, a.Dilation)
 			in, group := x.c/a.Groups, y.c/a.Groups
 			y.each(func(n, o, h, w int) float64 {
 				sum := param("bias", o)
@@ -95,7 +96,7 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 					for kh := range a.Kernel[0] {
 						for kw := range a.Kernel[1] {
 							sum += param("weight", ((o*in+i)*a.Kernel[0]+kh)*a.Kernel[1]+kw) *
-								x.at(n, o/group*in+i, h*a.Stride[0]-a.Pad.Top+kh*a.Dilation[0], w*a.Stride[1]-a.Pad.Left+kw*a.Dilation[1], 0)
+								x.at(n, o/group*in+i, h*a.Stride[0]-top+kh*a.Dilation[0], w*a.Stride[1]-left+kw*a.Dilation[1], 0)
 						}
 					}
 				}
@@ -158,11 +159,12 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 			})
 		case models.KindMaxPool, models.KindAvgPool:
 			a := l.Pool
+			top, left := paddingBefore(a.Padding, a.Pad, x, y, a.Kernel, a.Stride, models.Square(1))
 			y.each(func(n, c, h, w int) float64 {
 				peak, sum, count := math.Inf(-1), 0.0, 0
 				for kh := range a.Kernel[0] {
 					for kw := range a.Kernel[1] {
-						v := x.at(n, c, h*a.Stride[0]-a.Pad.Top+kh, w*a.Stride[1]-a.Pad.Left+kw, math.NaN())
+						v := x.at(n, c, h*a.Stride[0]-top+kh, w*a.Stride[1]-left+kw, math.NaN())
 						if !math.IsNaN(v) {
 							peak, sum, count = max(peak, v), sum+v, count+1
 						}
@@ -200,4 +202,16 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 		out[l.Name] = y
 	}
 	return out
+}
+
+// paddingBefore returns how many rows and columns are added at the top and the
+// left: with SAME, half of what the last window reaches past the input.
+func paddingBefore(mode models.Padding, pad models.Pad, x, y feature, kernel, stride, dilation [2]int) (top, left int) {
+	if mode != models.SameUpper {
+		return pad.Top, pad.Left
+	}
+	past := func(in, out, axis int) int {
+		return max(0, (out-1)*stride[axis]+(kernel[axis]-1)*dilation[axis]+1-in)
+	}
+	return past(x.h, y.h, 0) / 2, past(x.w, y.w, 1) / 2
 }

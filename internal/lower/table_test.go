@@ -60,6 +60,8 @@ func rows() []row {
 		convRow("padding", models.Conv{Out: 3, Kernel: models.Square(3), Pad: models.PadAll(1)}),
 		convRow("padding at top and left", models.Conv{Out: 3, Kernel: models.Square(3), Pad: models.Pad{Top: 2, Left: 1}}),
 		convRow("padding as TensorFlow", models.Conv{Out: 3, Kernel: models.Square(3), Stride: models.Square(2), Pad: models.Pad{Bottom: 1, Right: 1}}),
+		convRow("padding as its input asks", models.Conv{Out: 3, Kernel: models.Square(3), Stride: models.Square(2), Padding: models.SameUpper}),
+		convRow("padding for a dilation", models.Conv{Out: 3, Kernel: [2]int{4, 2}, Dilation: [2]int{1, 3}, Padding: models.SameUpper}),
 		convRow("groups", models.Conv{Out: 6, Kernel: models.Square(3), Groups: 2}),
 		convRow("depthwise", models.Conv{Out: 4, Kernel: models.Square(3), Groups: 4, Pad: models.PadAll(1)}),
 		convRow("bias", models.Conv{Out: 17, Kernel: models.Square(3), Bias: true}),
@@ -103,6 +105,7 @@ func rows() []row {
 		"stride":               {Kernel: models.Square(2), Stride: [2]int{2, 3}},
 		"padding":              {Kernel: models.Square(3), Stride: models.Square(2), Pad: models.Pad{Top: 1, Left: 2, Bottom: 2, Right: 1}},
 		"padding counted":      {Kernel: models.Square(3), Stride: models.Square(2), Pad: models.Pad{Top: 1, Left: 2, Bottom: 2, Right: 1}, CountPad: true},
+		"as its input asks":    {Kernel: [2]int{3, 2}, Stride: models.Square(2), Padding: models.SameUpper},
 		"one-sided, not whole": {Kernel: models.Square(3), Stride: models.Square(3), Pad: models.Pad{Bottom: 1}},
 	} {
 		all = append(all, maxPoolRow(name, a), avgPoolRow(name, a))
