@@ -101,7 +101,7 @@ func serveTraining(work Work, backend kernel.Backend, o *orders) error {
 	if work.Students == 1 {
 		cfg.Mode = train.ModeIndependent
 	}
-	session, err := train.New(cfg, data, backend)
+	session, err := train.New(cfg, data, train.Options{Backend: backend})
 	if err != nil {
 		return err
 	}

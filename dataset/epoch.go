@@ -39,6 +39,7 @@ type Epoch struct {
 type slot struct {
 	batch   Batch
 	views   [][]float32 // full capacity of batch.Views
+	second  [][]float32 // and of batch.Second
 	scratch []uint8
 	err     error
 	ready   chan struct{}
@@ -149,12 +150,14 @@ func (e *Epoch) prepare() {
 // fill prepares batch number b in s.
 func (e *Epoch) fill(s *slot, b int) error {
 	l := e.loader
-	size := l.opts.Shape.Size()
 	from := b * l.opts.Batch
 	n := min(l.opts.Batch, l.ds.Len()-from)
 	s.batch.N = n
 	for v, images := range s.views {
-		s.batch.Views[v] = images[:n*size]
+		s.batch.Views[v] = images[:n*l.first.shape.Size()]
+	}
+	for v, images := range s.second {
+		s.batch.Second[v] = images[:n*l.second.shape.Size()]
 	}
 	s.batch.Images = s.batch.Views[0]
 	s.batch.Labels = s.batch.Labels[:n]
@@ -169,7 +172,7 @@ func (e *Epoch) fill(s *slot, b int) error {
 		}
 		s.batch.Indices[k] = i
 		s.batch.Labels[k] = int32(l.ds.Label(i))
-		if err := l.sample(s.batch.Views, k, s.scratch, e.epoch, i); err != nil {
+		if err := l.sample(&s.batch, k, s.scratch, e.epoch, i); err != nil {
 			return err
 		}
 	}
@@ -193,7 +196,11 @@ func (l *Loader) slots(n int) []*slot {
 		}
 		for range l.opts.Views {
 			s.views = append(s.views, make([]float32, l.opts.Batch*size))
+			if l.second != nil {
+				s.second = append(s.second, make([]float32, l.opts.Batch*l.second.shape.Size()))
+			}
 		}
+		s.batch.Second = make([][]float32, len(s.second))
 		ring = append(ring, s)
 	}
 	for _, s := range ring {

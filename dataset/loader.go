@@ -25,6 +25,9 @@ type LoaderOptions struct {
 	// student that is to have its own. View 0 is what a Loader of one view
 	// gives. Default: 1, the view that the paper's students share.
 	Views int
+	// Second prepares the augmented image of each view for another network too,
+	// for Batch.Second. Default: none.
+	Second *Preparation
 	// Seed decides order and augmentation.
 	Seed uint64
 	// Shuffle puts the samples in a new order each epoch; else they come in
@@ -59,6 +62,11 @@ func (o LoaderOptions) Validate() error {
 		return errors.Join(append(errs, err)...)
 	}
 	errs = append(errs, o.Norm.Validate(o.Shape.Channels), o.Augment.Validate(o.Shape))
+	if o.Second != nil {
+		if err := o.Second.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("second preparation: %w", err))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -70,6 +78,9 @@ type Batch struct {
 	// Views are LoaderOptions.Views tensors of the same samples as Images, each
 	// augmented with draws of its own.
 	Views [][]float32
+	// Second holds the images of Views as LoaderOptions.Second prepares them;
+	// empty without it.
+	Second [][]float32
 	// Labels are the N classes.
 	Labels []int32
 	// Indices are the samples' places in the Dataset.
@@ -81,9 +92,10 @@ type Batch struct {
 // Loader makes batches of preprocessed samples. It is safe for concurrent use,
 // several Epochs at a time included.
 type Loader struct {
-	ds   Dataset
-	opts LoaderOptions
-	norm *pixels.Normalizer
+	ds     Dataset
+	opts   LoaderOptions
+	first  *preparer // of Batch.Views
+	second *preparer // of Batch.Second, or nil
 
 	mu   sync.Mutex
 	free []*slot // buffers of finished epochs
@@ -107,15 +119,22 @@ func NewLoader(ds Dataset, opts LoaderOptions) (*Loader, error) {
 			return nil, fmt.Errorf("loading %s: sample %d has the label %d of %d classes", ds.Name(), i, label, classes)
 		}
 	}
-	norm, err := pixels.NewNormalizer(opts.Norm, opts.Shape.Channels)
-	if err != nil {
+	l := &Loader{ds: ds}
+	var err error
+	if l.first, err = newPreparer(Preparation{opts.Shape, opts.Norm}); err != nil {
 		return nil, fmt.Errorf("loading %s: %w", ds.Name(), err)
+	}
+	if opts.Second != nil {
+		if l.second, err = newPreparer(*opts.Second); err != nil {
+			return nil, fmt.Errorf("loading %s: %w", ds.Name(), err)
+		}
 	}
 	opts.Views = max(opts.Views, 1)
 	if opts.Workers == 0 {
 		opts.Workers = min(2, runtime.GOMAXPROCS(0))
 	}
-	return &Loader{ds: ds, opts: opts, norm: norm}, nil
+	l.opts = opts
+	return l, nil
 }
 
 // Batches is the number of batches in an epoch.
@@ -142,19 +161,22 @@ func (l *Loader) order(epoch int) []int {
 	return order
 }
 
-// sample preprocesses sample i into place k of the batch's views, with scratch
-// for the augmentation.
-func (l *Loader) sample(views [][]float32, k int, scratch []uint8, epoch, i int) error {
+// sample preprocesses sample i into place k of a batch, with scratch for the
+// augmentation.
+func (l *Loader) sample(b *Batch, k int, scratch []uint8, epoch, i int) error {
 	m, err := l.ds.Image(i)
 	if err != nil {
 		return fmt.Errorf("sample %d of %s: %w", i, l.ds.Name(), err)
 	}
 	s := l.opts.Shape
-	size := s.Size()
 	m = pixels.Fit(m, s.Channels, s.Width, s.Height)
-	for v, images := range views {
-		key := SampleKey{Seed: l.opts.Seed, Epoch: epoch, Index: i, View: v}
-		if err := l.norm.Apply(images[k*size:(k+1)*size], l.opts.Augment.Apply(scratch, m, key)); err != nil {
+	for v := range b.Views {
+		look := l.opts.Augment.Apply(scratch, m, SampleKey{Seed: l.opts.Seed, Epoch: epoch, Index: i, View: v})
+		err := l.first.sample(b.Views[v], k, look)
+		if err == nil && l.second != nil {
+			err = l.second.sample(b.Second[v], k, look)
+		}
+		if err != nil {
 			return fmt.Errorf("sample %d of %s: %w", i, l.ds.Name(), err)
 		}
 	}

@@ -42,7 +42,7 @@ func collect(t testing.TB, l *dataset.Loader, epoch, first int) []dataset.Batch 
 			t.Fatal(err)
 		}
 		out = append(out, dataset.Batch{
-			Images: slices.Clone(b.Images), Views: cloneAll(b.Views), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), N: b.N,
+			Images: slices.Clone(b.Images), Views: cloneAll(b.Views), Second: cloneAll(b.Second), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices), N: b.N,
 		})
 	}
 }

@@ -40,14 +40,21 @@ type Session struct {
 // normSample is how many images the normalisation is estimated from.
 const normSample = 5000
 
+// Options holds what a run needs besides its Config. The zero value is usable.
+type Options struct {
+	// Backend computes the students; default: the one that the configuration
+	// names.
+	Backend Backend
+}
+
 // New prepares a run. Data must have a training and a validation part; nothing
-// reads its test part. A nil backend means the one that the configuration names.
-func New(cfg Config, data dataset.Splits, backend Backend) (*Session, error) {
-	return prepare(cfg, data, backend, models.Build)
+// reads its test part.
+func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
+	return prepare(cfg, data, opts, models.Build)
 }
 
 // prepare is New with any way to make a student's architecture.
-func prepare(cfg Config, data dataset.Splits, backend Backend, build func(arch string, input models.Shape, classes int) (*models.Network, error)) (*Session, error) {
+func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch string, input models.Shape, classes int) (*models.Network, error)) (*Session, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -55,9 +62,9 @@ func prepare(cfg Config, data dataset.Splits, backend Backend, build func(arch s
 	if data.Train == nil || data.Val == nil {
 		return nil, errors.New("training needs a training and a validation part of the data")
 	}
-	if backend == nil {
+	if opts.Backend == nil {
 		var err error
-		if backend, err = OpenBackend(cfg.Backend); err != nil {
+		if opts.Backend, err = OpenBackend(cfg.Backend); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +104,7 @@ func prepare(cfg Config, data dataset.Splits, backend Backend, build func(arch s
 		}
 		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.Arch, Parameters: parameters}
 	}
-	s.cohort, err = newCohort(backend, members, cohortOptions{
+	s.cohort, err = newCohort(opts.Backend, members, cohortOptions{
 		mode: cfg.Mode, batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
 		sgd: optim.SGD{Momentum: *cfg.Optimizer.Momentum, Nesterov: *cfg.Optimizer.Nesterov, WeightDecay: *cfg.Optimizer.WeightDecay},
 	})

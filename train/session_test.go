@@ -65,7 +65,7 @@ func newSession(t *testing.T, cfg Config) *Session {
 
 func newSessionOf(t *testing.T, cfg Config, build func(string, models.Shape, int) (*models.Network, error)) *Session {
 	t.Helper()
-	s, err := prepare(cfg, tinyData(t), nil, build)
+	s, err := prepare(cfg, tinyData(t), Options{}, build)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestBrokenImageKeepsTheSteps(t *testing.T) {
 	data := tinyData(t)
 	ds := &broken{Dataset: data.Train, index: 17, mended: true}
 	data.Train = ds
-	s, err := New(tinyConfig(), data, nil)
+	s, err := New(tinyConfig(), data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestBrokenImageKeepsTheSteps(t *testing.T) {
 		t.Fatalf("%d steps were made, the saved state is %+v", steps, store.last)
 	}
 	ds.mended = true
-	again, err := New(tinyConfig(), data, nil)
+	again, err := New(tinyConfig(), data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 	if err != nil {
 		return err
 	}
-	session, err := train.New(cfg, data, backend)
+	session, err := train.New(cfg, data, train.Options{Backend: backend})
 	if err != nil {
 		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
 	}

@@ -147,7 +147,7 @@ func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Opti
 	if mode == train.ModeDML {
 		title = "training the same two by deep mutual learning"
 	}
-	session, err := train.New(cfg, splits, opts.Backend)
+	session, err := train.New(cfg, splits, train.Options{Backend: opts.Backend})
 	if err != nil {
 		return fail(err)
 	}

@@ -28,7 +28,7 @@ func config() train.Config {
 func trained(t *testing.T) (*Dir, []train.State) {
 	t.Helper()
 	shape := dataset.Shape{Channels: 1, Height: 12, Width: 12}
-	s, err := train.New(config(), dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 8, 3, shape, 2)}, nil)
+	s, err := train.New(config(), dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 8, 3, shape, 2)}, train.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
