@@ -11,7 +11,6 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/models"
-	"github.com/deepmutual/dml/train/optim"
 )
 
 // ErrDiverged is wrapped by the error of a step whose loss is not finite.
@@ -22,6 +21,7 @@ type member struct {
 	name    string
 	net     *models.Network
 	weights models.Weights
+	rule    updateRule
 }
 
 // cohort is the students that learn from the same mini-batches.
@@ -40,7 +40,6 @@ type cohortOptions struct {
 	seed       uint64 // of dropout
 	threads    int    // 0 means all cores
 	noWinograd bool
-	sgd        optim.SGD
 }
 
 // newCohort compiles every member. On an error nothing is left running.
@@ -73,7 +72,7 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 			}
 			c.engines = append(c.engines, engine)
 			seed := rand.NewPCG(opts.seed, uint64(i)).Uint64()
-			s, err := newStudent(m.name, w, engine, m.net, seed, opts.batch, peers, opts.sgd)
+			s, err := newStudent(m.name, w, engine, m.net, seed, opts.batch, peers, m.rule)
 			if err != nil {
 				return err
 			}
@@ -122,14 +121,14 @@ func backwardJob(s *student) func() error { return s.backward }
 // step trains every student on one mini-batch: all forward passes, then all
 // losses from the same posteriors, then all backward passes and updates.
 // number counts the steps of the whole training.
-func (c *cohort) step(batch *dataset.Batch, number int, rate float64) error {
+func (c *cohort) step(batch *dataset.Batch, number int) error {
 	for _, s := range c.students {
 		if len(batch.Images) != len(s.net.Input()) {
 			return fmt.Errorf("student %q takes %d values a mini-batch, got %d", s.name, len(s.net.Input()), len(batch.Images))
 		}
 		copy(s.net.Input(), batch.Images)
 		s.net.SetStep(uint64(number))
-		s.labels, s.rate = batch.Labels, rate
+		s.labels, s.number = batch.Labels, number
 	}
 	if err := c.each(forwardJob); err != nil {
 		return err

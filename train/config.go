@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,21 +72,10 @@ type StudentConfig struct {
 	// Seed of the initial weights; default: from the run's seed and the
 	// student's number, so that equal architectures start apart.
 	Seed uint64 `yaml:"seed,omitempty"`
-}
-
-// OptimizerConfig holds the settings of stochastic gradient descent. The
-// learning rate of 0.1 and Nesterov momentum of 0.9 are the paper's for CIFAR.
-type OptimizerConfig struct {
-	LearningRate float64  `yaml:"learning_rate"` // default 0.1
-	Momentum     *float64 `yaml:"momentum"`      // default 0.9
-	Nesterov     *bool    `yaml:"nesterov"`      // default true
-	WeightDecay  *float64 `yaml:"weight_decay"`  // default 5e-4
-}
-
-// ScheduleConfig multiplies the learning rate by Factor every Every epochs.
-type ScheduleConfig struct {
-	Every  int     `yaml:"every"`  // epochs; default: a third of all, rounded up (the paper: 60 of 200)
-	Factor float64 `yaml:"factor"` // default 0.1
+	// Optimizer and Schedule of this student alone, whole, with defaults of
+	// their own; nil means the run's.
+	Optimizer *OptimizerConfig `yaml:"optimizer,omitempty"`
+	Schedule  *ScheduleConfig  `yaml:"schedule,omitempty"`
 }
 
 // WithDefaults returns the configuration with every default written out.
@@ -97,12 +85,8 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Batch, 64)
 	setDefault(&c.Seed, 1)
 	setDefault(&c.Data.Validation, 0.1)
-	setDefault(&c.Optimizer.LearningRate, 0.1)
-	setDefault(&c.Optimizer.Momentum, new(0.9))
-	setDefault(&c.Optimizer.Nesterov, new(true))
-	setDefault(&c.Optimizer.WeightDecay, new(5e-4))
-	setDefault(&c.Schedule.Every, max(1, (c.Epochs+2)/3))
-	setDefault(&c.Schedule.Factor, 0.1)
+	c.Optimizer = c.Optimizer.withDefaults()
+	c.Schedule = c.Schedule.withDefaults(c.Epochs)
 	c.Augment = c.Augment.withDefaults()
 	c.Students = slices.Clone(c.Students)
 	count := make(map[string]int)
@@ -111,6 +95,12 @@ func (c Config) WithDefaults() Config {
 		count[s.Arch]++
 		setDefault(&s.Name, fmt.Sprintf("%s-%d", s.Arch, count[s.Arch]))
 		setDefault(&s.Seed, c.Seed*1000+uint64(i)+1)
+		if s.Optimizer != nil {
+			s.Optimizer = new(s.Optimizer.withDefaults())
+		}
+		if s.Schedule != nil {
+			s.Schedule = new(s.Schedule.withDefaults(c.Epochs))
+		}
 	}
 	if c.Name == "" {
 		parts := []string{string(c.Mode)}
@@ -156,17 +146,17 @@ func (c Config) Validate() error {
 		names[s.Name] = true
 		_, err := models.Lookup(s.Arch)
 		check(err == nil, "%s.arch: %w", at, err)
+		if s.Optimizer != nil {
+			faults = append(faults, s.Optimizer.validate(at+".optimizer")...)
+		}
+		if s.Schedule != nil {
+			faults = append(faults, s.Schedule.validate(at+".schedule")...)
+		}
 	}
 	check(c.Epochs > 0, "epochs: %d is not positive", c.Epochs)
 	check(c.Batch > 1, "batch: %d is too small; batch normalisation needs at least 2", c.Batch)
-	o := c.Optimizer
-	finite := func(v float64) bool { return !math.IsInf(v, 0) && !math.IsNaN(v) }
-	check(o.LearningRate > 0 && finite(o.LearningRate), "optimizer.learning_rate: %g is not a positive number", o.LearningRate)
-	check(*o.Momentum >= 0 && *o.Momentum < 1, "optimizer.momentum: %g is not in [0, 1)", *o.Momentum)
-	check(*o.WeightDecay >= 0 && finite(*o.WeightDecay), "optimizer.weight_decay: %g is not a number of at least 0", *o.WeightDecay)
-	check(!*o.Nesterov || *o.Momentum > 0, "optimizer.nesterov: needs a momentum above 0")
-	check(c.Schedule.Every > 0, "schedule.every: %d is not positive", c.Schedule.Every)
-	check(c.Schedule.Factor > 0 && finite(c.Schedule.Factor), "schedule.factor: %g is not a positive number", c.Schedule.Factor)
+	faults = append(faults, c.Optimizer.validate("optimizer")...)
+	faults = append(faults, c.Schedule.validate("schedule")...)
 	check(c.Threads >= 0 && c.Threads <= MaxThreads, "threads: %d is not between 0 (all cores) and %d", c.Threads, MaxThreads)
 	check(c.Data.Height <= maxSide && c.Data.Width <= maxSide, "data.height, data.width: %d and %d; at most %d", c.Data.Height, c.Data.Width, maxSide)
 	check(utf8.ValidString(c.Data.Path), "data.path: %q is not valid UTF-8, which a configuration file cannot hold; rename or link it", c.Data.Path)

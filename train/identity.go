@@ -38,7 +38,9 @@ func (s *Session) identity(data dataset.Splits) (json.RawMessage, error) {
 func flatten(out map[string]string, path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		flatten(out, path, v.Elem())
+		if !v.IsNil() {
+			flatten(out, path, v.Elem())
+		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
@@ -65,11 +67,18 @@ func sameRun(own, state json.RawMessage) error {
 	var faults []string
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if now[key] != then[key] {
-			faults = append(faults, fmt.Sprintf("%s is %q, was %q", key, now[key], then[key]))
+			faults = append(faults, fmt.Sprintf("%s is %s, was %s", key, setting(now, key), setting(then, key)))
 		}
 	}
 	if len(faults) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %s", ErrOtherRun, strings.Join(faults, "; "))
+}
+
+func setting(of map[string]string, key string) string {
+	if v, ok := of[key]; ok {
+		return fmt.Sprintf("%q", v)
+	}
+	return "not set"
 }

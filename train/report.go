@@ -30,9 +30,8 @@ type StudentStep struct {
 
 // EpochReport sums up an epoch.
 type EpochReport struct {
-	Epoch           int            `json:"epoch"`         // from 1
-	Step            int            `json:"step"`          // steps of the whole run so far
-	LearningRate    float64        `json:"learning_rate"` // of the epoch's last step
+	Epoch           int            `json:"epoch"` // from 1
+	Step            int            `json:"step"`  // steps of the whole run so far
 	Students        []StudentEpoch `json:"students"`
 	Ensemble        score.Scores   `json:"ensemble"` // on validation
 	Seconds         float64        `json:"seconds"`
@@ -42,6 +41,7 @@ type EpochReport struct {
 // StudentEpoch holds a student's means over an epoch.
 type StudentEpoch struct {
 	Name          string       `json:"name"`
+	LearningRate  float64      `json:"learning_rate"` // of the epoch's last step
 	Loss          float64      `json:"loss"`
 	CrossEntropy  float64      `json:"cross_entropy"`
 	Mimicry       float64      `json:"mimicry"`

@@ -14,20 +14,18 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
-	"github.com/deepmutual/dml/train/optim"
 )
 
 // Session is a run of a configuration: data, students and progress.
 type Session struct {
-	cfg      Config
-	classes  []string
-	dataset  string
-	norm     dataset.Norm
-	loader   *dataset.Loader
-	val      *dataset.Loader
-	cohort   *cohort
-	panel    *panel
-	schedule optim.StepDecay
+	cfg     Config
+	classes []string
+	dataset string
+	norm    dataset.Norm
+	loader  *dataset.Loader
+	val     *dataset.Loader
+	cohort  *cohort
+	panel   *panel
 
 	id       json.RawMessage
 	progress Progress
@@ -85,7 +83,6 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 	if s.id, err = s.identity(data); err != nil {
 		return nil, err
 	}
-	s.schedule = optim.StepDecay{Base: cfg.Optimizer.LearningRate, Factor: cfg.Schedule.Factor, Every: cfg.Schedule.Every * s.loader.Batches()}
 	members := make([]member, len(cfg.Students))
 	s.records = make([]StudentSummary, len(cfg.Students))
 	for i, sc := range cfg.Students {
@@ -97,7 +94,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 		if err != nil {
 			return nil, err
 		}
-		members[i] = member{sc.Name, net, weights}
+		members[i] = member{sc.Name, net, weights, cfg.updateRule(sc, s.loader.Batches())}
 		parameters, err := net.ParameterCount()
 		if err != nil {
 			return nil, err
@@ -106,7 +103,6 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 	}
 	s.cohort, err = newCohort(opts.Backend, members, cohortOptions{
 		mode: cfg.Mode, batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
-		sgd: optim.SGD{Momentum: *cfg.Optimizer.Momentum, Nesterov: *cfg.Optimizer.Nesterov, WeightDecay: *cfg.Optimizer.WeightDecay},
 	})
 	if err != nil {
 		return nil, err
@@ -152,7 +148,7 @@ func (s *Session) States() []State {
 		progress.Sums = s.sums[i]
 		r := s.records[i]
 		out[i] = State{Name: st.name, Mode: s.cfg.Mode, Network: st.net.Description,
-			Weights: st.net.Weights().Clone(), Momentum: st.momentum.Clone(),
+			Weights: st.net.Weights().Clone(), Slots: st.slots.clone(),
 			Dataset: s.dataset, Classes: s.classes, Norm: s.norm, Progress: progress, Run: s.id,
 			BestEpoch: r.BestEpoch, Best: r.Best, Last: r.Last, Ensemble: s.ensemble}
 	}
@@ -183,10 +179,8 @@ func (s *Session) Restore(states []State) error {
 		if err := errors.Join(sameRun(s.id, st.Run), own.net.Description.CheckWeights(st.Weights)); err != nil {
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
-		for name, v := range own.momentum {
-			if len(st.Momentum[name]) != len(v) {
-				return fmt.Errorf("student %q: the state has no momentum of %q", st.Name, name)
-			}
+		if err := own.slots.matches(st.Slots); err != nil {
+			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
 		if st.Progress.Epoch != at.Epoch || st.Progress.Step != at.Step {
 			return fmt.Errorf("student %q stopped in epoch %d, step %d, student %q in epoch %d, step %d",
@@ -198,9 +192,7 @@ func (s *Session) Restore(states []State) error {
 		if err := own.net.SetWeights(st.Weights); err != nil { // cannot fail after the checks
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
-		for name, v := range own.momentum {
-			copy(v, st.Momentum[name])
-		}
+		own.slots.copyFrom(st.Slots)
 		s.sums[i] = st.Progress.Sums
 		r := &s.records[i]
 		r.BestEpoch, r.Best, r.Last = st.BestEpoch, st.Best, st.Last
@@ -250,8 +242,7 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 			}
 			return false, errors.Join(err, store.Save(s.States()))
 		}
-		number := s.number(s.progress.Step)
-		if err := s.cohort.step(batch, number, s.schedule.Rate(number)); err != nil {
+		if err := s.cohort.step(batch, s.number(s.progress.Step)); err != nil {
 			return false, fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
 		}
 		s.progress.Step++
@@ -326,10 +317,10 @@ func (s *Session) stepReport(steps int, speed float64) StepReport {
 // the next epoch.
 func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 	s.ensemble = evaluation.Ensemble
-	rate := s.schedule.Rate(s.number(s.loader.Batches() - 1))
+	lastStep := s.number(s.loader.Batches() - 1)
 	s.progress.Epoch++
 	report := EpochReport{Epoch: s.progress.Epoch, Step: s.progress.Epoch * s.loader.Batches(),
-		LearningRate: rate, Ensemble: s.ensemble, ImagesPerSecond: speed}
+		Ensemble: s.ensemble, ImagesPerSecond: speed}
 	step := s.stepReport(s.loader.Batches(), speed)
 	for i, st := range step.Students {
 		r := &s.records[i]
@@ -338,7 +329,8 @@ func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 		if best {
 			r.BestEpoch, r.Best = s.progress.Epoch, r.Last
 		}
-		report.Students = append(report.Students, StudentEpoch{Name: st.Name, Loss: st.Loss, CrossEntropy: st.CrossEntropy,
+		report.Students = append(report.Students, StudentEpoch{Name: st.Name,
+			LearningRate: s.cohort.students[i].rule.schedule.Rate(lastStep), Loss: st.Loss, CrossEntropy: st.CrossEntropy,
 			Mimicry: st.Mimicry, TrainAccuracy: st.Accuracy, Validation: r.Last, Best: best})
 	}
 	s.progress.Step = 0

@@ -262,7 +262,7 @@ func TestRestoreRefusesForeignStates(t *testing.T) {
 		"a student is missing":  func(s []State) []State { return s[:1] },
 		"another student":       func(s []State) []State { s[0].Name = "stranger"; return s },
 		"another moment":        func(s []State) []State { s[1].Progress.Step = 2; return s },
-		"a momentum is missing": func(s []State) []State { s[0].Momentum = nil; return s },
+		"a momentum is missing": func(s []State) []State { s[0].Slots = nil; return s },
 	} {
 		if err := newSession(t, tinyConfig()).Restore(change(append([]State(nil), store.last...))); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -3,6 +3,9 @@ package train
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/dataset"
@@ -34,12 +37,11 @@ type Sums struct {
 // State is a student as kept in a checkpoint: all that resuming, evaluating and
 // exporting it needs.
 type State struct {
-	Name    string
-	Mode    Mode
-	Network *models.Network
-	Weights models.Weights
-	// Momentum of the optimizer, by trained parameter.
-	Momentum models.Weights
+	Name     string
+	Mode     Mode
+	Network  *models.Network
+	Weights  models.Weights
+	Slots    Slots
 	Dataset  string
 	Classes  []string
 	Norm     dataset.Norm
@@ -64,6 +66,7 @@ type stateHeader struct {
 	Student   string          `json:"student"`
 	Mode      Mode            `json:"mode"`
 	Network   json.RawMessage `json:"network"`
+	Slots     []string        `json:"slots"` // of the optimizer
 	Dataset   string          `json:"dataset"`
 	Classes   []string        `json:"classes"`
 	Mean      []float32       `json:"mean"`
@@ -76,9 +79,9 @@ type stateHeader struct {
 	Ensemble  score.Scores    `json:"ensemble"`
 }
 
-// The tensors of a checkpoint are the parameters, and the momenta under this
-// prefix.
-const momentumPrefix = "momentum/"
+// slotPrefix starts the names of the optimizer's tensors, which come after the
+// parameters: "optimizer/SLOT/PARAMETER".
+const slotPrefix = "optimizer/"
 
 // Checkpoint returns the state as the content of a checkpoint file.
 func (s State) Checkpoint() (*checkpoint.File, error) {
@@ -91,15 +94,17 @@ func (s State) Checkpoint() (*checkpoint.File, error) {
 		return nil, err
 	}
 	f := &checkpoint.File{Kind: checkpointKind, Header: stateHeader{
-		Student: s.Name, Mode: s.Mode, Network: network, Dataset: s.Dataset, Classes: s.Classes,
+		Student: s.Name, Mode: s.Mode, Network: network, Slots: slices.Sorted(maps.Keys(s.Slots)), Dataset: s.Dataset, Classes: s.Classes,
 		Mean: s.Norm.Mean, Std: s.Norm.Std, Progress: s.Progress, Run: s.Run, BestEpoch: s.BestEpoch, Best: s.Best, Last: s.Last, Ensemble: s.Ensemble,
 	}}
 	for _, p := range params {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Data: s.Weights[p.Name]})
 	}
-	for _, p := range params {
-		if v, ok := s.Momentum[p.Name]; ok {
-			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: momentumPrefix + p.Name, Shape: p.Shape, Data: v})
+	for _, slot := range slices.Sorted(maps.Keys(s.Slots)) {
+		for _, p := range params {
+			if v, ok := s.Slots[slot][p.Name]; ok {
+				f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: slotPrefix + slot + "/" + p.Name, Shape: p.Shape, Data: v})
+			}
 		}
 	}
 	return f, nil
@@ -120,23 +125,29 @@ func ReadState(path string) (State, error) {
 	if err != nil {
 		return damaged(err)
 	}
-	s := State{Name: h.Student, Mode: h.Mode, Network: net, Weights: make(models.Weights), Momentum: make(models.Weights),
+	s := State{Name: h.Student, Mode: h.Mode, Network: net, Weights: make(models.Weights), Slots: make(Slots),
 		Dataset: h.Dataset, Classes: h.Classes, Norm: dataset.Norm{Mean: h.Mean, Std: h.Std},
 		Progress: h.Progress, Run: h.Run, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
-	for _, t := range tensors {
-		if len(t.Name) > len(momentumPrefix) && t.Name[:len(momentumPrefix)] == momentumPrefix {
-			s.Momentum[t.Name[len(momentumPrefix):]] = t.Data
-		} else {
-			s.Weights[t.Name] = t.Data
-		}
+	params, err := net.Params()
+	if err != nil {
+		return damaged(err)
+	}
+	if len(tensors) < len(params) {
+		return damaged(fmt.Errorf("%d tensors for %d parameters", len(tensors), len(params)))
+	}
+	for _, t := range tensors[:len(params)] {
+		s.Weights[t.Name] = t.Data
 	}
 	if err := net.CheckWeights(s.Weights); err != nil {
 		return damaged(err)
 	}
-	for name, v := range s.Momentum {
-		if len(v) != len(s.Weights[name]) {
-			return damaged(fmt.Errorf("momentum of %q has %d values", name, len(v)))
+	for _, t := range tensors[len(params):] {
+		name, ok := strings.CutPrefix(t.Name, slotPrefix)
+		slot, name, found := strings.Cut(name, "/")
+		if !ok || !found || !slices.Contains(h.Slots, slot) || len(t.Data) != len(s.Weights[name]) {
+			return damaged(fmt.Errorf("tensor %q of %d values is neither a parameter nor the optimizer's", t.Name, len(t.Data)))
 		}
+		s.Slots.set(slot, name, t.Data)
 	}
 	if len(s.Classes) != net.Classes {
 		return damaged(fmt.Errorf("%d class names for %d classes", len(s.Classes), net.Classes))

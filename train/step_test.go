@@ -11,14 +11,19 @@ import (
 	"github.com/deepmutual/dml/train/optim"
 )
 
+// goldenRule is the optimizer of the golden files, at a constant rate.
+func goldenRule() updateRule {
+	sgd := optim.SGD{Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay}
+	return updateRule{func(models.Role) optim.Optimizer { return sgd }, optim.Constant(goldenLearningRate)}
+}
+
 // goldenCohort makes the golden pair.
 func goldenCohort(t *testing.T, backend kernel.Backend, mode Mode, threads int) (*cohort, [2]goldenStudent) {
 	t.Helper()
 	net := goldenNetwork(t)
 	golden := readGolden(t, net)
-	c, err := newCohort(backend, []member{{"a", net, golden[0].initial}, {"b", net, golden[1].initial}}, cohortOptions{
+	c, err := newCohort(backend, []member{{"a", net, golden[0].initial, goldenRule()}, {"b", net, golden[1].initial, goldenRule()}}, cohortOptions{
 		mode: mode, batch: goldenBatch, threads: threads,
-		sgd: optim.SGD{Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +57,7 @@ func TestGoldenSteps(t *testing.T) {
 					t.Errorf("%d threads: side by side is %v", threads, c.lineup.sideBySide)
 				}
 				for step := range goldenSteps {
-					if err := c.step(goldenMiniBatch(step), step, goldenLearningRate); err != nil {
+					if err := c.step(goldenMiniBatch(step), step); err != nil {
 						t.Fatal(err)
 					}
 					for i, s := range c.students {
@@ -81,9 +86,8 @@ func TestGoldenSteps(t *testing.T) {
 // same whoever learns beside it.
 func TestIndependentIgnoresPeers(t *testing.T) {
 	c, golden := goldenCohort(t, ref.New(), ModeIndependent, 1)
-	alone, err := newCohort(ref.New(), []member{{"a", goldenNetwork(t), golden[0].initial}}, cohortOptions{
+	alone, err := newCohort(ref.New(), []member{{"a", goldenNetwork(t), golden[0].initial, goldenRule()}}, cohortOptions{
 		mode: ModeIndependent, batch: goldenBatch, threads: 1,
-		sgd: optim.SGD{Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +95,7 @@ func TestIndependentIgnoresPeers(t *testing.T) {
 	defer alone.close()
 	for step := range 2 {
 		for _, cohort := range []*cohort{c, alone} {
-			if err := cohort.step(goldenMiniBatch(step), step, goldenLearningRate); err != nil {
+			if err := cohort.step(goldenMiniBatch(step), step); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -195,14 +199,14 @@ func TestDropoutOfACohort(t *testing.T) {
 	}
 	// losses returns those of the first step of two equal students.
 	losses := func(seed uint64, number int) [2]float32 {
-		c, err := newCohort(ref.New(), []member{{"a", net, initial}, {"b", net, initial}}, cohortOptions{
+		c, err := newCohort(ref.New(), []member{{"a", net, initial, goldenRule()}, {"b", net, initial, goldenRule()}}, cohortOptions{
 			mode: ModeDML, batch: goldenBatch, threads: 1, seed: seed,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.close()
-		if err := c.step(goldenMiniBatch(0), number, 0); err != nil {
+		if err := c.step(goldenMiniBatch(0), number); err != nil {
 			t.Fatal(err)
 		}
 		return [2]float32{c.students[0].objective.total[0], c.students[1].objective.total[0]}
@@ -229,7 +233,7 @@ func TestStepAllocatesLittle(t *testing.T) {
 		c, _ := goldenCohort(t, backend, ModeDML, 2)
 		batch := goldenMiniBatch(0)
 		if n := testing.AllocsPerRun(20, func() {
-			if err := c.step(batch, 0, 1e-3); err != nil {
+			if err := c.step(batch, 0); err != nil {
 				t.Fatal(err)
 			}
 		}); n > 4 {

@@ -20,20 +20,25 @@ type student struct {
 	posterior kernel.Tensor // [batch, classes] of the last forward
 	peers     []*student    // whose posteriors it learns from
 	params    []trained
-	momentum  models.Weights
+	rule      updateRule
+	slots     Slots
 
 	forward, learn, backward func() error // the jobs of a step, made once
 	labels                   []int32      // of the step under way
-	rate                     float64      // learning rate of the step under way
+	number                   int          // of that step, over the whole training
 }
 
-// trained is a parameter that gradient descent changes.
-type trained struct{ w, gradient, momentum []float32 }
+// trained is a parameter that an optimizer changes, with the optimizer's state.
+type trained struct {
+	w, gradient []float32
+	optimizer   optim.Optimizer
+	state       [][]float32
+}
 
 // newStudent compiles a network for training and for evaluation. The seed
 // decides what dropout drops. It must be called on the student's worker.
-func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, seed uint64, batch, peers int, sgd optim.SGD) (*student, error) {
-	s := &student{name: name, worker: w, momentum: make(models.Weights)}
+func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, seed uint64, batch, peers int, rule updateRule) (*student, error) {
+	s := &student{name: name, worker: w, rule: rule, slots: make(Slots)}
 	var err error
 	if s.net, err = lower.Compile(net, engine, lower.Options{Batch: batch, Training: true, Seed: seed}); err != nil {
 		return nil, err
@@ -54,12 +59,16 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 		if gradient == nil {
 			continue
 		}
-		v, err := engine.Alloc(p.Size())
-		if err != nil {
-			return nil, err
+		t := trained{w: s.net.Weights()[p.Name], gradient: gradient, optimizer: rule.optimizer(p.Role)}
+		for _, slot := range t.optimizer.Slots() {
+			v, err := engine.Alloc(p.Size())
+			if err != nil {
+				return nil, err
+			}
+			t.state = append(t.state, v)
+			s.slots.set(slot, p.Name, v)
 		}
-		s.momentum[p.Name] = v
-		s.params = append(s.params, trained{s.net.Weights()[p.Name], gradient, v})
+		s.params = append(s.params, t)
 	}
 	s.forward = func() error {
 		if err := s.net.Forward(); err != nil {
@@ -83,8 +92,9 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 			return err
 		}
 		s.net.AdvanceStatistics()
+		rate := rule.schedule.Rate(s.number)
 		for _, p := range s.params {
-			sgd.Update(p.w, p.gradient, p.momentum, s.rate)
+			p.optimizer.Update(p.w, p.gradient, p.state, rate, s.number)
 		}
 		return nil
 	}

@@ -18,6 +18,13 @@ func configKeys(v reflect.Value, prefix string, add func(key, kind, standard str
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		key, field := prefix+name, v.Field(i)
 		if field.Kind() == reflect.Pointer {
+			if field.Type().Elem().Kind() == reflect.Struct { // documented where it is not optional
+				add(key, "settings", "")
+				continue
+			}
+			if field.IsNil() {
+				field = reflect.New(field.Type().Elem())
+			}
 			field = field.Elem()
 		}
 		standard := ""
@@ -29,7 +36,9 @@ func configKeys(v reflect.Value, prefix string, add func(key, kind, standard str
 			configKeys(field, key+".", add)
 		case reflect.Slice:
 			add(key, "list", "")
-			configKeys(reflect.New(field.Type().Elem()).Elem(), key+"[].", add)
+			if elem := field.Type().Elem(); elem.Kind() == reflect.Struct {
+				configKeys(reflect.New(elem).Elem(), key+"[].", add)
+			}
 		case reflect.String:
 			add(key, "text", standard)
 		case reflect.Bool:

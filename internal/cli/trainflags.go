@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -73,14 +74,27 @@ func trainSettings() []setting {
 		textOr("mode", "mode", "dml", "`MODE` of learning: dml or independent", func(c *train.Config) *string { return (*string)(&c.Mode) }),
 		nonzero(integer("epochs", "epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
 		nonzero(integer("batch", "batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
-		nonzero(number("optimizer.learning_rate", "lr", "0.1", "learning `RATE` at the start", func(c *train.Config) *float64 { return &c.Optimizer.LearningRate })),
-		nonzero(integer("schedule.every", "lr-step", "a third of all", "multiply the learning rate every `N` epochs",
-			func(c *train.Config) *int { return &c.Schedule.Every })),
-		nonzero(number("schedule.factor", "lr-factor", "0.1", "multiply it by `F`", func(c *train.Config) *float64 { return &c.Schedule.Factor })),
-		number("optimizer.momentum", "momentum", "0.9", "`M` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.Momentum) }),
+		textOr("optimizer.kind", "optimizer", "sgd", "`KIND` of optimizer: sgd, adam or adamw", func(c *train.Config) *string { return (*string)(&c.Optimizer.Kind) }),
+		nonzero(number("optimizer.learning_rate", "lr", "0.1; adam 0.0002, adamw 0.001", "learning `RATE` at the start",
+			func(c *train.Config) *float64 { return &c.Optimizer.LearningRate })),
+		number("optimizer.momentum", "momentum", "0.9", "`M` of sgd", func(c *train.Config) *float64 { return fresh(&c.Optimizer.Momentum) }),
 		{"optimizer.nesterov", &cli.BoolFlag{Name: "nesterov", DefaultText: "true", Usage: "use Nesterov's momentum; --nesterov=false for the classical"},
 			set("nesterov", (*cli.Context).Bool, func(c *train.Config) *bool { return fresh(&c.Optimizer.Nesterov) })},
-		number("optimizer.weight_decay", "weight-decay", "0.0005", "`W` of the optimizer", func(c *train.Config) *float64 { return fresh(&c.Optimizer.WeightDecay) }),
+		number("optimizer.beta1", "beta1", "adam 0.5, adamw 0.9", "decay `B` of the first moment, of adam and adamw",
+			func(c *train.Config) *float64 { return fresh(&c.Optimizer.Beta1) }),
+		number("optimizer.beta2", "beta2", "0.999", "decay `B` of the second moment", func(c *train.Config) *float64 { return fresh(&c.Optimizer.Beta2) }),
+		nonzero(number("optimizer.epsilon", "epsilon", "1e-08", "`E` of adam and adamw", func(c *train.Config) *float64 { return &c.Optimizer.Epsilon })),
+		number("optimizer.weight_decay", "weight-decay", "0.0005; adam 0, adamw 0.01", "`W` of the optimizer",
+			func(c *train.Config) *float64 { return fresh(&c.Optimizer.WeightDecay) }),
+		{"optimizer.decay_exclude", &cli.StringFlag{Name: "decay-exclude", DefaultText: "nothing", Usage: "leave `PARTS` out of weight decay: bias, batch_norm or bias,batch_norm"}, applyDecayExclude},
+		textOr("schedule.kind", "schedule", "step", "`KIND` of schedule: step, multistep, cosine or constant", func(c *train.Config) *string { return (*string)(&c.Schedule.Kind) }),
+		nonzero(integer("schedule.every", "lr-step", "a third of all", "step: multiply the learning rate every `N` epochs",
+			func(c *train.Config) *int { return &c.Schedule.Every })),
+		{"schedule.milestones", &cli.StringFlag{Name: "lr-milestones", Usage: "multistep: multiply it after the `EPOCHS`, as in 60,120,160"}, applyMilestones},
+		nonzero(number("schedule.factor", "lr-factor", "0.1", "step, multistep: multiply it by `F`", func(c *train.Config) *float64 { return &c.Schedule.Factor })),
+		nonzero(integer("schedule.length", "lr-length", "all epochs", "cosine: reach the end in `N` epochs", func(c *train.Config) *int { return &c.Schedule.Length })),
+		number("schedule.end_factor", "lr-end-factor", "0", "cosine: have multiplied it by `F` at the end", func(c *train.Config) *float64 { return &c.Schedule.EndFactor }),
+		number("schedule.warmup", "warmup", "0", "let the learning rate rise for `N` epochs", func(c *train.Config) *float64 { return &c.Schedule.Warmup }),
 		nonzero(setting{"seed", &cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "`N` decides splits, order, augmentation and initial weights"},
 			set("seed", (*cli.Context).Uint64, func(c *train.Config) *uint64 { return &c.Seed })}),
 		toggle("augment.flip", "flip", "mirror training images at random", func(c *train.Config) *bool { return &c.Augment.Flip }),
@@ -116,6 +130,26 @@ func applyStudents(cfg *train.Config, ctx *cli.Context) error {
 			s.Arch = spec
 		}
 		cfg.Students = append(cfg.Students, s)
+	}
+	return nil
+}
+
+func applyDecayExclude(cfg *train.Config, ctx *cli.Context) error {
+	cfg.Optimizer.DecayExclude = nil
+	for part := range strings.SplitSeq(ctx.String("decay-exclude"), ",") {
+		cfg.Optimizer.DecayExclude = append(cfg.Optimizer.DecayExclude, train.DecayExclusion(part))
+	}
+	return nil
+}
+
+func applyMilestones(cfg *train.Config, ctx *cli.Context) error {
+	cfg.Schedule.Milestones = nil
+	for part := range strings.SplitSeq(ctx.String("lr-milestones"), ",") {
+		epoch, err := strconv.Atoi(part)
+		if err != nil {
+			return usagef("--lr-milestones: %q is not a list of epochs, as in 60,120,160", ctx.String("lr-milestones"))
+		}
+		cfg.Schedule.Milestones = append(cfg.Schedule.Milestones, epoch)
 	}
 	return nil
 }

@@ -1,73 +1,153 @@
 package optim
 
 import (
-	"fmt"
 	"math"
+	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/sbinet/npyio/npz"
 )
 
-// Where torch.optim.SGD ended in TestSGDFollowsPyTorch.
-var (
-	nesterov  = [2]float64{-0.571266995, 0.016877696}
-	heavyBall = [2]float64{-0.624385815, 0.416138700}
-	plain     = [2]float64{0.522299071, -0.136447725}
-)
-
-// TestSGDFollowsPyTorch compares with torch.optim.SGD(lr=0.1, weight_decay=0.01)
-// in float64 on f(a, b) = a^2 + 3 b^2 + a b from (1, -2), five steps.
-func TestSGDFollowsPyTorch(t *testing.T) {
-	for _, tc := range []struct {
-		opt  SGD
-		want [2]float64
-	}{
-		{SGD{Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}, nesterov},
-		{SGD{Momentum: 0.9, WeightDecay: 0.01}, heavyBall},
-		{SGD{WeightDecay: 0.01}, plain},
-	} {
-		w, v, g := []float32{1, -2}, make([]float32, 2), make([]float32, 2)
-		for range 5 {
-			g[0], g[1] = 2*w[0]+w[1], 6*w[1]+w[0]
-			tc.opt.Update(w, g, v, 0.1)
-		}
-		for i := range w {
-			if math.Abs(float64(w[i])-tc.want[i]) > 1e-6 {
-				t.Errorf("%+v: w[%d] = %.7f, want %.7f", tc.opt, i, w[i], tc.want[i])
-			}
-		}
+// golden reads an array of testdata/golden.npz; testdata/golden.py describes it.
+func golden[T float32 | float64](t *testing.T, name string) []T {
+	t.Helper()
+	r, err := npz.Open(filepath.Join("testdata", "golden.npz"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer r.Close()
+	var v []T
+	if err := r.Read(name+".npy", &v); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return v
 }
 
-func TestSGDConverges(t *testing.T) {
-	for _, opt := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, Nesterov: true}} {
-		t.Run(fmt.Sprintf("%+v", opt), func(t *testing.T) {
-			w, v, g := []float32{-1.2, 1}, make([]float32, 2), make([]float32, 2)
-			for range 40000 { // Rosenbrock's valley, minimum at (1, 1)
-				x, y := w[0], w[1]
-				g[0], g[1] = -2*(1-x)-400*x*(y-x*x), 200*(y-x*x)
-				opt.Update(w, g, v, 2e-4)
+// slots returns the state of n weights before the first step.
+func slots(o Optimizer, n int) [][]float32 {
+	var state [][]float32
+	for range o.Slots() {
+		state = append(state, make([]float32, n))
+	}
+	return state
+}
+
+func TestOptimizersFollowPyTorch(t *testing.T) {
+	initial, gradients := golden[float32](t, "initial"), golden[float32](t, "gradients")
+	for name, tc := range map[string]struct {
+		optimizer Optimizer
+		rate      float64
+	}{
+		"sgd":      {SGD{WeightDecay: 0.01}, 0.05},
+		"momentum": {SGD{Momentum: 0.9, WeightDecay: 0.01}, 0.01},
+		"nesterov": {SGD{Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}, 0.01},
+		"adam":     {Adam{Beta1: 0.5, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01}, 0.01},
+		"adam_eps": {Adam{Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-2}, 0.01},
+		"adamw":    {AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1}, 0.01},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want, n := golden[float64](t, "weights/"+name), len(initial)
+			w, state, worst := slices.Clone(initial), slots(tc.optimizer, n), 0.0
+			if len(want) != 20*n {
+				t.Fatalf("%d golden weights", len(want))
 			}
-			if math.Abs(float64(w[0])-1) > 2e-2 || math.Abs(float64(w[1])-1) > 4e-2 {
-				t.Errorf("ended at %v, want (1, 1)", w)
+			for step := range 20 {
+				tc.optimizer.Update(w, gradients[step*n:(step+1)*n], state, tc.rate, step)
+				for i, v := range w {
+					worst = max(worst, math.Abs(float64(v)-want[step*n+i]))
+				}
+			}
+			t.Logf("at most %.2g from PyTorch in 20 steps", worst)
+			if !(worst <= 1e-6) {
+				t.Errorf("%.2g from PyTorch, want at most 1e-6", worst)
 			}
 		})
 	}
 }
 
-func TestUpdateAllocatesNothing(t *testing.T) {
-	w, g, v := make([]float32, 64), make([]float32, 64), make([]float32, 64)
-	if n := testing.AllocsPerRun(10, func() { SGD{Momentum: 0.9, Nesterov: true}.Update(w, g, v, 0.1) }); n != 0 {
-		t.Errorf("%v allocations", n)
+// everyOptimizer lists them with a rate to reach the bottom of Rosenbrock's
+// valley at.
+var everyOptimizer = []struct {
+	name      string
+	optimizer Optimizer
+	rate      float64
+}{
+	{"sgd", SGD{}, 1e-3},
+	{"momentum", SGD{Momentum: 0.9}, 2e-4},
+	{"nesterov", SGD{Momentum: 0.9, Nesterov: true}, 2e-4},
+	{"adam", Adam{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}, 1e-2},
+	{"adamw", AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-6}, 1e-2},
+}
+
+func TestOptimizersConverge(t *testing.T) {
+	for _, tc := range everyOptimizer {
+		for _, surface := range []struct {
+			name     string
+			steps    int
+			gradient func(x, y float32) (float32, float32)
+			minimum  [2]float64
+		}{
+			{"parabola", 20000, func(x, y float32) (float32, float32) { return 2 * (x - 3), 8 * (y + 1) }, [2]float64{3, -1}},
+			{"Rosenbrock", 40000, func(x, y float32) (float32, float32) {
+				return -2*(1-x) - 400*x*(y-x*x), 200 * (y - x*x)
+			}, [2]float64{1, 1}},
+		} {
+			w, g, state := []float32{-1.2, 1}, make([]float32, 2), slots(tc.optimizer, 2)
+			rate := Cosine{Base: tc.rate, End: tc.rate / 100, Steps: surface.steps}
+			for step := range surface.steps {
+				g[0], g[1] = surface.gradient(w[0], w[1])
+				tc.optimizer.Update(w, g, state, rate.Rate(step), step)
+			}
+			for i, want := range surface.minimum {
+				if !(math.Abs(float64(w[i])-want) < 1e-2) {
+					t.Errorf("%s on the %s ended at %v, want %v", tc.name, surface.name, w, surface.minimum)
+				}
+			}
+		}
 	}
 }
 
-func TestStepDecay(t *testing.T) {
-	s := StepDecay{Base: 0.1, Factor: 0.1, Every: 60}
-	for step, want := range map[int]float64{0: 0.1, 59: 0.1, 60: 0.01, 119: 0.01, 120: 0.001} {
-		if got := s.Rate(step); math.Abs(got-want) > 1e-12 {
-			t.Errorf("step %d: rate %g, want %g", step, got, want)
+func TestUpdateAllocatesNothing(t *testing.T) {
+	w, g := make([]float32, 64), make([]float32, 64)
+	for _, tc := range everyOptimizer {
+		state := slots(tc.optimizer, 64)
+		if n := testing.AllocsPerRun(10, func() { tc.optimizer.Update(w, g, state, 0.1, 3) }); n != 0 {
+			t.Errorf("%s: %v allocations", tc.name, n)
 		}
 	}
-	if got := (StepDecay{Base: 0.1}).Rate(1000); got != 0.1 {
-		t.Errorf("a constant schedule gives %g", got)
+}
+
+func TestSchedulesFollowPyTorch(t *testing.T) {
+	for name, s := range map[string]Schedule{
+		"step":        StepDecay{Base: 0.1, Factor: 0.1, Every: 30},
+		"multistep":   MultiStep{Base: 0.1, Factor: 0.2, Milestones: []int{10, 40, 41, 90}},
+		"cosine":      Cosine{Base: 0.1, End: 0.001, Steps: 100},
+		"constant":    Constant(0.1),
+		"warmup_step": Warmup{StepDecay{Base: 0.1, Factor: 0.5, Every: 5}, 8},
+	} {
+		want := golden[float64](t, "rates/"+name)
+		if len(want) != 100 {
+			t.Fatalf("%s: %d golden rates", name, len(want))
+		}
+		for step, rate := range want {
+			if got := s.Rate(step); !(math.Abs(got-rate) <= 1e-12) {
+				t.Errorf("%s: step %d: rate %g, want %g", name, step, got, rate)
+			}
+		}
+	}
+}
+
+// TestSchedulesBeyondPyTorch checks where a schedule has no twin.
+func TestSchedulesBeyondPyTorch(t *testing.T) {
+	if got := (Cosine{Base: 0.1, End: 0.01, Steps: 10}).Rate(1000); math.Abs(got-0.01) > 1e-15 {
+		t.Errorf("after its end a cosine gives %g", got)
+	}
+	if got := (Warmup{Constant(0.1), 0}).Rate(0); got != 0.1 {
+		t.Errorf("without warm-up the rate begins at %g", got)
+	}
+	nested := Warmup{Cosine{Base: 1, Steps: 100}, 4}
+	if got, want := nested.Rate(1), 0.5*(Cosine{Base: 1, Steps: 100}).Rate(1); got != want {
+		t.Errorf("half-way through warm-up the rate is %g, want %g", got, want)
 	}
 }

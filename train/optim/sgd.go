@@ -1,26 +1,40 @@
-// Package optim holds optimizers and learning-rate schedules. Optimizers work
-// in place on plain arrays; schedules are pure functions of the step.
 package optim
 
-// SGD is stochastic gradient descent with momentum and weight decay, in
-// PyTorch's form:
+// SGD is stochastic gradient descent with momentum and weight decay, in the
+// form of torch.optim.SGD:
 //
 //	g = gradient + WeightDecay*w
 //	v = Momentum*v + g
 //	w = w - rate*(g + Momentum*v)   with Nesterov
 //	w = w - rate*v                  without
+//
+// Nesterov's momentum is that of Sutskever, Martens, Dahl and Hinton: On the
+// importance of initialization and momentum in deep learning, ICML 2013.
 type SGD struct {
-	Momentum    float64
+	Momentum    float64 // 0 is plain gradient descent
 	Nesterov    bool
 	WeightDecay float64
 }
 
-// Update moves the weights w of one parameter by its gradient; v is its
-// momentum, zero before the first update, all of equal length. It allocates
-// nothing.
-func (o SGD) Update(w, gradient, v []float32, rate float64) {
+// Slots implements Optimizer: the momentum, unless that is 0.
+func (o SGD) Slots() []string {
+	if o.Momentum == 0 {
+		return nil
+	}
+	return []string{"momentum"}
+}
+
+// Update implements Optimizer.
+func (o SGD) Update(w, gradient []float32, state [][]float32, rate float64, _ int) {
 	lr, mu, decay := float32(rate), float32(o.Momentum), float32(o.WeightDecay)
-	gradient, v = gradient[:len(w)], v[:len(w)]
+	gradient = gradient[:len(w)]
+	if o.Momentum == 0 {
+		for i, x := range w {
+			w[i] = x - lr*(gradient[i]+decay*x)
+		}
+		return
+	}
+	v := state[0][:len(w)]
 	if o.Nesterov {
 		for i, x := range w {
 			g := gradient[i] + decay*x

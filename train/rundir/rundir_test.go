@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
@@ -93,6 +95,29 @@ func TestARunCanBeReadBack(t *testing.T) {
 	rows, err := csv.NewReader(f).ReadAll()
 	if err != nil || len(rows) != 4 || rows[1][0] != "convnet-1" || rows[3][0] != "ensemble" {
 		t.Errorf("results %v, %v", rows, err)
+	}
+}
+
+// TestConfigOfZerosCanBeReadBack: an optional setting that is zero is not one
+// that is left out.
+func TestConfigOfZerosCanBeReadBack(t *testing.T) {
+	cfg := config()
+	cfg.Optimizer.Momentum, cfg.Optimizer.WeightDecay = new(0.0), new(0.0)
+	cfg.Schedule = train.ScheduleConfig{Kind: train.ScheduleMultiStep, Milestones: []int{1, 3}, Warmup: 0.5}
+	cfg.Students[0].Optimizer = &train.OptimizerConfig{Kind: train.OptimizerAdam, Beta1: new(0.0), DecayExclude: []train.DecayExclusion{train.ExcludeBias}}
+	cfg.Students[1].Schedule = &train.ScheduleConfig{Kind: train.ScheduleConstant}
+	d, err := Create(t.TempDir(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	text, err := yaml.Marshal(d.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseConfig(text)
+	if err != nil || !reflect.DeepEqual(got, cfg.WithDefaults()) {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
 
