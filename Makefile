@@ -1,7 +1,7 @@
 # The first two are all that a fresh machine with Go and Node.js needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup build lint race fuzz bench
+.PHONY: help demo test setup build lint race fuzz kernels bench
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,12 @@ race: ## run the tests of concurrent packages under the race detector
 
 fuzz: ## run every fuzz test for a few seconds
 	scripts/fuzz.sh 5s
+
+kernels: ## run the kernels' tests on oneDNN 2 and 3, with AVX2 alone too
+	scripts/conformance.sh system
+	scripts/conformance.sh system AVX2
+	scripts/conformance.sh 3
+	scripts/conformance.sh 3 AVX2
 
 bench: ## compare training with PyTorch's (DML_PYTHON names a Python with torch)
 	go run ./bench
