@@ -50,12 +50,16 @@
 // # Speed
 //
 // Activations should be in the layout that Engine.Layout gives: blocks of 16
-// channels under AVX-512, of 8 under AVX2. Winograd is tried where it was
+// channels under AVX-512, of 8 under AVX2, else channels last. Winograd is tried where it was
 // measured to win (see winogradFor) and under AVX-512 alone; version 3 has none
 // for x86, and direct convolutions serve. Forward convolutions to few channels
 // run as the data gradient of the opposite convolution where that is faster (see
 // mirrors). Where oneDNN has only reference loops for the given layouts,
 // activations are reordered into ones of its choice.
+//
+// On processors other than x86-64 the layout is channels last and our own loops
+// are those for any processor. Builds for arm64 are compiled in every change's
+// checks, but not run: untested.
 //
 // Results depend on the number of threads (weight gradients are summed per
 // thread) but not on anything else: they are the same bits in every run.

@@ -149,7 +149,11 @@ dml_lib *dml_load(const char *path, char *err, size_t errlen) {
 	if (runtime == DNNL_RUNTIME_OMP) {
 		dml_load_openmp(lib);
 	}
+#if defined(__x86_64__)
 	lib->isa = lib->get_effective_cpu_isa();
+#else
+	lib->isa = 0; // the numbers mean x86's sets here, and other ones elsewhere
+#endif
 	lib->loops = dml_loops_for(lib->isa);
 	// From here on the library stays loaded even if it is refused: its threads
 	// run its code, and to unload that would end the process.
