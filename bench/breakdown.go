@@ -13,8 +13,8 @@ import (
 	"github.com/deepmutual/dml/internal/kernel/onednn"
 )
 
-// breakdown prints where one student's training step spends its time, on one
-// thread: the sums over all ops of a name.
+// breakdown prints where one student's training step, or evaluation, spends its
+// time, on one thread: the sums over all ops of a name.
 func breakdown(work Work, steps int, out io.Writer) error {
 	runtime.LockOSThread()
 	backend, err := onednn.Open()
@@ -26,7 +26,7 @@ func breakdown(work Work, steps int, out io.Writer) error {
 		return err
 	}
 	defer engine.Close()
-	net, err := compile(work, engine, 1, true)
+	net, err := compile(work, engine, 1, !work.Evaluate)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,9 @@ func breakdown(work Work, steps int, out io.Writer) error {
 		}
 		if err := net.Forward(); err != nil {
 			return err
+		}
+		if work.Evaluate {
+			continue
 		}
 		if err := net.Backward(); err != nil {
 			return err

@@ -86,7 +86,7 @@ func ReLU() *Clip { return &Clip{0, float32(math.Inf(1))} }
 //
 //	dst[n,o,y,x] = bias[o] + sum src[n,i, y*SH - Top + kh*DH, x*SW - Left + kw*DW] * w[o,i,kh,kw]
 //
-// The extents of Dst follow from Src, kernel, stride, dilation and padding.
+// With Sum what dst held is added, and then Act limits the result. The extents of Dst follow from Src, kernel, stride, dilation and padding.
 type ConvSpec struct {
 	Src, Dst         Desc
 	KernelH, KernelW int
@@ -96,6 +96,10 @@ type ConvSpec struct {
 	Pad              Pad
 	Groups           int // 0 means 1; depthwise when equal to Src.C
 	Bias             bool
+	// Sum adds the result to the values of dst. It needs ForwardOnly.
+	Sum bool
+	// Act is applied last; nil means none. It needs ForwardOnly.
+	Act *Clip
 	// ForwardOnly promises that the backward methods are never called.
 	ForwardOnly bool
 	// NoDataGradient promises that BackwardData is never called.
@@ -109,6 +113,7 @@ func (s ConvSpec) WeightShape() [4]int {
 
 // Conv is a planned convolution. bias is nil when the spec has none.
 type Conv interface {
+	// Forward computes dst, which shares no memory with src.
 	Forward(dst, src Tensor, weights, bias []float32) error
 	// BackwardData sets dSrc from dDst.
 	BackwardData(dSrc, dDst Tensor, weights []float32) error

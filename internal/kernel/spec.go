@@ -119,6 +119,10 @@ func (s ConvSpec) Validate() error {
 	if !ok {
 		return f.err()
 	}
+	if (s.Sum || s.Act != nil) && !s.ForwardOnly {
+		f.addf("Sum and Act need ForwardOnly: they have no gradient")
+	}
+	f.clip(s.Act)
 	if s.Src.N != s.Dst.N {
 		f.addf("Dst.N is %d, Src.N %d", s.Dst.N, s.Src.N)
 	}

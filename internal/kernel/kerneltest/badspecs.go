@@ -40,6 +40,9 @@ func (s *suite) testBadSpecs(t *testing.T) {
 	conv("groups that do not divide Dst.C", func(s *kernel.ConvSpec) { s.Dst.C = 8 })
 	conv("negative groups", func(s *kernel.ConvSpec) { s.Groups = -1 })
 	conv("an unknown layout", func(s *kernel.ConvSpec) { s.Src.Layout = 9 })
+	conv("an activation and gradients", func(s *kernel.ConvSpec) { s.Act = kernel.ReLU() })
+	conv("a sum and gradients", func(s *kernel.ConvSpec) { s.Sum = true })
+	conv("bounds in the wrong order", func(s *kernel.ConvSpec) { s.ForwardOnly, s.Act = true, &kernel.Clip{Lo: 1, Hi: -1} })
 	conv("a size beyond all memory", func(s *kernel.ConvSpec) { s.Src.N, s.Dst.N = math.MaxInt, math.MaxInt })
 
 	norm := func(what string, change func(*kernel.BatchNormSpec)) {

@@ -76,9 +76,9 @@ func (c convCase) spec() kernel.ConvSpec {
 func convProblem(s kernel.ConvSpec) *problem {
 	shape := s.WeightShape()
 	p := &problem{
-		name: fmt.Sprintf("conv %v to %v, kernel %dx%d, stride %dx%d, dilation %dx%d, pad %d+%d %d+%d, groups %d, bias %v",
+		name: fmt.Sprintf("conv %v to %v, kernel %dx%d, stride %dx%d, dilation %dx%d, pad %d+%d %d+%d, groups %d, bias %v%s",
 			s.Src, s.Dst, s.KernelH, s.KernelW, s.StrideH, s.StrideW, s.DilationH, s.DilationW,
-			s.Pad.Top, s.Pad.Bottom, s.Pad.Left, s.Pad.Right, max(1, s.Groups), s.Bias),
+			s.Pad.Top, s.Pad.Bottom, s.Pad.Left, s.Pad.Right, max(1, s.Groups), s.Bias, fusedName(s)),
 		operands: []operand{
 			{name: "src", desc: s.Src, grad: !s.NoDataGradient && !s.ForwardOnly, saved: true},
 			{name: "weights", desc: vector(shape[0] * shape[1] * shape[2] * shape[3]), grad: !s.ForwardOnly, saved: !s.NoDataGradient},
@@ -93,6 +93,10 @@ func convProblem(s kernel.ConvSpec) *problem {
 	if s.Bias {
 		p.operands = append(p.operands, operand{name: "bias", desc: vector(s.Dst.C), grad: !s.ForwardOnly})
 	}
+	before := len(p.operands)
+	if s.Sum {
+		p.operands = append(p.operands, operand{name: "what dst holds", desc: s.Dst})
+	}
 	bias := func(v []kernel.Tensor) []float32 {
 		if s.Bias {
 			return v[2].Data
@@ -106,6 +110,12 @@ func convProblem(s kernel.ConvSpec) *problem {
 		}
 		return runner{
 			forward: func(out kernel.Tensor, in []kernel.Tensor) error {
+				if s.Sum {
+					if err := kernel.CheckTensor("what dst holds", in[before], s.Dst); err != nil {
+						return err
+					}
+					copy(out.Data, in[before].Data)
+				}
 				return k.Forward(out, in[0], in[1].Data, bias(in))
 			},
 			backward: func(grads []kernel.Tensor, dOut, out kernel.Tensor, in []kernel.Tensor) error {
@@ -121,6 +131,46 @@ func convProblem(s kernel.ConvSpec) *problem {
 	return p
 }
 
+func fusedName(s kernel.ConvSpec) string {
+	name := ""
+	if s.Sum {
+		name += ", sum"
+	}
+	if s.Act != nil {
+		name += fmt.Sprintf(", clip [%g, %g]", s.Act.Lo, s.Act.Hi)
+	}
+	return name
+}
+
+// fusions are the ends of a forward pass, which the cases take in turn.
+var fusions = []struct {
+	sum bool
+	act *kernel.Clip
+}{
+	{act: kernel.ReLU()},
+	{sum: true, act: kernel.ReLU()},
+	{sum: true},
+	{act: &kernel.Clip{Hi: 0.5}},
+	{sum: true, act: &kernel.Clip{Lo: -0.25, Hi: 0.75}},
+}
+
+// testFusedConv gives every case two of the fusions, and over all cases every
+// fusion to convolutions with and without a bias.
+func (s *suite) testFusedConv(t *testing.T) {
+	for i, c := range convCases {
+		for j := range 2 {
+			f := fusions[(2*i+j)%len(fusions)]
+			s.each(t, func(place placement) *problem {
+				spec := c.spec()
+				spec.Src, spec.Dst = place(spec.Src), place(spec.Dst)
+				spec.ForwardOnly, spec.Sum, spec.Act = true, f.sum, f.act
+				spec.Bias = (i+j)%2 == 0
+				return convProblem(spec)
+			}, s.check)
+		}
+	}
+}
+
 func (s *suite) testConv(t *testing.T) {
 	for _, c := range convCases {
 		s.each(t, func(place placement) *problem {
@@ -129,6 +179,7 @@ func (s *suite) testConv(t *testing.T) {
 			return convProblem(spec)
 		}, s.check)
 	}
+	t.Run("Fused", s.testFusedConv)
 	t.Run("FirstLayer", s.testFirstConv)
 	t.Run("Promises", s.testConvPromises)
 	t.Run("ForwardOnly", func(t *testing.T) {

@@ -16,6 +16,7 @@ type conv struct {
 	spec                                   kernel.ConvSpec
 	weights                                int // number of values
 	forward, backwardData, backwardWeights *C.dml_plan
+	finish                                 *C.dml_finish // after forward, where that is bare
 }
 
 // errNotPlanned is returned for a pass that the spec promised not to need.
@@ -37,46 +38,81 @@ func (e *engine) Conv(s kernel.ConvSpec) (kernel.Conv, error) {
 	if s.ForwardOnly {
 		pass = C.DML_INFERENCE
 	}
+	if s.Sum || s.Act != nil {
+		if err := c.planFused(); err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
 	// The backward passes are planned from the plain forward plan.
-	hint, err := c.plan("forward", pass, nil)
+	hint, err := c.plan("forward", s, pass, nil)
 	if err != nil {
 		return nil, err
 	}
 	if c.forward = hint; e.mirrors(s) {
-		if c.forward, err = c.planMirrored(); err != nil {
+		if c.forward, err = c.planMirrored(s); err != nil {
 			return nil, err
 		}
 	}
 	if s.ForwardOnly {
 		return c, nil
 	}
-	if c.backwardWeights, err = c.plan("backward weights", C.DML_BACKWARD_WEIGHTS, hint); err != nil {
+	if c.backwardWeights, err = c.plan("backward weights", s, C.DML_BACKWARD_WEIGHTS, hint); err != nil {
 		return nil, err
 	}
 	if s.NoDataGradient {
 		return c, nil
 	}
-	if c.backwardData, err = c.plan("backward data", C.DML_BACKWARD_DATA, hint); err != nil {
+	if c.backwardData, err = c.plan("backward data", s, C.DML_BACKWARD_DATA, hint); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *conv) plan(name string, pass C.enum_dml_pass, hint *C.dml_plan) (*C.dml_plan, error) {
-	g := c.eng.geometry(c.spec, pass)
+// planFused plans a forward pass that ends in a sum or an activation: in the
+// primitive where oneDNN can, else as a pass of our own after the bare
+// convolution. Where that is mirrored it wins in spite of the pass. Before AVX2
+// oneDNN's fused convolutions crash on operands that are not aligned.
+func (c *conv) planFused() error {
+	bare := c.spec
+	bare.Bias, bare.Sum, bare.Act = false, false, nil
+	var err error
+	if c.eng.mirrors(bare) {
+		c.forward, err = c.planMirrored(bare)
+	} else {
+		if c.eng.backend.has(isaAVX2) {
+			if c.forward, err = c.plan("fused forward", c.spec, C.DML_INFERENCE, nil); err == nil {
+				return nil
+			}
+		}
+		c.forward, err = c.plan("forward", bare, C.DML_INFERENCE, nil)
+	}
+	if err != nil {
+		return err
+	}
+	g := c.eng.geometry(c.spec, C.DML_INFERENCE)
+	if c.finish = C.dml_finish_plan(c.eng.ptr, &g); c.finish == nil {
+		return c.fail("planning the end of the forward pass", kernel.ErrMemory)
+	}
+	return nil
+}
+
+func (c *conv) plan(name string, s kernel.ConvSpec, pass C.enum_dml_pass, hint *C.dml_plan) (*C.dml_plan, error) {
+	g := c.eng.geometry(s, pass)
 	var plan *C.dml_plan
 	err := c.planDone("planning the "+name+" pass", C.dml_conv_plan(c.eng.ptr, &g, pass, hint, &plan))
 	return plan, err
 }
 
-func (c *conv) planMirrored() (*C.dml_plan, error) {
-	g := c.eng.geometry(c.spec, C.DML_BACKWARD_DATA)
+func (c *conv) planMirrored(s kernel.ConvSpec) (*C.dml_plan, error) {
+	g := c.eng.geometry(s, C.DML_BACKWARD_DATA)
 	var plan *C.dml_plan
 	err := c.planDone("planning the mirrored forward pass", C.dml_conv_plan_mirrored(c.eng.ptr, &g, &plan))
 	return plan, err
 }
 
 func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_geometry {
+	act, lo, hi := clipArgs(s.Act)
 	return C.dml_conv_geometry{
 		src:        cdesc(s.Src),
 		dst:        cdesc(s.Dst),
@@ -88,6 +124,10 @@ func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_ge
 		groups:     C.int64_t(s.Groups),
 		bias:       cbool(s.Bias),
 		winograd:   cbool(e.winogradFor(s, pass)),
+		sum:        cbool(s.Sum),
+		act:        act,
+		lo:         lo,
+		hi:         hi,
 	}
 }
 
@@ -134,6 +174,9 @@ func (c *conv) Forward(dst, src kernel.Tensor, weights, bias []float32) error {
 		kernel.CheckSlice("weights", weights, c.weights),
 		kernel.CheckSlice("bias", bias, c.biases())); err != nil {
 		return err
+	}
+	if c.finish != nil {
+		return c.done(what, C.dml_conv_forward_finished(c.forward, c.finish, ptr(dst.Data), ptr(src.Data), ptr(weights), ptr(bias)))
 	}
 	return c.done(what, C.dml_conv_forward(c.forward, ptr(dst.Data), ptr(src.Data), ptr(weights), ptr(bias)))
 }

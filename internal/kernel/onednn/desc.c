@@ -2,6 +2,7 @@
 
 // Memory and primitive descriptors: all that differs between oneDNN 2 and 3.
 
+#include <math.h>
 #include <string.h>
 
 #include "internal.h"
@@ -15,6 +16,14 @@ enum {
 	V2_TAG_ABCD16B = 69,
 	V3_TAG_ABCD8B = 102,
 	V3_TAG_ABCD16B = 78,
+};
+
+// Activations (dnnl_alg_kind_t), numbered anew in version 3 too.
+enum {
+	V2_ELTWISE_RELU = 0x1f,
+	V2_ELTWISE_CLIP = 0xff,
+	V3_ELTWISE_RELU = 0x20,
+	V3_ELTWISE_CLIP = 0x2e,
 };
 
 // A version 2 operation descriptor is a struct that the library fills from its
@@ -84,6 +93,47 @@ const void *dml_md_ptr(const dml_md *md) {
 		return NULL;
 	}
 	return md->lib->major == 2 ? (const void *)md->u.blob : md->u.handle;
+}
+
+static int post_ops(const dml_lib *lib, int sum, int act, float lo, float hi, void *ops) {
+	int s = DNNL_SUCCESS;
+	if (sum) {
+		s = lib->major == 2 ? lib->v2.post_ops_append_sum(ops, 1)
+				    : lib->v3.post_ops_append_sum(ops, 1, 0, DNNL_F32);
+	}
+	if (s != DNNL_SUCCESS || !act) {
+		return s;
+	}
+	int relu = lo == 0 && hi == INFINITY;
+	if (lib->major == 2) {
+		return lib->v2.post_ops_append_eltwise(ops, 1, relu ? V2_ELTWISE_RELU : V2_ELTWISE_CLIP,
+			relu ? 0 : lo, relu ? 0 : hi);
+	}
+	return lib->v3.post_ops_append_eltwise(ops, relu ? V3_ELTWISE_RELU : V3_ELTWISE_CLIP, relu ? 0 : lo,
+		relu ? 0 : hi);
+}
+
+int dml_attr(const dml_lib *lib, int sum, int act, float lo, float hi, void **attr) {
+	int s = lib->primitive_attr_create(attr);
+	if (s != DNNL_SUCCESS) {
+		*attr = NULL;
+		return s;
+	}
+	s = lib->primitive_attr_set_scratchpad_mode(*attr, DNNL_SCRATCHPAD_USER);
+	if (s == DNNL_SUCCESS && (sum || act)) {
+		void *ops;
+		s = lib->post_ops_create(&ops);
+		if (s == DNNL_SUCCESS) {
+			s = post_ops(lib, sum, act, lo, hi, ops);
+			s = s != DNNL_SUCCESS ? s : lib->primitive_attr_set_post_ops(*attr, ops);
+			lib->post_ops_destroy(ops);
+		}
+	}
+	if (s != DNNL_SUCCESS) {
+		lib->primitive_attr_destroy(*attr);
+		*attr = NULL;
+	}
+	return s;
 }
 
 static int conv_pd_v2(const dml_lib *lib, void *engine, const void *attr, const dml_op_desc *o, void **pd) {

@@ -15,6 +15,7 @@
 //	engine.c     memory, scratch buffers and threads of one student
 //	plan.c       a primitive with its arguments and the reorders around it
 //	kernels.c    convolution, pooling, reorder and matrix product by oneDNN
+//	finish.c     the end of a convolution that oneDNN does not fuse, our own
 //	norm.c       batch normalisation with fused activation, our own
 //	pointwise.c  addition, activation, mean, dropout: our own
 //	copy.c       shortcut and concatenation: our own

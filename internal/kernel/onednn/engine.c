@@ -100,11 +100,7 @@ dml_result dml_engine_new(dml_lib *lib, int threads, dml_engine **out) {
 	}
 	if (s == DNNL_SUCCESS) {
 		step = "creating the primitive attributes";
-		s = lib->primitive_attr_create(&e->attr);
-	}
-	if (s == DNNL_SUCCESS) {
-		step = "choosing the scratchpad mode";
-		s = lib->primitive_attr_set_scratchpad_mode(e->attr, DNNL_SCRATCHPAD_USER);
+		s = dml_attr(lib, 0, 0, 0, 0, &e->attr);
 	}
 	if (s != DNNL_SUCCESS) {
 		dml_engine_free(e);

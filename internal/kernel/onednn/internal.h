@@ -74,7 +74,10 @@ typedef struct {
 	F(int, stream_destroy, (void *stream)) \
 	F(int, primitive_attr_create, (void **attr)) \
 	F(int, primitive_attr_set_scratchpad_mode, (void *attr, int mode)) \
+	F(int, primitive_attr_set_post_ops, (void *attr, const void *post_ops)) \
 	F(int, primitive_attr_destroy, (void *attr)) \
+	F(int, post_ops_create, (void **post_ops)) \
+	F(int, post_ops_destroy, (void *post_ops)) \
 	F(int, reorder_primitive_desc_create, (void **pd, const void *src, void *src_engine, \
 		const void *dst, void *dst_engine, const void *attr)) \
 	F(const void *, primitive_desc_query_md, (const void *pd, int what, int index)) \
@@ -94,6 +97,8 @@ typedef struct {
 
 // Version 2: descriptors are structs, which the library fills.
 #define DNNL_V2(F) \
+	F(int, post_ops_append_sum, (void *post_ops, float scale)) \
+	F(int, post_ops_append_eltwise, (void *post_ops, float scale, int alg, float alpha, float beta)) \
 	F(int, memory_desc_init_by_strides, (void *md, int ndims, const int64_t *dims, int type, \
 		const int64_t *strides)) \
 	F(int, memory_desc_init_by_tag, (void *md, int ndims, const int64_t *dims, int type, int tag)) \
@@ -118,6 +123,8 @@ typedef struct {
 
 // Version 3: descriptors are opaque handles; there is no operation descriptor.
 #define DNNL_V3(F) \
+	F(int, post_ops_append_sum, (void *post_ops, float scale, int32_t zero_point, int type)) \
+	F(int, post_ops_append_eltwise, (void *post_ops, int alg, float alpha, float beta)) \
 	F(int, memory_desc_create_with_strides, (void **md, int ndims, const int64_t *dims, int type, \
 		const int64_t *strides)) \
 	F(int, memory_desc_create_with_tag, (void **md, int ndims, const int64_t *dims, int type, \
@@ -200,13 +207,25 @@ typedef struct {
 	const void *hint; // primitive descriptor of the forward pass
 } dml_op_desc;
 
+// dml_attr creates primitive attributes: a scratchpad of ours, then, if asked for,
+// the sum with what the destination held and an activation.
+int dml_attr(const dml_lib *lib, int sum, int act, float lo, float hi, void **attr);
+
 int dml_conv_pd(const dml_lib *lib, void *engine, const void *attr, const dml_op_desc *o, void **pd);
 int dml_pool_pd(const dml_lib *lib, void *engine, const void *attr, const dml_op_desc *o, void **pd);
 
 // --- engine.c ---------------------------------------------------------------
 
 // Scratch buffers that all kernels of an engine share: a kernel runs alone.
-enum { DML_SLOT_SRC, DML_SLOT_WEIGHTS, DML_SLOT_DST, DML_SLOT_BIAS, DML_SLOT_SCRATCHPAD, DML_SLOTS };
+enum {
+	DML_SLOT_SRC,
+	DML_SLOT_WEIGHTS,
+	DML_SLOT_DST,
+	DML_SLOT_BIAS,
+	DML_SLOT_SCRATCHPAD,
+	DML_SLOT_UNFINISHED, // a convolution that is to be added to its destination
+	DML_SLOTS
+};
 
 struct dml_engine {
 	const dml_lib *lib;

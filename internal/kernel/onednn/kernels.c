@@ -51,7 +51,8 @@ static void conv_forget(conv_mds *m) {
 // conv_choose sets p->op.pd. It takes the first that is fast of: Winograd (if
 // asked for), direct, and direct on activations in a layout of oneDNN's choice.
 // The last avoids the reference loops, hundreds of times slower, which is all
-// that oneDNN has for layouts that do not suit the instruction set.
+// that oneDNN has for layouts that do not suit the instruction set. What is fused
+// acts on the caller's memory, so it is tried in the caller's layouts alone.
 static dml_result conv_choose(dml_plan *p, const dml_conv_geometry *g, enum dml_pass pass,
 	const dml_plan *hint, const conv_mds *m) {
 	const struct {
@@ -63,8 +64,17 @@ static dml_result conv_choose(dml_plan *p, const dml_conv_geometry *g, enum dml_
 		{DNNL_CONVOLUTION_DIRECT, 0, 1},
 	};
 	const int64_t dilation[2] = {g->dilation[0] - 1, g->dilation[1] - 1};
-	int s = DNNL_UNIMPLEMENTED;
+	int fused = g->sum || g->act;
+	void *attr = p->e->attr;
+	int s = fused ? dml_attr(p->e->lib, g->sum, g->act, g->lo, g->hi, &attr) : DNNL_SUCCESS;
+	if (s != DNNL_SUCCESS) {
+		return dml_fail(s, "creating the attributes of a fused convolution");
+	}
+	dml_result r = {DNNL_UNIMPLEMENTED, "creating the descriptor of the convolution"};
 	for (size_t i = g->winograd ? 0 : 1; i < sizeof attempts / sizeof attempts[0]; i++) {
+		if (fused && (attempts[i].any || attempts[i].slow)) {
+			continue;
+		}
 		dml_op_desc o = {
 			.pass = pass,
 			.alg = attempts[i].alg,
@@ -78,17 +88,22 @@ static dml_result conv_choose(dml_plan *p, const dml_conv_geometry *g, enum dml_
 			.pad_after = g->pad_after,
 			.hint = hint == NULL ? NULL : hint->op.pd,
 		};
-		s = dml_conv_pd(p->e->lib, p->e->engine, p->e->attr, &o, &p->op.pd);
+		s = dml_conv_pd(p->e->lib, p->e->engine, attr, &o, &p->op.pd);
 		if (s != DNNL_SUCCESS) {
 			p->op.pd = NULL;
+			r.status = s;
 			continue;
 		}
 		if (attempts[i].slow || !dml_plan_is_slow(p)) {
-			return dml_ok();
+			r = dml_ok();
+			break;
 		}
 		dml_plan_reset(p);
 	}
-	return dml_fail(s, "creating the descriptor of the convolution");
+	if (fused) {
+		p->e->lib->primitive_attr_destroy(attr);
+	}
+	return r;
 }
 
 static dml_result conv_ports(dml_plan *p, const dml_conv_geometry *g, enum dml_pass pass, const conv_mds *m) {

@@ -51,6 +51,8 @@ typedef struct {
 	void (*sums)(const dml_segment *s, const float *x, const float *shift, float *sum, float *square);
 	// norm sets y = clip((x - mean) * scale + beta).
 	void (*norm)(const dml_segment *s, float *y, const float *x, const dml_lanes *p);
+	// add_norm sets y = clip((x - mean) * scale + beta + y).
+	void (*add_norm)(const dml_segment *s, float *y, const float *x, const dml_lanes *p);
 	// norm_sums sums the gradients dy' that pass the activation, and dy' * (x - mean).
 	void (*norm_sums)(const dml_segment *s, const float *dy, const float *x, const dml_lanes *p,
 		float *sum, float *product);

@@ -137,6 +137,16 @@ TARGET static void norm(const dml_segment *s, float *y, const float *x, const dm
 #undef BODY
 }
 
+TARGET static void add_norm(const dml_segment *s, float *y, const float *x, const dml_lanes *p) {
+	const lanes mean = load(p->mean, LANES), scale = load(p->scale, LANES);
+	const lanes beta = load(p->beta, LANES);
+	const lanes lo = load(p->lo, LANES), hi = load(p->hi, LANES);
+#define BODY(i, n) \
+	store(y + (i), clip_lanes((load(x + (i), n) - mean) * scale + beta + load(y + (i), n), lo, hi), n)
+	ROWS(s, BODY);
+#undef BODY
+}
+
 // PASSING is the gradient at row i that passes the activation: the output is
 // recomputed, which costs less than reading it.
 #define PASSING(i, n, centred) \
@@ -305,6 +315,7 @@ const dml_loops LOOPS = {
 	.lanes = LANES,
 	.sums = sums,
 	.norm = norm,
+	.add_norm = add_norm,
 	.norm_sums = norm_sums,
 	.norm_backward = norm_backward,
 	.fill = fill,

@@ -35,6 +35,7 @@ typedef struct dml_engine dml_engine;
 typedef struct dml_plan dml_plan;
 typedef struct dml_norm dml_norm;
 typedef struct dml_copy dml_copy;
+typedef struct dml_finish dml_finish;
 
 // dml_layout has the values of kernel.Layout.
 enum dml_layout { DML_NCHW, DML_NHWC, DML_NCHW8C, DML_NCHW16C };
@@ -75,10 +76,14 @@ typedef struct {
 	int64_t groups;
 	int bias;
 	int winograd; // 1: the Winograd algorithm, 0: direct
+	int sum;      // add to dst
+	int act;      // limit the result to [lo, hi]
+	float lo, hi;
 } dml_conv_geometry;
 
 // dml_conv_plan plans one pass of a convolution. hint is the plan of the
-// forward pass, NULL when that is planned.
+// forward pass, NULL when that is planned. With sum or act it fails where oneDNN
+// cannot do them in the convolution, in the caller's layouts and fast.
 dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pass pass,
 	const dml_plan *hint, dml_plan **out);
 // dml_conv_plan_mirrored plans the forward pass of a convolution of stride 1,
@@ -87,6 +92,10 @@ dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pas
 dml_result dml_conv_plan_mirrored(dml_engine *e, const dml_conv_geometry *g, dml_plan **out);
 dml_result dml_conv_forward(dml_plan *p, float *dst, const float *src, const float *weights,
 	const float *bias);
+// dml_conv_forward_finished runs p, a convolution without bias, sum and activation,
+// and then f, which does them.
+dml_result dml_conv_forward_finished(dml_plan *p, dml_finish *f, float *dst, const float *src,
+	const float *weights, const float *bias);
 dml_result dml_conv_backward_data(dml_plan *p, float *dsrc, const float *ddst, const float *weights);
 // dbias may be NULL.
 dml_result dml_conv_backward_weights(dml_plan *p, float *dweights, float *dbias, const float *src,
@@ -119,7 +128,11 @@ dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int
 dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out,
 	float *dweights, float *dbias, const float *src, const float *ddst);
 
-// --- norm.c, pointwise.c, copy.c, softmax.c: kernels of our own ------------
+// --- finish.c, norm.c, pointwise.c, copy.c, softmax.c: kernels of our own ---
+
+// dml_finish_plan plans what follows the bare convolution of a geometry: its
+// bias, sum and activation. The outcome is NULL without memory.
+dml_finish *dml_finish_plan(dml_engine *e, const dml_conv_geometry *g);
 
 // dml_norm_plan plans a batch normalisation; training is 0 where only
 // dml_norm_infer is called.

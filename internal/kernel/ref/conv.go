@@ -27,6 +27,7 @@ func (e *engine) Conv(spec kernel.ConvSpec) (kernel.Conv, error) {
 	spec.Groups = max(1, spec.Groups)
 	spec.DilationH = max(1, spec.DilationH)
 	spec.DilationW = max(1, spec.DilationW)
+	spec.Act = copyClip(spec.Act)
 	k := &conv{
 		ConvSpec: spec,
 		engine:   e,
@@ -122,6 +123,15 @@ func (k *conv) forwardPlane(dst, src kernel.Tensor, weights, bias []float32, n, 
 				}
 			}
 		}
+	}
+	if k.Sum {
+		start, step := plane(k.Dst, n, o)
+		for p := range sums {
+			sums[p] += float64(dst.Data[start+p*step])
+		}
+	}
+	for p, s := range sums {
+		sums[p] = float64(clip(k.Act, float32(s)))
 	}
 	store(dst, n, o, sums)
 }
