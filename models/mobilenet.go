@@ -10,18 +10,6 @@ const smallInput = 64
 // isSmall reports whether an input gets the stem for small images.
 func isSmall(input Shape) bool { return min(input.H, input.W) < smallInput }
 
-// mobileNetWidths are the width multipliers of MobileNet v1 in quarters.
-var mobileNetWidths = [...]int{1, 2, 3, 4}
-
-// mobileNetName names a MobileNet of a width in quarters; full width is not
-// written.
-func mobileNetName(quarters int) string {
-	if quarters == 4 {
-		return "mobilenet"
-	}
-	return fmt.Sprintf("mobilenet%g", float64(quarters)/4)
-}
-
 // mobileNet builds MobileNet v1 (Howard et al., arXiv 1704.04861, table 1), its
 // channels multiplied by quarters/4: a 3x3 stem and 13 pairs of a depthwise 3x3
 // and a pointwise 1x1 convolution, each with batch norm and rectifier. The stem

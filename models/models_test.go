@@ -1,9 +1,7 @@
 package models
 
 import (
-	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -11,57 +9,6 @@ import (
 	"strings"
 	"testing"
 )
-
-func TestParameterCounts(t *testing.T) {
-	// He et al. (2016) and the Deep Mutual Learning paper print 0.46M and 0.5M.
-	for _, tc := range []struct {
-		name    string
-		input   Shape // zero: 3x32x32
-		classes int
-		want    int
-		macs    int64
-	}{
-		{"resnet20", Shape{}, 10, 269722, 40551040},
-		{"resnet32", Shape{}, 10, 464154, 68862592},
-		{"resnet32", Shape{}, 100, 470004, 68868352},
-		{"resnet44", Shape{}, 10, 658586, 97174144},
-		{"resnet56", Shape{}, 10, 853018, 125485696},
-		// Howard et al. (2017) print 4.2M parameters with 1000 classes, 569M multiply-adds.
-		{"mobilenet", Shape{3, 224, 224}, 1000, 4231976, 568740352},
-		{"mobilenet", Shape{}, 100, 3309476, 46446592},
-		// The same paper prints 2.6M, 1.3M and 0.5M; 325M, 149M and 41M.
-		{"mobilenet0.75-tf", Shape{3, 224, 224}, 1000, 2585560, 325400448},
-		{"mobilenet0.5-tf", Shape{3, 224, 224}, 1000, 1331592, 149497088},
-		{"mobilenet0.25-tf", Shape{3, 224, 224}, 1000, 470072, 41030272},
-	} {
-		n, err := Build(tc.name, cmp.Or(tc.input, Shape{3, 32, 32}), tc.classes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := n.ParameterCount(); got != tc.want {
-			t.Errorf("%s with %d classes: %d parameters, want %d", tc.name, tc.classes, got, tc.want)
-		}
-		if got, _ := n.MultiplyAdds(); got != tc.macs {
-			t.Errorf("%s with %d classes: %d multiply-adds, want %d", tc.name, tc.classes, got, tc.macs)
-		}
-	}
-}
-
-func TestCatalogBuildsAtManySizes(t *testing.T) {
-	for _, a := range Catalog() {
-		for _, in := range []Shape{a.Input, {1, 28, 28}, {3, 33, 17}, {3, 128, 64}} {
-			n, err := Build(a.Name, in, 7)
-			if err != nil {
-				t.Errorf("%s at %v: %v", a.Name, in, err)
-				continue
-			}
-			shapes, err := n.Shapes()
-			if err != nil || shapes[n.Logits] != Vector(7) || !shapes[n.Embedding].IsVector() {
-				t.Errorf("%s at %v: logits %v, embedding %v, %v", a.Name, in, shapes[n.Logits], shapes[n.Embedding], err)
-			}
-		}
-	}
-}
 
 // everyKind returns a network that holds each layer kind.
 func everyKind(t testing.TB) *Network {
@@ -158,13 +105,6 @@ func TestJSONRoundTrip(t *testing.T) {
 		if !reflect.DeepEqual(n, back) {
 			t.Errorf("%s changed on its way through JSON", n.Name)
 		}
-	}
-}
-
-func TestUnknownArchitecture(t *testing.T) {
-	_, err := Build("resnet33", Shape{3, 32, 32}, 10)
-	if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "resnet32") {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -1,10 +1,8 @@
 package models
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 )
 
@@ -205,14 +203,9 @@ func (n *Network) ForInference() *Network {
 // Parse reads a network from JSON and validates it. Unknown fields are
 // errors.
 func Parse(data []byte) (*Network, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	var n Network
-	if err := dec.Decode(&n); err != nil {
+	if err := strictJSON(data, &n); err != nil {
 		return nil, fmt.Errorf("network description: %w", err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("network description: data after the closing brace at byte %d", dec.InputOffset())
 	}
 	n.setDefaults()
 	if err := n.Validate(); err != nil {

@@ -28,7 +28,7 @@ func TestSameUpper(t *testing.T) {
 						t.Fatalf("size %d, kernel %d, stride %d, dilation %d: %+v, want %d in all", size, kernel, stride, dilation, got, want)
 					}
 					l := Layer{Name: "x", Kind: KindConv, Inputs: []string{InputName}, Conv: &c}
-					out, err := l.output(map[string]Shape{InputName: in})
+					out, err := l.infer(map[string]Shape{InputName: in})
 					if want := (Shape{C: 1, H: (size + stride - 1) / stride, W: 3}); err != nil || out != want {
 						t.Fatalf("size %d, kernel %d, stride %d, dilation %d: %v, %v, want %v", size, kernel, stride, dilation, out, err, want)
 					}

@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The bounds of a description. With them no product of extents overflows, and a
@@ -10,6 +11,8 @@ import (
 const (
 	maxSide   = 1 << 16   // of any extent of a feature map
 	maxValues = 1<<31 - 1 // of one sample's activation, or of one parameter
+
+	maxClasses = 1 << 20 // and values of a dense layer
 )
 
 // bounded reports whether the product of extents is within maxValues; none may
@@ -42,36 +45,30 @@ func (n *Network) Shapes() (map[string]Shape, error) {
 	if in.C < 1 || in.H < 1 || in.W < 1 || in.C > maxSide || in.H > maxSide || in.W > maxSide {
 		fault("input %v: channels, height and width must be between 1 and %d", in, maxSide)
 	}
-	if n.Classes < 2 || n.Classes > 1<<20 {
-		fault("classes is %d; it must be at least 2", n.Classes)
+	if n.Classes < 2 || n.Classes > maxClasses {
+		fault("classes is %d; it must be at least 2 and at most %d", n.Classes, maxClasses)
 	}
 	shapes := map[string]Shape{InputName: in}
-	for i := range n.Layers {
-		l := &n.Layers[i]
-		if l.Name == "" || l.Name == InputName {
-			fault("layer %d has the name %q", i+1, l.Name)
-			continue
-		}
-		if _, dup := shapes[l.Name]; dup {
-			fault("two layers are named %q", l.Name)
-			continue
-		}
-		out, err := l.output(shapes)
-		if err != nil {
-			if !errors.Is(err, errUpstream) {
-				fault("layer %q (%s): %w", l.Name, l.Kind, err)
+	n.walk(fault, func(l *Layer) error {
+		for _, name := range l.Inputs {
+			if _, ok := shapes[name]; !ok {
+				return errUpstream
 			}
-			out = Shape{C: -1} // keep later layers from reporting the same fault
 		}
-		shapes[l.Name] = out
-	}
+		out, err := l.infer(shapes)
+		if err == nil && !bounded(out.C, out.H, out.W) {
+			err = fmt.Errorf("gives %v: more than %d values a sample", out, maxValues)
+		}
+		if err == nil {
+			shapes[l.Name] = out
+		}
+		return err
+	})
 	for _, output := range []struct{ role, layer string }{{"logits", n.Logits}, {"embedding", n.Embedding}} {
 		role, name := output.role, output.layer
 		s, ok := shapes[name]
 		switch {
-		case !ok:
-			fault("%s names the layer %q, which does not exist", role, name)
-		case s.C < 0:
+		case !ok: // reported already
 		case !s.IsVector():
 			fault("%s must be a vector, layer %q gives %v", role, name, s)
 		case role == "logits" && s.C != n.Classes:
@@ -87,31 +84,55 @@ func (n *Network) Shapes() (map[string]Shape, error) {
 // errUpstream marks a layer that is only wrong because its input is.
 var errUpstream = errors.New("an input is invalid")
 
-// output infers the layer's output shape from those before it.
-func (l *Layer) output(shapes map[string]Shape) (Shape, error) {
-	if err := l.checkInputs(); err != nil {
-		return Shape{}, err
-	}
-	for _, name := range l.Inputs {
-		s, ok := shapes[name]
-		if !ok {
-			return Shape{}, fmt.Errorf("input %q is no earlier layer", name)
+// walk reports the faults that no shape is needed for, and those that visit
+// finds in the layers that have none of these; a nil visit finds none.
+func (n *Network) walk(fault func(format string, args ...any), visit func(l *Layer) error) {
+	known := map[string]bool{InputName: true}
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		if l.Name == "" || l.Name == InputName {
+			fault("layer %d has the name %q", i+1, l.Name)
+			continue
 		}
-		if s.C < 0 {
-			return Shape{}, errUpstream
+		if known[l.Name] {
+			fault("two layers are named %q", l.Name)
+			continue
+		}
+		err := l.check(known)
+		if err == nil && visit != nil {
+			err = visit(l)
+		}
+		if err != nil && !errors.Is(err, errUpstream) {
+			fault("layer %q (%s): %w", l.Name, l.Kind, err)
+		}
+		known[l.Name] = true
+	}
+	for _, output := range []struct{ role, layer string }{{"logits", n.Logits}, {"embedding", n.Embedding}} {
+		if !known[output.layer] {
+			fault("%s names the layer %q, which does not exist", output.role, output.layer)
 		}
 	}
-	if err := l.checkAttributes(); err != nil {
-		return Shape{}, err
-	}
-	out, err := l.infer(shapes)
-	if err == nil && !bounded(out.C, out.H, out.W) {
-		err = fmt.Errorf("gives %v: more than %d values a sample", out, maxValues)
-	}
-	return out, err
 }
 
-// infer is output for a layer whose inputs and attributes are in order.
+// check reports a fault of the layer that no shape is needed for; known are
+// the layers before it.
+func (l *Layer) check(known map[string]bool) error {
+	if !slices.Contains(Kinds(), l.Kind) {
+		return fmt.Errorf("unknown kind; the kinds are %v", Kinds())
+	}
+	if err := l.checkInputs(); err != nil {
+		return err
+	}
+	for _, name := range l.Inputs {
+		if !known[name] {
+			return fmt.Errorf("input %q is no earlier layer", name)
+		}
+	}
+	return l.checkAttributes()
+}
+
+// infer returns the output shape of a layer that check found in order, from
+// the shapes before it.
 func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 	in := shapes[l.Inputs[0]]
 	spatial := func() error {
@@ -167,7 +188,7 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 		if !in.IsVector() {
 			return Shape{}, fmt.Errorf("needs a vector, input %q is %v: flatten or pool it first", l.Inputs[0], in)
 		}
-		if l.Dense.Out < 1 || l.Dense.Out > 1<<20 {
+		if l.Dense.Out < 1 || l.Dense.Out > maxClasses {
 			return Shape{}, fmt.Errorf("out is %d", l.Dense.Out)
 		}
 		if !bounded(l.Dense.Out, in.C) {
@@ -189,7 +210,7 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 		}
 		return in, nil
 	}
-	return Shape{}, fmt.Errorf("unknown kind; the kinds are %v", Kinds())
+	return Shape{}, fmt.Errorf("no shape for this kind")
 }
 
 // checkInputs reports a wrong number of inputs.
@@ -238,9 +259,7 @@ func (l *Layer) checkAttributes() error {
 		need = ""
 	}
 	if need != "" && !has[need] {
-		if _, known := has[need]; known {
-			return fmt.Errorf("attributes %q are missing", need)
-		}
+		return fmt.Errorf("attributes %q are missing", need)
 	}
 	for _, name := range []string{"conv", "batch_norm", "activation", "pool", "dense", "subsample", "dropout"} {
 		if has[name] && name != need {

@@ -49,6 +49,7 @@ func TestArchitecturesEqualTheInterpreter(t *testing.T) {
 		{"convnet", models.Shape{C: 3, H: 17, W: 9}, 5},
 		{"resnet8", models.Shape{C: 3, H: 15, W: 13}, 3},
 		{"resnet20", models.Shape{C: 1, H: 8, W: 11}, 1},
+		{"wrn-10-1", models.Shape{C: 3, H: 8, W: 11}, 2},
 	} {
 		t.Run(tc.name+" "+tc.input.String(), func(t *testing.T) {
 			net := build(t, tc.name, tc.input)
