@@ -23,7 +23,6 @@ const (
 	hm       = "github.com/chewxy/hm"
 	protobuf = "google.golang.org/protobuf"
 	ortGo    = "github.com/yalue/onnxruntime_go"
-	ximage   = "golang.org/x/image"
 	yaml     = "github.com/goccy/go-yaml"
 	urfave   = "github.com/urfave/cli/v2"
 	mpb      = "github.com/vbauerster/mpb/v8"
@@ -36,7 +35,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"x/image": ximage, "go-yaml": yaml, "everything": anything,
+	"go-yaml": yaml, "everything": anything,
 }
 
 // row is one of that table: packages of this module, by their path below it,
