@@ -18,15 +18,23 @@ const (
 	PadZero
 )
 
-// Augment changes training images at random. What it does to a sample is a pure
-// function of its SampleKey. The zero Augment does nothing.
+// Augment changes training images at random, in the order of its fields. What
+// it does to a sample is a pure function of its SampleKey. The zero Augment
+// does nothing.
 type Augment struct {
-	// Flip mirrors left and right with probability 1/2.
-	Flip bool
+	// ResizedCrop scales a random part of the stored image to the input's size,
+	// in place of the whole.
+	ResizedCrop ResizedCrop
 	// PadCrop pads every side by this many pixels and crops back to the image's
 	// size at a uniformly random place.
 	PadCrop int
 	PadMode PadMode
+	// Flip mirrors left and right with probability 1/2.
+	Flip bool
+	// Jitter changes the colours.
+	Jitter Jitter
+	// Erase blanks a random rectangle.
+	Erase Erase
 }
 
 // SampleKey names one look at one sample; equal keys give equal augmentation.
@@ -66,21 +74,38 @@ func (a Augment) Validate(shape Shape) error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown pad mode %d", a.PadMode))
 	}
+	errs = append(errs, a.ResizedCrop.Validate(), a.Jitter.Validate(), a.Erase.Validate())
 	return errors.Join(errs...)
 }
 
-// Apply returns m augmented. The result is held in buf where that has the
-// capacity, else in new memory; where nothing is to be done it is m itself.
-// The augmentation must be valid for m's shape.
+// Apply returns m padded, cropped, mirrored, its colours jittered and a part
+// erased; ResizedCrop, which changes the size, is left to the caller. The result
+// is held in buf where that has the capacity, else in new memory; where nothing
+// is to be done it is m itself, which never changes. The augmentation must be
+// valid for m's shape.
 func (a Augment) Apply(buf []uint8, m Image, key SampleKey) Image {
 	dx, dy, flip := a.draw(key)
-	if dx == 0 && dy == 0 && !flip {
+	moved := dx != 0 || dy != 0 || flip
+	hole := a.Erase.Part(m.Width, m.Height, key)
+	if !moved && !a.Jitter.on() && hole == (Rect{}) {
 		return m
 	}
 	if cap(buf) < len(m.Pix) {
 		buf = make([]uint8, len(m.Pix))
 	}
 	out := Image{Width: m.Width, Height: m.Height, Channels: m.Channels, Pix: buf[:len(m.Pix)]}
+	if moved {
+		a.move(out, m, dx, dy, flip)
+	} else {
+		copy(out.Pix, m.Pix)
+	}
+	a.Jitter.apply(out, key)
+	a.Erase.fill(out, hole)
+	return out
+}
+
+// move writes m to out, shifted and then mirrored.
+func (a Augment) move(out, m Image, dx, dy int, flip bool) {
 	stride := m.Width * m.Channels
 	for y := range m.Height {
 		dst := out.Pix[y*stride : (y+1)*stride]
@@ -91,7 +116,6 @@ func (a Augment) Apply(buf []uint8, m Image, key SampleKey) Image {
 		}
 		a.row(dst, m.Pix[sy*stride:(sy+1)*stride], dx, flip, m.Channels)
 	}
-	return out
 }
 
 // draw returns the offset of the crop from the unpadded image, in

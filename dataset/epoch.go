@@ -37,12 +37,12 @@ type Epoch struct {
 // slot is a batch's memory. A worker that has filled it, or failed to, says so
 // by ready, of capacity 1.
 type slot struct {
-	batch   Batch
-	views   [][]float32 // full capacity of batch.Views
-	second  [][]float32 // and of batch.Second
-	scratch []uint8
-	err     error
-	ready   chan struct{}
+	batch  Batch
+	views  [][]float32 // full capacity of batch.Views
+	second [][]float32 // and of batch.Second
+	work   workspace
+	err    error
+	ready  chan struct{}
 }
 
 // Epoch starts preparing the batches of the given epoch, from number
@@ -172,7 +172,7 @@ func (e *Epoch) fill(s *slot, b int) error {
 		}
 		s.batch.Indices[k] = i
 		s.batch.Labels[k] = int32(l.ds.Label(i))
-		if err := l.sample(&s.batch, k, s.scratch, e.epoch, i); err != nil {
+		if err := l.sample(&s.batch, k, &s.work, e.epoch, i); err != nil {
 			return err
 		}
 	}
@@ -192,7 +192,7 @@ func (l *Loader) slots(n int) []*slot {
 			batch: Batch{
 				Views: make([][]float32, l.opts.Views), Labels: make([]int32, l.opts.Batch), Indices: make([]int, l.opts.Batch),
 			},
-			scratch: make([]uint8, size),
+			work: workspace{changed: make([]uint8, size)},
 		}
 		for range l.opts.Views {
 			s.views = append(s.views, make([]float32, l.opts.Batch*size))

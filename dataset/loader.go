@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/deepmutual/dml/internal/pixels"
 )
@@ -18,7 +19,8 @@ type LoaderOptions struct {
 	Shape Shape
 	// Norm is applied last. Default: pixel values scaled to 0..1.
 	Norm Norm
-	// Augment is applied after resizing. Default: none.
+	// Augment changes the images at random. Default: not at all. Erase.Fill is
+	// the mean of Norm, whatever it is given as.
 	Augment Augment
 	// Views is how many times each sample is augmented, independently: a batch
 	// holds so many tensors of the same samples in the same order, one for each
@@ -36,6 +38,8 @@ type LoaderOptions struct {
 	// DropLast leaves out a last batch of fewer than Batch samples, as training
 	// does; evaluation must not.
 	DropLast bool
+	// Cache keeps decoded images. Default: none are kept.
+	Cache *Cache
 	// Workers is the number of goroutines that prepare batches. It does not
 	// change the batches. Default: 2, at most GOMAXPROCS.
 	Workers int
@@ -96,6 +100,7 @@ type Loader struct {
 	opts   LoaderOptions
 	first  *preparer // of Batch.Views
 	second *preparer // of Batch.Second, or nil
+	kept   keeper
 
 	mu   sync.Mutex
 	free []*slot // buffers of finished epochs
@@ -133,6 +138,10 @@ func NewLoader(ds Dataset, opts LoaderOptions) (*Loader, error) {
 	if opts.Workers == 0 {
 		opts.Workers = min(2, runtime.GOMAXPROCS(0))
 	}
+	opts.Augment.Erase.Fill = meanColour(opts.Norm)
+	if opts.Cache != nil {
+		l.kept = keeper{cache: opts.Cache, images: make([]atomic.Pointer[Image], ds.Len())}
+	}
 	l.opts = opts
 	return l, nil
 }
@@ -161,17 +170,20 @@ func (l *Loader) order(epoch int) []int {
 	return order
 }
 
-// sample preprocesses sample i into place k of a batch, with scratch for the
-// augmentation.
-func (l *Loader) sample(b *Batch, k int, scratch []uint8, epoch, i int) error {
-	m, err := l.ds.Image(i)
+// workspace is the memory in which a sample is prepared.
+type workspace struct {
+	resizer               pixels.Resizer
+	fitted, part, changed []uint8
+}
+
+// sample preprocesses sample i into place k of a batch.
+func (l *Loader) sample(b *Batch, k int, w *workspace, epoch, i int) error {
+	m, err := l.image(w, i)
 	if err != nil {
 		return fmt.Errorf("sample %d of %s: %w", i, l.ds.Name(), err)
 	}
-	s := l.opts.Shape
-	m = pixels.Fit(m, s.Channels, s.Width, s.Height)
 	for v := range b.Views {
-		look := l.opts.Augment.Apply(scratch, m, SampleKey{Seed: l.opts.Seed, Epoch: epoch, Index: i, View: v})
+		look := l.look(w, m, SampleKey{Seed: l.opts.Seed, Epoch: epoch, Index: i, View: v})
 		err := l.first.sample(b.Views[v], k, look)
 		if err == nil && l.second != nil {
 			err = l.second.sample(b.Second[v], k, look)
@@ -181,4 +193,50 @@ func (l *Loader) sample(b *Batch, k int, scratch []uint8, epoch, i int) error {
 		}
 	}
 	return nil
+}
+
+// look augments m.
+func (l *Loader) look(w *workspace, m Image, key SampleKey) Image {
+	if crop := l.opts.Augment.ResizedCrop; crop.on() {
+		part := crop.Part(m.Width, m.Height, key)
+		m = w.resizer.Crop(w.part, m, part, l.opts.Shape.Width, l.opts.Shape.Height)
+		w.part = m.Pix
+	}
+	return l.opts.Augment.Apply(w.changed, m, key)
+}
+
+// image returns sample i with the input's channels and, unless a random part of
+// it is to be scaled, of the input's size. It is valid until w is used again.
+func (l *Loader) image(w *workspace, i int) (Image, error) {
+	if m, ok := l.kept.load(i); ok {
+		return m, nil
+	}
+	m, err := l.ds.Image(i)
+	if err != nil {
+		return Image{}, err
+	}
+	channels, width, height := l.opts.Shape.Channels, l.opts.Shape.Width, l.opts.Shape.Height
+	if l.opts.Augment.ResizedCrop.on() {
+		width, height = m.Width, m.Height
+	}
+	resize := m.Width != width || m.Height != height
+	if !resize && m.Channels == channels && inMemory(l.ds) {
+		return m, nil
+	}
+	keep := l.kept.room(width * height * channels)
+	m = pixels.Convert(m, channels)
+	if resize {
+		var buf []uint8
+		if !keep {
+			buf = w.fitted
+		}
+		m = w.resizer.Crop(buf, m, m.Bounds(), width, height)
+		if !keep {
+			w.fitted = m.Pix
+		}
+	}
+	if keep {
+		l.kept.store(i, m)
+	}
+	return m, nil
 }

@@ -16,6 +16,9 @@ const (
 	streamLimit
 	streamFlip
 	streamCrop
+	streamResizedCrop
+	streamJitter
+	streamErase
 )
 
 // random is a generator on the stack. It keeps its own bounded draw, because
@@ -46,6 +49,12 @@ func (r *random) intn(n int) int {
 	hi, _ := bits.Mul64(r.pcg.Uint64(), uint64(n))
 	return int(hi)
 }
+
+// float draws from [0, 1).
+func (r *random) float() float64 { return float64(r.pcg.Uint64()>>11) / (1 << 53) }
+
+// between draws from [low, high).
+func (r *random) between(low, high float64) float64 { return low + r.float()*(high-low) }
 
 func (r *random) shuffle(s []int) {
 	for i := len(s) - 1; i > 0; i-- {

@@ -115,7 +115,7 @@ func Convert(m Image, channels int) Image {
 	if channels == 1 {
 		for i := range n {
 			p := m.Pix[3*i : 3*i+3]
-			out.Pix[i] = uint8((19595*uint32(p[0]) + 38470*uint32(p[1]) + 7471*uint32(p[2]) + 1<<15) >> 16)
+			out.Pix[i] = Luma(p[0], p[1], p[2])
 		}
 		return out
 	}
@@ -123,6 +123,12 @@ func Convert(m Image, channels int) Image {
 		out.Pix[3*i], out.Pix[3*i+1], out.Pix[3*i+2] = v, v, v
 	}
 	return out
+}
+
+// Luma is the grey of a colour: Rec. 601 luma rounded to 8 bits, as in Pillow
+// and in color.RGBToYCbCr.
+func Luma(r, g, b uint8) uint8 {
+	return uint8((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 1<<15) >> 16)
 }
 
 // Fit gives m the channels and size a network reads: Convert, then Resize. It
