@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -113,13 +114,26 @@ func (s State) Checkpoint() (*checkpoint.File, error) {
 // ReadState reads a student's checkpoint. Errors name the file; see
 // checkpoint.Read for what they wrap.
 func ReadState(path string) (State, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return State{}, err
+	}
+	s, err := ParseState(data)
+	if err != nil {
+		return State{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// ParseState is ReadState for a file's bytes.
+func ParseState(data []byte) (State, error) {
 	var h stateHeader
-	tensors, err := checkpoint.Read(path, checkpointKind, &h)
+	tensors, err := checkpoint.Decode(data, checkpointKind, &h)
 	if err != nil {
 		return State{}, err
 	}
 	damaged := func(err error) (State, error) {
-		return State{}, fmt.Errorf("%s: %w: %w", path, checkpoint.ErrDamaged, err)
+		return State{}, fmt.Errorf("%w: %w", checkpoint.ErrDamaged, err)
 	}
 	net, err := models.Parse(h.Network)
 	if err != nil {

@@ -26,6 +26,7 @@ const (
 	yaml     = "github.com/goccy/go-yaml"
 	urfave   = "github.com/urfave/cli/v2"
 	mpb      = "github.com/vbauerster/mpb/v8"
+	tensors  = "github.com/nlpodyssey/safetensors"
 )
 
 // anything lets a package import every other: the command wires them all.
@@ -35,7 +36,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "everything": anything,
+	"go-yaml": yaml, "safetensors": tensors, "everything": anything,
 }
 
 // row is one of that table: packages of this module, by their path below it,

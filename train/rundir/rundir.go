@@ -175,6 +175,9 @@ func (d *Dir) Students() []string {
 
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 
+// BestCheckpoint returns the path of a student's best checkpoint.
+func (d *Dir) BestCheckpoint(student string) string { return d.checkpointPath(student, Best) }
+
 func (d *Dir) checkpointPath(student, which string) string {
 	return filepath.Join(d.path, student, which+".ckpt")
 }

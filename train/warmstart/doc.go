@@ -1,0 +1,18 @@
+// Package warmstart gives a network the weights of another file: of an ONNX
+// model, one of this toolkit's checkpoints or runs, or a safetensors file with
+// the names of PyTorch's model libraries.
+//
+// [Open] reads a file, and [Source.Match] finds for each layer of a network the
+// layer whose weights it takes:
+//
+//   - By name, where any layer of the file has the name of one of the network's.
+//     Names of the layer libraries are translated; see [Source.Match].
+//   - Else by position and shape: the first convolution of a shape takes the
+//     first of that shape in the file, and so on, where both have equally many.
+//     A safetensors file knows no order, so there names must match.
+//
+// The classifier is left out where the classes differ. A convolution into which
+// its batch norm was folded is taken with neutral statistics, so that the network
+// computes what the file does. The [Report] says what became of each parameter
+// and of each tensor of the file.
+package warmstart

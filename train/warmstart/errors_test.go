@@ -1,0 +1,167 @@
+package warmstart
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/deepmutual/dml/checkpoint"
+	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/onnxweights"
+	"github.com/deepmutual/dml/models"
+)
+
+// exported writes a network as an ONNX file, batch norm folded.
+func exported(t testing.TB, net *models.Network, w models.Weights) string {
+	t.Helper()
+	data, err := export.Marshal(net, w, export.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saved(t, "exported.onnx", data)
+}
+
+func saved(t testing.TB, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// tensorsFile writes a safetensors file with that header.
+func tensorsFile(header string, values []byte) []byte {
+	out := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(out, header...), values...)
+}
+
+func TestOpenRefuses(t *testing.T) {
+	short, err := os.ReadFile(filepath.Join("testdata", "resnet.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := os.ReadFile(filepath.Join("testdata", "folded.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge := binary.LittleEndian.AppendUint64(nil, 1<<60)
+	for name, test := range map[string]struct {
+		data []byte
+		want error
+		text string
+	}{
+		"empty":             {nil, ErrFormat, "empty"},
+		"text":              {[]byte("no weights at all"), onnxweights.ErrNotONNX, "no checkpoint, no safetensors file"},
+		"cut.onnx":          {model[:len(model)/2], ErrFormat, "ONNX"},
+		"cut.safetensors":   {short[:len(short)-4], ErrFormat, "safetensors"},
+		"cut.ckpt":          {[]byte("DMLCKPT\n\x01\x00\x00\x00\x00\x00\x00\x00"), checkpoint.ErrDamaged, "cut short"},
+		"huge header":       {append(huge, '{'), ErrFormat, ""},
+		"other.pth":         {[]byte("PK\x03\x04...."), ErrFormat, "safetensors"},
+		"other.h5":          {[]byte("\x89HDF\r\n"), ErrFormat, "convert the model to ONNX"},
+		"huge.safetensors":  {tensorsFile(`{"a.weight":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}`, nil), ErrFormat, "safetensors"},
+		"wrong.safetensors": {tensorsFile(`{"a.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, make([]byte, 4)), ErrFormat, "safetensors"},
+	} {
+		path := saved(t, strings.ReplaceAll(name, " ", ""), test.data)
+		if _, err := Open(path); !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none.onnx")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := Open(t.TempDir()); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "neither a run") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := Open(os.DevNull); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "regular") {
+		t.Errorf("a device: %v", err)
+	}
+}
+
+func TestMatchRefuses(t *testing.T) {
+	net := residual(t, 5)
+	whole := open(t, filepath.Join("testdata", "resnet.safetensors"))
+
+	wide, err := models.Build("convnet", models.Shape{C: 3, H: 8, W: 8}, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = whole.Match(wide, seeded(t, wide), Options{})
+	if !errors.Is(err, ErrShape) || !strings.Contains(err.Error(), `"conv1.weight" is [4 3 3 3] in the file, "conv1.weight" is [16 3 3 3] in the network`) {
+		t.Errorf("another shape: %v", err)
+	}
+
+	other := &Source{Path: "other.safetensors", layers: []layer{{name: "encoder.0", kind: models.KindConv, follows: -1}}}
+	if _, _, err := other.Match(net, seeded(t, net), Options{}); !errors.Is(err, ErrNothingMatched) ||
+		!strings.Contains(err.Error(), "other.safetensors") || !strings.Contains(err.Error(), "encoder.0") || !strings.Contains(err.Error(), "conv1, bn1") {
+		t.Errorf("other names: %v", err)
+	}
+
+	for role, bad := range map[models.Role]float32{models.RoleWeight: float32(math.NaN()), models.RoleRunningVar: -1} {
+		src := open(t, filepath.Join("testdata", "resnet.safetensors"))
+		for _, l := range src.layers {
+			if tensor := l.tensors[role]; tensor != nil {
+				tensor.data[len(tensor.data)-1] = bad
+				break
+			}
+		}
+		if _, _, err := src.Match(net, seeded(t, net), Options{}); !errors.Is(err, ErrValues) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+
+	src := open(t, filepath.Join("testdata", "folded.onnx"))
+	src.layers[0].tensors[models.RoleBias].data[0] = float32(math.Inf(1)) // becomes beta
+	if _, _, err := src.Match(net, seeded(t, net), Options{}); !errors.Is(err, ErrValues) {
+		t.Errorf("an infinite bias: %v", err)
+	}
+
+	if _, _, err := whole.Match(net, models.Weights{}, Options{}); err == nil {
+		t.Error("no seeded weights were taken")
+	}
+}
+
+// FuzzParse looks for files that make reading or matching panic, or that give
+// weights which the network cannot have.
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"resnet.safetensors", "folded.onnx"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	}
+	f.Add(tensorsFile(`{"conv1.weight":{"dtype":"BF16","shape":[1,1,1],"data_offsets":[0,2]},"bn1.running_var":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, make([]byte, 4)))
+	f.Add(tensorsFile(`{"conv1.weight":{"dtype":"F32","shape":[0,3],"data_offsets":[0,0]},"bn1.weight":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}`, make([]byte, 8)))
+	net := residual(f, 5)
+	initial := seeded(f, net)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		src, err := parse(data)
+		if err != nil {
+			return
+		}
+		w, report, err := src.Match(net, initial, Options{})
+		if err != nil {
+			return
+		}
+		if err := net.CheckWeights(w); err != nil {
+			t.Error(err)
+		}
+		for name, v := range w {
+			for _, x := range v {
+				if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+					t.Fatalf("%q holds %v", name, x)
+				}
+			}
+		}
+		if report.Values > report.Total {
+			t.Errorf("%+v", report)
+		}
+	})
+}

@@ -1,0 +1,84 @@
+package warmstart
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/deepmutual/dml/models"
+)
+
+// Report says what became of a network's parameters and of a file's tensors.
+type Report struct {
+	File   string `json:"file"`
+	Format Format `json:"format"`
+	SHA256 string `json:"sha256"`
+	// Matching is how layers were found: "names" or "positions".
+	Matching string `json:"matching"`
+	Naming   string `json:"naming,omitempty"` // of the library whose names they are
+	// Values counts the parameters' values that were loaded, and Total all,
+	// batch-norm statistics included.
+	Values int `json:"values"`
+	Total  int `json:"total"`
+
+	Loaded  []Loaded `json:"loaded"`
+	Neutral []string `json:"neutral,omitempty"` // parameters of batch norms that were folded
+	Missing []Tensor `json:"missing,omitempty"` // parameters that keep their seeded values
+	Skipped []Tensor `json:"skipped,omitempty"` // tensors of the file that were not taken
+
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Loaded is a parameter with the tensor that it was loaded from.
+type Loaded struct {
+	Parameter string `json:"parameter"`
+	Tensor    string `json:"tensor"`
+	Shape     []int  `json:"shape"`
+}
+
+// Tensor is a tensor that was left out.
+type Tensor struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Summary says it in a line.
+func (r *Report) Summary() string {
+	parts := []string{fmt.Sprintf("%d of %d values loaded from %s (%s), by %s", r.Values, r.Total, r.File, r.Format, r.Matching)}
+	if r.Naming != "" {
+		parts[0] += " of " + r.Naming
+	}
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{len(r.Loaded), "loaded"}, {len(r.Neutral), "neutral"}, {len(r.Missing), "missing"}, {len(r.Skipped), "skipped"}} {
+		parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+	}
+	return parts[0] + ": " + strings.Join(parts[1:], ", ")
+}
+
+// Rows returns a table, one row a parameter of the network in its order and
+// then one a skipped tensor: parameter, what became of it, tensor or reason.
+func (r *Report) Rows(net *models.Network) ([][]string, error) {
+	params, err := net.Params()
+	if err != nil {
+		return nil, err
+	}
+	fate := make(map[string][]string)
+	for _, l := range r.Loaded {
+		fate[l.Parameter] = []string{l.Parameter, "loaded", l.Tensor}
+	}
+	for _, name := range r.Neutral {
+		fate[name] = []string{name, "neutral", "the batch norm is folded into the convolution"}
+	}
+	for _, t := range r.Missing {
+		fate[t.Name] = []string{t.Name, "missing", t.Reason}
+	}
+	var rows [][]string
+	for _, p := range params {
+		rows = append(rows, fate[p.Name])
+	}
+	for _, t := range r.Skipped {
+		rows = append(rows, []string{t.Name, "skipped", t.Reason})
+	}
+	return rows, nil
+}
