@@ -15,6 +15,23 @@ import (
 // scalar is the shape of a loss.
 var scalar = tensor.Shape{1}
 
+// Scale appends factor * x.
+func (b *Builder) Scale(x Tensor, factor float32) (Tensor, error) {
+	times := func(dst []float32, in [][]float32) error {
+		for i, v := range in[0] {
+			dst[i] = factor * v
+		}
+		return nil
+	}
+	forward := &op{name: "scale", out: dims(x.Desc), wrt: []bool{x.NeedsGrad}, run: times}
+	forward.diff = func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		d, err := b.apply(&op{name: "scale gradient", out: in[0].Shape().Clone(), run: times}, grad)
+		return gorgonia.Nodes{d}, err
+	}
+	node, err := b.apply(forward, x.Node)
+	return x.derived(node, x.Desc), err
+}
+
 // LogSoftmax appends the row-wise logarithm of the softmax of a matrix.
 func (b *Builder) LogSoftmax(x Tensor) (Tensor, error) {
 	k, err := b.Engine.Softmax(kernel.SoftmaxSpec{Rows: x.Desc.N, Cols: x.Desc.C, Log: true})
@@ -102,4 +119,19 @@ func (b *Builder) WeightedSum(weights []float32, terms ...*gorgonia.Node) (*gorg
 		return grads, nil
 	}
 	return b.apply(forward, terms...)
+}
+
+// Times appends factor * loss. factor is a constant of one value that the
+// caller fills, and may change between runs.
+func (b *Builder) Times(factor, loss *gorgonia.Node) (*gorgonia.Node, error) {
+	times := func(dst []float32, in [][]float32) error {
+		dst[0] = in[0][0] * in[1][0]
+		return nil
+	}
+	forward := &op{name: "times", out: scalar.Clone(), wrt: []bool{false, true}, run: times}
+	forward.diff = func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		d, err := b.apply(&op{name: "times gradient", out: scalar.Clone(), run: times}, in[0], grad)
+		return gorgonia.Nodes{nil, d}, err
+	}
+	return b.apply(forward, factor, loss)
 }
