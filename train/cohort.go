@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -26,7 +25,9 @@ type member struct {
 
 // cohort is the students that learn from the same mini-batches.
 type cohort struct {
-	mode     Mode
+	order    Order
+	mimicry  ramp    // the weight of the mimicry loss
+	lesson   *lesson // nil without a teacher
 	lineup   lineup
 	students []*student
 	engines  []kernel.Engine
@@ -36,6 +37,11 @@ type cohort struct {
 // cohortOptions configures a cohort.
 type cohortOptions struct {
 	mode       Mode
+	order      Order         // default simultaneous
+	mimicry    ramp          // the weight of the mimicry loss
+	loss       objectiveSpec // temperature and smoothing; the cohort fills in the rest
+	teacher    Teacher       // of mode distill
+	ownViews   bool          // every student has a view of its own
 	batch      int
 	seed       uint64 // of dropout
 	threads    int    // 0 means all cores
@@ -55,10 +61,9 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	c := &cohort{mode: opts.mode, lineup: planLineup(costs, threads)}
-	peers := 0
-	if opts.mode == ModeDML {
-		peers = len(members) - 1
+	c := &cohort{order: opts.order, mimicry: opts.mimicry, lineup: planLineup(costs, threads)}
+	if opts.order == OrderSequential {
+		c.lineup = lineup{threads: threads} // one student is at work at a time
 	}
 	for i, m := range members {
 		if i == 0 || c.lineup.sideBySide {
@@ -72,7 +77,9 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 			}
 			c.engines = append(c.engines, engine)
 			seed := rand.NewPCG(opts.seed, uint64(i)).Uint64()
-			s, err := newStudent(m.name, w, engine, m.net, seed, opts.batch, peers, m.rule)
+			loss := opts.loss
+			loss.batch, loss.classes, loss.targets = opts.batch, m.net.Classes, opts.mode.targets(len(members))
+			s, err := newStudent(m.name, w, engine, m.net, seed, loss, m.rule)
 			if err != nil {
 				return err
 			}
@@ -83,12 +90,34 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 			return nil, errors.Join(fmt.Errorf("student %q: %w", m.name, err), c.close())
 		}
 	}
-	if opts.mode == ModeDML {
-		for i, s := range c.students {
-			s.peers = slices.Concat(c.students[:i], c.students[i+1:])
+	c.connect(opts)
+	return c, nil
+}
+
+// connect shows every student its view of the images, and the posteriors that
+// it is to mimic.
+func (c *cohort) connect(opts cohortOptions) {
+	views := 1
+	if opts.ownViews {
+		views = len(c.students)
+	}
+	if opts.teacher != nil {
+		c.lesson = newLesson(opts.teacher, opts.batch, views, opts.loss.temperature)
+	}
+	for i, s := range c.students {
+		if opts.ownViews {
+			s.view = i
+		}
+		s.averaged = opts.mode == ModeDMLEnsemble
+		switch {
+		case opts.mode == ModeDistill:
+			s.mimicked = [][]float32{c.lesson.posteriors[s.view]}
+		case opts.mode.mutual():
+			for _, peer := range slices.Concat(c.students[:i], c.students[i+1:]) {
+				s.mimicked = append(s.mimicked, peer.posterior.Data)
+			}
 		}
 	}
-	return c, nil
 }
 
 // each runs a job of every student: side by side, or in turn.
@@ -118,30 +147,76 @@ func forwardJob(s *student) func() error  { return s.forward }
 func learnJob(s *student) func() error    { return s.learn }
 func backwardJob(s *student) func() error { return s.backward }
 
-// step trains every student on one mini-batch: all forward passes, then all
-// losses from the same posteriors, then all backward passes and updates.
-// number counts the steps of the whole training.
+// step trains every student on one mini-batch. number counts the steps of the
+// whole training.
 func (c *cohort) step(batch *dataset.Batch, number int) error {
 	for _, s := range c.students {
-		if len(batch.Images) != len(s.net.Input()) {
-			return fmt.Errorf("student %q takes %d values a mini-batch, got %d", s.name, len(s.net.Input()), len(batch.Images))
+		if s.view >= len(batch.Views) || len(batch.Views[s.view]) != len(s.net.Input()) {
+			return fmt.Errorf("student %q takes %d values a mini-batch, as view %d of the images, which the mini-batch does not have",
+				s.name, len(s.net.Input()), s.view)
 		}
-		copy(s.net.Input(), batch.Images)
+		copy(s.net.Input(), batch.Views[s.view])
 		s.net.SetStep(uint64(number))
-		s.labels, s.number = batch.Labels, number
+		s.labels, s.number, s.weight = batch.Labels, number, c.mimicry.at(number)
+	}
+	if c.lesson != nil {
+		if err := c.lesson.prepare(batch); err != nil {
+			return err
+		}
 	}
 	if err := c.each(forwardJob); err != nil {
 		return err
 	}
+	if c.order == OrderSequential {
+		return c.updateInTurn()
+	}
+	return c.updateTogether()
+}
+
+// updateTogether computes all losses from the same posteriors, then updates all
+// students.
+func (c *cohort) updateTogether() error {
 	if err := c.each(learnJob); err != nil {
 		return err
 	}
 	for _, s := range c.students {
-		if loss := float64(s.objective.total[0]); math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return fmt.Errorf("%w: the loss of student %q is %g; a lower learning rate may help", ErrDiverged, s.name, loss)
+		if err := s.diverged(); err != nil {
+			return err
 		}
 	}
 	return c.each(backwardJob)
+}
+
+// updateInTurn is the body of the paper's Algorithm 1: a student is updated,
+// then its posteriors of the mini-batch are computed anew, for those that come
+// after it. After the last nobody would read them.
+func (c *cohort) updateInTurn() error {
+	for i, s := range c.students {
+		if err := c.do(s, s.learn); err != nil {
+			return err
+		}
+		if err := s.diverged(); err != nil {
+			return err
+		}
+		if err := c.do(s, s.backward); err != nil {
+			return err
+		}
+		if i == len(c.students)-1 {
+			break
+		}
+		if err := c.do(s, s.forward); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do runs one job of one student.
+func (c *cohort) do(s *student, job func() error) error {
+	if err := s.worker.do(job); err != nil {
+		return fmt.Errorf("student %q: %w", s.name, err)
+	}
+	return nil
 }
 
 // panel returns the students as a panel to evaluate.

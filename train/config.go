@@ -13,28 +13,23 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-// Mode says what the students of a cohort learn from.
-type Mode string
-
-const (
-	// ModeDML is deep mutual learning: each student learns from the labels
-	// and from the posteriors of all others.
-	ModeDML Mode = "dml"
-	// ModeIndependent trains each student from the labels alone, on the same
-	// mini-batches.
-	ModeIndependent Mode = "independent"
-)
-
 // Config describes a training run. It is kept in the run folder as
 // config.yaml. The zero value of a field means the default that its comment
 // names; WithDefaults writes it out.
 type Config struct {
-	Name     string          `yaml:"name"` // of the run; default: mode and students
-	Data     DataConfig      `yaml:"data"`
-	Mode     Mode            `yaml:"mode"` // default dml
-	Students []StudentConfig `yaml:"students"`
-	Epochs   int             `yaml:"epochs"` // default 20
-	Batch    int             `yaml:"batch"`  // default 64
+	Name    string        `yaml:"name"` // of the run; default: mode and students
+	Data    DataConfig    `yaml:"data"`
+	Mode    Mode          `yaml:"mode"`  // default dml
+	Order   Order         `yaml:"order"` // of updates; default simultaneous
+	Views   Views         `yaml:"views"` // default shared
+	Mimicry MimicryConfig `yaml:"mimicry,omitempty"`
+	Teacher TeacherConfig `yaml:"teacher,omitempty"` // of mode distill
+	// LabelSmoothing is the part of each label that is spread over all classes;
+	// 0 means none.
+	LabelSmoothing float64         `yaml:"label_smoothing,omitempty"`
+	Students       []StudentConfig `yaml:"students"`
+	Epochs         int             `yaml:"epochs"` // default 20
+	Batch          int             `yaml:"batch"`  // default 64
 	// Seed decides splits, order, augmentation, initial weights and dropout.
 	Seed      uint64          `yaml:"seed"` // default 1
 	Optimizer OptimizerConfig `yaml:"optimizer"`
@@ -81,6 +76,9 @@ type StudentConfig struct {
 // WithDefaults returns the configuration with every default written out.
 func (c Config) WithDefaults() Config {
 	setDefault(&c.Mode, ModeDML)
+	setDefault(&c.Order, OrderSimultaneous)
+	setDefault(&c.Views, ViewsShared)
+	c.Mimicry = c.Mimicry.withDefaults(c.Mode)
 	setDefault(&c.Epochs, 20)
 	setDefault(&c.Batch, 64)
 	setDefault(&c.Seed, 1)
@@ -135,9 +133,8 @@ func (c Config) Validate() error {
 	check(c.Data.Validation > 0 && c.Data.Validation < 1, "data.validation: %g is not between 0 and 1", c.Data.Validation)
 	check(c.Data.Height >= 0 && c.Data.Width >= 0 && (c.Data.Height == 0) == (c.Data.Width == 0),
 		"data.height, data.width: %d and %d; give both or neither", c.Data.Height, c.Data.Width)
-	check(c.Mode == ModeDML || c.Mode == ModeIndependent, "mode: %q is unknown; use %s or %s", c.Mode, ModeDML, ModeIndependent)
 	check(len(c.Students) > 0, "students: none given")
-	check(c.Mode != ModeDML || len(c.Students) != 1, "students: mutual learning needs at least two; for one use mode %s", ModeIndependent)
+	faults = append(faults, c.modeFaults()...)
 	names := make(map[string]bool)
 	for i, s := range c.Students {
 		at := fmt.Sprintf("students[%d]", i)

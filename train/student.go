@@ -1,6 +1,8 @@
 package train
 
 import (
+	"fmt"
+
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/lower"
 	"github.com/deepmutual/dml/internal/score"
@@ -17,8 +19,10 @@ type student struct {
 	eval      *lower.Network // shares the parameters of net
 	objective *objective
 	softmax   kernel.Softmax
-	posterior kernel.Tensor // [batch, classes] of the last forward
-	peers     []*student    // whose posteriors it learns from
+	posterior kernel.Tensor // [batch, classes] of the last forward, at the temperature of mimicry
+	mimicked  [][]float32   // the posteriors that it learns from
+	averaged  bool          // it learns from their mean
+	view      int           // of the images, that it sees
 	params    []trained
 	rule      updateRule
 	slots     Slots
@@ -26,6 +30,7 @@ type student struct {
 	forward, learn, backward func() error // the jobs of a step, made once
 	labels                   []int32      // of the step under way
 	number                   int          // of that step, over the whole training
+	weight                   float64      // of its mimicry loss
 }
 
 // trained is a parameter that an optimizer changes, with the optimizer's state.
@@ -37,8 +42,9 @@ type trained struct {
 
 // newStudent compiles a network for training and for evaluation. The seed
 // decides what dropout drops. It must be called on the student's worker.
-func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, seed uint64, batch, peers int, rule updateRule) (*student, error) {
+func newStudent(name string, w *worker, engine kernel.Engine, net *models.Network, seed uint64, loss objectiveSpec, rule updateRule) (*student, error) {
 	s := &student{name: name, worker: w, rule: rule, slots: make(Slots)}
+	batch := loss.batch
 	var err error
 	if s.net, err = lower.Compile(net, engine, lower.Options{Batch: batch, Training: true, Seed: seed}); err != nil {
 		return nil, err
@@ -46,7 +52,7 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 	if s.eval, err = lower.Compile(net, engine, lower.Options{Batch: batch, Share: s.net}); err != nil {
 		return nil, err
 	}
-	if s.objective, err = newObjective(engine, batch, net.Classes, peers); err != nil {
+	if s.objective, err = newObjective(engine, loss); err != nil {
 		return nil, err
 	}
 	if s.softmax, err = engine.Softmax(kernel.SoftmaxSpec{Rows: batch, Cols: net.Classes}); err != nil {
@@ -70,20 +76,27 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 		}
 		s.params = append(s.params, t)
 	}
+	tempered := logits
+	if hot(loss.temperature) {
+		tempered = kernel.NewTensor(logits.Desc)
+	}
 	s.forward = func() error {
 		if err := s.net.Forward(); err != nil {
 			return err
 		}
-		return s.softmax.Forward(s.posterior, logits)
+		if hot(loss.temperature) {
+			for i, x := range logits.Data {
+				tempered.Data[i] = x * float32(1/loss.temperature)
+			}
+		}
+		return s.softmax.Forward(s.posterior, tempered)
 	}
 	// The losses follow from the logits, the labels and the posteriors of the
-	// peers, which have all run forward.
+	// others, which are all known by now.
 	s.learn = func() error {
 		copy(s.objective.logits, s.net.Logits())
 		s.objective.setLabels(s.labels)
-		for i, p := range s.peers {
-			copy(s.objective.peers[i], p.posterior.Data)
-		}
+		s.mimic()
 		return s.objective.run()
 	}
 	s.backward = func() error {
@@ -101,11 +114,35 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 	return s, nil
 }
 
-// correct counts the samples of the last forward whose class is right.
+// mimic fills in what the student is to mimic, and how much.
+func (s *student) mimic() {
+	switch {
+	case len(s.mimicked) == 0:
+		return
+	case s.averaged:
+		score.Mean(s.objective.targets[0], s.mimicked...)
+	default:
+		for i, p := range s.mimicked {
+			copy(s.objective.targets[i], p)
+		}
+	}
+	s.objective.weight[0] = float32(s.weight)
+}
+
+// diverged reports a loss that is not finite.
+func (s *student) diverged() error {
+	if loss := float64(s.objective.total[0]); !finite(loss) {
+		return fmt.Errorf("%w: the loss of student %q is %g; a lower learning rate may help", ErrDiverged, s.name, loss)
+	}
+	return nil
+}
+
+// correct counts the samples of the last step whose class was right before the
+// update.
 func (s *student) correct(labels []int32) int {
-	n, classes := 0, s.posterior.C
+	n, logits, classes := 0, s.objective.logits, s.posterior.C
 	for i, label := range labels {
-		if score.Argmax(s.posterior.Data[i*classes:(i+1)*classes]) == int(label) {
+		if score.Argmax(logits[i*classes:(i+1)*classes]) == int(label) {
 			n++
 		}
 	}

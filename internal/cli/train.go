@@ -75,6 +75,11 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if cfg.Data.Path, err = filepath.Abs(cfg.Data.Path); err != nil {
 			return err
 		}
+		if cfg.Teacher.Path != "" {
+			if cfg.Teacher.Path, err = filepath.Abs(cfg.Teacher.Path); err != nil {
+				return err
+			}
+		}
 	}
 	data, err := openTrainingData(cfg)
 	if err != nil {
@@ -84,7 +89,12 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 	if err != nil {
 		return err
 	}
-	session, err := train.New(cfg, data, train.Options{Backend: backend})
+	teacher, teacherFile, err := openTeacher(cfg, backend)
+	if err != nil {
+		return err
+	}
+	defer teacherFile.Close()
+	session, err := train.New(cfg, data, train.Options{Backend: backend, Teacher: teacher})
 	if err != nil {
 		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
 	}

@@ -66,12 +66,11 @@ func nonzero(s setting) setting {
 // trainSettings lists the flags that describe a run. Their defaults are those
 // of train.Config, so that a flag that is not given changes nothing.
 func trainSettings() []setting {
-	return []setting{
+	return append(modeSettings(), []setting{
 		text("data.path", "data", "train on `PATH`: MNIST or CIFAR files, or a folder of images", func(c *train.Config) *string { return &c.Data.Path }),
 		textOr("data.kind", "kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
 			func(c *train.Config) *string { return (*string)(&c.Data.Kind) }),
 		{"students", &cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
-		textOr("mode", "mode", "dml", "`MODE` of learning: dml or independent", func(c *train.Config) *string { return (*string)(&c.Mode) }),
 		nonzero(integer("epochs", "epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
 		nonzero(integer("batch", "batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
 		textOr("optimizer.kind", "optimizer", "sgd", "`KIND` of optimizer: sgd, adam or adamw", func(c *train.Config) *string { return (*string)(&c.Optimizer.Kind) }),
@@ -111,7 +110,7 @@ func trainSettings() []setting {
 		}},
 		{"backend", backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
 		toggle("no_winograd", "no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
-	}
+	}...)
 }
 
 // fresh points an optional field to a value of its own.
@@ -215,7 +214,7 @@ func byFlag(faults error, settings []setting) error {
 			out = append(out, fault)
 			continue
 		}
-		problem = strings.ReplaceAll(problem, "use mode "+string(train.ModeIndependent), "use --mode "+string(train.ModeIndependent))
+		problem = strings.ReplaceAll(problem, "use mode ", "use --mode ")
 		out = append(out, fmt.Errorf("%s: %s", name, problem))
 	}
 	return errors.Join(out...)
