@@ -21,10 +21,19 @@ type MimicryConfig struct {
 
 const maxWarmup = 1_000_000 // epochs
 
+// withDefaults returns m with every default written out; in mode independent
+// it leaves defaults out, so that a written configuration may change its mode.
 func (m MimicryConfig) withDefaults(mode Mode) MimicryConfig {
 	if mode != ModeIndependent {
 		setDefault(&m.Weight, new(1.0))
 		setDefault(&m.Temperature, 1)
+		return m
+	}
+	if m.Weight != nil && *m.Weight == 1 {
+		m.Weight = nil
+	}
+	if m.Temperature == 1 {
+		m.Temperature = 0
 	}
 	return m
 }

@@ -165,7 +165,7 @@ func TestModeFaults(t *testing.T) {
 			c.Teacher.Path = "x"
 		}, []string{"mode: ", "order: ", "views: ", "label_smoothing: ", "mimicry.weight: ", "mimicry.warmup: ", "mimicry.warmup_steps: ", "mimicry.temperature: ", "teacher.path: "}},
 		"two warm-ups":       {func(c *Config) { c.Mimicry.Warmup, c.Mimicry.WarmupSteps = 1, 1 }, []string{"mimicry.warmup_steps: "}},
-		"mimicry of nobody":  {func(c *Config) { c.Mode, c.Mimicry.Weight, c.Mimicry.Temperature = ModeIndependent, new(1.0), 2 }, []string{"mimicry.weight: ", "mimicry.temperature: "}},
+		"mimicry of nobody":  {func(c *Config) { c.Mode, c.Mimicry.Weight, c.Mimicry.Temperature = ModeIndependent, new(0.5), 2 }, []string{"mimicry.weight: ", "mimicry.temperature: "}},
 		"sequence of nobody": {func(c *Config) { c.Mode, c.Order = ModeIndependent, OrderSequential }, []string{"order: "}},
 		"alone":              {func(c *Config) { c.Mode, c.Students = ModeDMLEnsemble, c.Students[:1] }, []string{"students: mutual learning needs at least two"}},
 		"no teacher":         {func(c *Config) { c.Mode = ModeDistill }, []string{"teacher.path: missing"}},
@@ -192,8 +192,13 @@ func TestModeFaults(t *testing.T) {
 		if mode == ModeDistill {
 			cfg.Teacher.Path, cfg.Students = "teacher.onnx", cfg.Students[:1]
 		}
-		if err := cfg.WithDefaults().Validate(); err != nil {
+		cfg = cfg.WithDefaults()
+		if err := cfg.Validate(); err != nil {
 			t.Errorf("%s: %v", mode, err)
+		}
+		cfg.Mode, cfg.Teacher = ModeIndependent, TeacherConfig{}
+		if err := cfg.WithDefaults().Validate(); err != nil {
+			t.Errorf("%s, written out and made independent: %v", mode, err)
 		}
 	}
 }
