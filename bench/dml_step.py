@@ -1,8 +1,8 @@
 """A step of mutual learning in PyTorch, the peer that the bench compares with.
 
 The same networks (CIFAR ResNet with option A shortcuts, MobileNet v1), loss,
-optimizer and batch as the Go contender. Protocol: a first line that says what runs; then for each
-line "N" on stdin the seconds of N steps as a JSON array.
+optimizer and batch as the Go contender. Protocol: a first line with the number of parameters of one
+network and what runs; then for each line "N" on stdin the seconds of N steps as a JSON array.
 """
 import argparse
 import json
@@ -120,7 +120,8 @@ def main():
             n.eval()
         step = evaluate
     step()
-    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}", flush=True)
+    parameters = sum(p.numel() for p in nets[0].parameters())
+    print(f"{parameters} torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}", flush=True)
     for line in sys.stdin:
         seconds = []
         for _ in range(int(line)):

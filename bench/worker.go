@@ -17,7 +17,6 @@ import (
 	"github.com/deepmutual/dml/internal/kernel"
 	"github.com/deepmutual/dml/internal/kernel/onednn"
 	"github.com/deepmutual/dml/internal/lower"
-	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -84,8 +83,18 @@ func serve(role string, work Work, in io.Reader, out io.Writer) error {
 	return err
 }
 
-func greet(out io.Writer, info kernel.Info) {
-	fmt.Fprintf(out, "%s %s, %s\n", info.Name, info.Version, info.ISA)
+// greet says what a contender's networks are and computes them.
+func greet(out io.Writer, work Work, info kernel.Info) error {
+	net, err := work.network()
+	if err != nil {
+		return err
+	}
+	parameters, err := net.ParameterCount()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d %s %s, %s\n", parameters, info.Name, info.Version, info.ISA)
+	return err
 }
 
 // serveTraining runs a real training session on random images.
@@ -106,7 +115,9 @@ func serveTraining(work Work, backend kernel.Backend, o *orders) error {
 		return err
 	}
 	defer session.Close()
-	greet(o.out, backend.Info())
+	if err := greet(o.out, work, backend.Info()); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	await := func() {
@@ -147,7 +158,9 @@ func serveEvaluation(work Work, backend kernel.Backend, o *orders) error {
 		return err
 	}
 	posterior := kernel.NewTensor(kernel.Matrix(work.Batch, classes))
-	greet(o.out, backend.Info())
+	if err := greet(o.out, work, backend.Info()); err != nil {
+		return err
+	}
 	for {
 		if err := o.next(); err != nil {
 			return err
@@ -166,7 +179,7 @@ func serveEvaluation(work Work, backend kernel.Backend, o *orders) error {
 
 // compile makes a network of the work with random weights and input.
 func compile(work Work, engine kernel.Engine, seed uint64, training bool) (*lower.Network, error) {
-	desc, err := models.Build(work.Arch, models.Shape{C: 3, H: work.Height, W: work.Width}, classes)
+	desc, err := work.network()
 	if err != nil {
 		return nil, err
 	}

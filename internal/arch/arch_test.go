@@ -133,8 +133,8 @@ func rowOf(t *testing.T, rows []row, path string) (row, bool) {
 }
 
 // cgoAllowed lists the packages that may hold C: those that load a native
-// library.
-var cgoAllowed = []string{"internal/kernel/onednn"}
+// library, and the bench's measure of the processor.
+var cgoAllowed = []string{"internal/kernel/onednn", "bench/machine"}
 
 // without lists, for packages that services import, what must not be compiled
 // into them, however indirectly.
