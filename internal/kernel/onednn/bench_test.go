@@ -20,6 +20,9 @@ var resnetConvs = []struct{ in, side, out, stride int }{
 	{32, 16, 32, 1},
 	{32, 16, 64, 2},
 	{64, 8, 64, 1},
+	{160, 32, 160, 1},
+	{320, 16, 320, 1},
+	{640, 8, 640, 1},
 }
 
 const benchBatch = 64

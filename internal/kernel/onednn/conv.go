@@ -14,7 +14,8 @@ import (
 type conv struct {
 	planned
 	spec                                   kernel.ConvSpec
-	weights                                int // number of values
+	weights                                int         // number of values
+	hint                                   *C.dml_plan // oneDNN's forward plan, from which it plans its backward passes
 	forward, backwardData, backwardWeights *C.dml_plan
 	finish                                 *C.dml_finish // after forward, where that is bare
 }
@@ -34,39 +35,41 @@ func (e *engine) Conv(s kernel.ConvSpec) (kernel.Conv, error) {
 		spec:    s,
 		weights: shape[0] * shape[1] * shape[2] * shape[3],
 	}
-	var pass C.enum_dml_pass = C.DML_FORWARD
-	if s.ForwardOnly {
-		pass = C.DML_INFERENCE
-	}
-	if s.Sum || s.Act != nil {
-		if err := c.planFused(); err != nil {
-			return nil, err
-		}
-		return c, nil
-	}
-	// The backward passes are planned from the plain forward plan.
-	hint, err := c.plan("forward", s, pass, nil)
-	if err != nil {
-		return nil, err
-	}
-	if c.forward = hint; e.mirrors(s) {
-		if c.forward, err = c.planMirrored(s); err != nil {
-			return nil, err
-		}
-	}
-	if s.ForwardOnly {
-		return c, nil
-	}
-	if c.backwardWeights, err = c.plan("backward weights", s, C.DML_BACKWARD_WEIGHTS, hint); err != nil {
-		return nil, err
-	}
-	if s.NoDataGradient {
-		return c, nil
-	}
-	if c.backwardData, err = c.plan("backward data", s, C.DML_BACKWARD_DATA, hint); err != nil {
+	if err := c.planPasses(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+func (c *conv) planPasses() (err error) {
+	if c.spec.ForwardOnly {
+		return c.planForward(C.DML_INFERENCE)
+	}
+	if err := c.planForward(C.DML_FORWARD); err != nil {
+		return err
+	}
+	if c.backwardWeights, err = c.planBackward("backward weights", C.DML_BACKWARD_WEIGHTS); err != nil || c.spec.NoDataGradient {
+		return err
+	}
+	c.backwardData, err = c.planBackward("backward data", C.DML_BACKWARD_DATA)
+	return err
+}
+
+func (c *conv) planForward(pass C.enum_dml_pass) (err error) {
+	if c.eng.winogradFits(c.spec, pass) {
+		c.forward, err = c.plan("forward", c.spec, pass, C.DML_WINOGRAD, nil)
+		return err
+	}
+	if c.spec.Sum || c.spec.Act != nil {
+		return c.planFused()
+	}
+	if c.hint, err = c.plan("forward", c.spec, pass, c.eng.libraryAlgorithm(c.spec), nil); err != nil {
+		return err
+	}
+	if c.forward = c.hint; c.eng.mirrors(c.spec) {
+		c.forward, err = c.planMirrored(c.spec)
+	}
+	return err
 }
 
 // planFused plans a forward pass that ends in a sum or an activation: in the
@@ -81,37 +84,51 @@ func (c *conv) planFused() error {
 		c.forward, err = c.planMirrored(bare)
 	} else {
 		if c.eng.backend.has(isaAVX2) {
-			if c.forward, err = c.plan("fused forward", c.spec, C.DML_INFERENCE, nil); err == nil {
+			if c.forward, err = c.plan("fused forward", c.spec, C.DML_INFERENCE, c.eng.libraryAlgorithm(c.spec), nil); err == nil {
 				return nil
 			}
 		}
-		c.forward, err = c.plan("forward", bare, C.DML_INFERENCE, nil)
+		c.forward, err = c.plan("forward", bare, C.DML_INFERENCE, c.eng.libraryAlgorithm(bare), nil)
 	}
 	if err != nil {
 		return err
 	}
-	g := c.eng.geometry(c.spec, C.DML_INFERENCE)
+	g := c.eng.geometry(c.spec)
 	if c.finish = C.dml_finish_plan(c.eng.ptr, &g); c.finish == nil {
 		return c.fail("planning the end of the forward pass", kernel.ErrMemory)
 	}
 	return nil
 }
 
-func (c *conv) plan(name string, s kernel.ConvSpec, pass C.enum_dml_pass, hint *C.dml_plan) (*C.dml_plan, error) {
-	g := c.eng.geometry(s, pass)
+func (c *conv) planBackward(name string, pass C.enum_dml_pass) (*C.dml_plan, error) {
+	if c.eng.winogradFits(c.spec, pass) {
+		return c.plan(name, c.spec, pass, C.DML_WINOGRAD, nil)
+	}
+	if c.hint == nil {
+		var err error
+		if c.hint, err = c.plan("forward", c.spec, C.DML_FORWARD, c.eng.libraryAlgorithm(c.spec), nil); err != nil {
+			return nil, err
+		}
+	}
+	return c.plan(name, c.spec, pass, c.eng.libraryAlgorithm(c.spec), c.hint)
+}
+
+func (c *conv) plan(name string, s kernel.ConvSpec, pass C.enum_dml_pass, algorithm C.enum_dml_algorithm, hint *C.dml_plan) (*C.dml_plan, error) {
+	g := c.eng.geometry(s)
+	g.algorithm = algorithm
 	var plan *C.dml_plan
 	err := c.planDone("planning the "+name+" pass", C.dml_conv_plan(c.eng.ptr, &g, pass, hint, &plan))
 	return plan, err
 }
 
 func (c *conv) planMirrored(s kernel.ConvSpec) (*C.dml_plan, error) {
-	g := c.eng.geometry(s, C.DML_BACKWARD_DATA)
+	g := c.eng.geometry(s)
 	var plan *C.dml_plan
 	err := c.planDone("planning the mirrored forward pass", C.dml_conv_plan_mirrored(c.eng.ptr, &g, &plan))
 	return plan, err
 }
 
-func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_geometry {
+func (e *engine) geometry(s kernel.ConvSpec) C.dml_conv_geometry {
 	act, lo, hi := clipArgs(s.Act)
 	return C.dml_conv_geometry{
 		src:        cdesc(s.Src),
@@ -123,7 +140,6 @@ func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_ge
 		pad_after:  pair(s.Pad.Bottom, s.Pad.Right),
 		groups:     C.int64_t(s.Groups),
 		bias:       cbool(s.Bias),
-		winograd:   cbool(e.winogradFor(s, pass)),
 		sum:        cbool(s.Sum),
 		act:        act,
 		lo:         lo,
@@ -131,19 +147,33 @@ func (e *engine) geometry(s kernel.ConvSpec, pass C.enum_dml_pass) C.dml_conv_ge
 	}
 }
 
-// winogradFor reports whether a pass should try Winograd's algorithm. On
-// ResNet-32's shapes at batch 64 it took 0.5 to 0.6 of the direct time from 32
-// channels on, in all passes; on 16 channels 0.7 in the weight gradient,
-// nothing in the forward pass, and 1.25 in the data gradient.
-func (e *engine) winogradFor(s kernel.ConvSpec, pass C.enum_dml_pass) bool {
-	least := 32
-	if pass == C.DML_BACKWARD_WEIGHTS {
-		least = 16
+// winogradFits reports whether our own Winograd kernels compute a pass. On
+// ResNet-32's shapes they take 0.4 of the time of oneDNN's direct convolutions,
+// and 0.75 of that of its Winograd ones; see docs/performance.md. The gradient
+// of many weights spends more on its sums of products than it saves.
+func (e *engine) winogradFits(s kernel.ConvSpec, pass C.enum_dml_pass) bool {
+	const manyWeights = 256 * 256
+	lanes := int(C.dml_lib_winograd_lanes(e.backend.lib))
+	return lanes > 0 && e.winogradAllowed(s) &&
+		s.Src.Layout.Block() == lanes && s.Dst.Layout.Block() == lanes && s.Src.C%lanes == 0 && s.Dst.C%lanes == 0 &&
+		max(s.Pad.Top, s.Pad.Left, s.Pad.Bottom, s.Pad.Right) < 3 &&
+		(pass != C.DML_BACKWARD_WEIGHTS || !s.Bias && s.Src.C*s.Dst.C <= manyWeights)
+}
+
+// winogradAllowed reports whether Winograd's algorithm is allowed and computes the
+// convolution.
+func (e *engine) winogradAllowed(s kernel.ConvSpec) bool {
+	return !e.opts.NoWinograd && s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
+		s.DilationH == 1 && s.DilationW == 1 && s.Groups == 1
+}
+
+// libraryAlgorithm returns what oneDNN should compute with. Version 2 has
+// Winograd's algorithm for AVX-512, version 3 has not.
+func (e *engine) libraryAlgorithm(s kernel.ConvSpec) C.enum_dml_algorithm {
+	if e.winogradAllowed(s) && e.backend.has(isaAVX512Core) && min(s.Src.C, s.Dst.C) >= 32 {
+		return C.DML_WINOGRAD_LIBRARY
 	}
-	return !e.opts.NoWinograd && e.backend.has(isaAVX512Core) &&
-		s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
-		s.DilationH == 1 && s.DilationW == 1 && s.Groups == 1 &&
-		min(s.Src.C, s.Dst.C) >= least
+	return C.DML_DIRECT
 }
 
 // mirrors reports whether the forward pass runs as the data gradient of the

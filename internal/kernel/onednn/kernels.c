@@ -71,7 +71,7 @@ static dml_result conv_choose(dml_plan *p, const dml_conv_geometry *g, enum dml_
 		return dml_fail(s, "creating the attributes of a fused convolution");
 	}
 	dml_result r = {DNNL_UNIMPLEMENTED, "creating the descriptor of the convolution"};
-	for (size_t i = g->winograd ? 0 : 1; i < sizeof attempts / sizeof attempts[0]; i++) {
+	for (size_t i = g->algorithm == DML_WINOGRAD_LIBRARY ? 0 : 1; i < sizeof attempts / sizeof attempts[0]; i++) {
 		if (fused && (attempts[i].any || attempts[i].slow)) {
 			continue;
 		}
@@ -158,6 +158,9 @@ dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pas
 	if (p == NULL) {
 		return dml_fail(DNNL_OUT_OF_MEMORY, "allocating the plan");
 	}
+	if (g->algorithm == DML_WINOGRAD) {
+		return dml_winograd_plan(p, g, pass);
+	}
 	dml_enter(e);
 	conv_mds m = {0};
 	int s = conv_describe(e->lib, g, &m);
@@ -212,6 +215,10 @@ static void mirror(const dml_mirror *m, const float *weights) {
 }
 
 dml_result dml_conv_forward(dml_plan *p, float *dst, const float *src, const float *weights, const float *bias) {
+	if (p->winograd.loops != NULL) {
+		dml_winograd_forward(p, dst, src, weights, bias);
+		return dml_ok();
+	}
 	if (p->mirror.weights != NULL) {
 		mirror(&p->mirror, weights);
 		return dml_plan_run(p, (void *[]){(void *)src, p->mirror.weights, dst});
@@ -220,11 +227,19 @@ dml_result dml_conv_forward(dml_plan *p, float *dst, const float *src, const flo
 }
 
 dml_result dml_conv_backward_data(dml_plan *p, float *dsrc, const float *ddst, const float *weights) {
+	if (p->winograd.loops != NULL) {
+		dml_winograd_backward_data(p, dsrc, ddst, weights);
+		return dml_ok();
+	}
 	return dml_plan_run(p, (void *[]){(void *)ddst, (void *)weights, dsrc});
 }
 
 dml_result dml_conv_backward_weights(dml_plan *p, float *dweights, float *dbias, const float *src,
 	const float *ddst) {
+	if (p->winograd.loops != NULL) {
+		dml_winograd_backward_weights(p, dweights, src, ddst);
+		return dml_ok();
+	}
 	return dml_plan_run(p, (void *[]){(void *)src, (void *)ddst, dweights, dbias});
 }
 

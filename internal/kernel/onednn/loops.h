@@ -18,6 +18,8 @@
 
 #include <stdint.h>
 
+#include "winograd.h"
+
 enum { DML_MAX_LANES = 16 };
 
 typedef struct {
@@ -47,6 +49,7 @@ typedef struct {
 
 typedef struct {
 	int lanes; // L
+	const dml_winograd_loops *winograd; // NULL where the registers are too few
 	// sums sets sum to that of (x - shift) and square to that of its square.
 	void (*sums)(const dml_segment *s, const float *x, const float *shift, float *sum, float *square);
 	// norm sets y = clip((x - mean) * scale + beta).

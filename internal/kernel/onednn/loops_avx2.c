@@ -5,6 +5,7 @@
 
 #if defined(__x86_64__)
 #define LOOPS dml_loops_avx2
+#define WINOGRAD dml_winograd_avx2
 #define LANES 8
 #define TARGET __attribute__((target("avx2,fma")))
 #include "loops_body.h"

@@ -3,44 +3,12 @@
 //	LOOPS   the name of the table to define
 //	LANES   the number of values in a vector register
 //	TARGET  a function attribute that enables the instructions
+//	WINOGRAD  (perhaps) the table of winograd_body.h
 //
 // Sums run in a fixed order that depends on the segment alone.
 
-#include <string.h>
-
+#include "lanes.h"
 #include "loops.h"
-
-#define INLINE static inline __attribute__((always_inline)) TARGET
-
-typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t mask __attribute__((vector_size(4 * LANES)));
-typedef uint32_t bits __attribute__((vector_size(4 * LANES)));
-typedef float lanes_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-
-INLINE lanes load(const float *p, int n) {
-	if (n == LANES) {
-		return *(const lanes_memory *)p;
-	}
-	lanes v = {0};
-	memcpy(&v, p, (size_t)n * sizeof(float));
-	return v;
-}
-
-INLINE void store(float *p, lanes v, int n) {
-	if (n == LANES) {
-		*(lanes_memory *)p = v;
-	} else {
-		memcpy(p, &v, (size_t)n * sizeof(float));
-	}
-}
-
-INLINE lanes all(float x) {
-	lanes v;
-	for (int i = 0; i < LANES; i++) {
-		v[i] = x;
-	}
-	return v;
-}
 
 // first is true in the first n lanes.
 INLINE mask first(int n) {
@@ -52,14 +20,6 @@ INLINE mask first(int n) {
 }
 
 INLINE lanes zero_unless(mask m, lanes v) { return (lanes)((mask)v & m); }
-
-INLINE lanes choose(mask m, lanes yes, lanes no) { return (lanes)(((mask)yes & m) | ((mask)no & ~m)); }
-
-// clip_lanes leaves NaN as it is.
-INLINE lanes clip_lanes(lanes v, lanes lo, lanes hi) {
-	v = choose((mask)(v < lo), lo, v);
-	return choose((mask)(v > hi), hi, v);
-}
 
 // ROWS runs body(x index, lanes) over the full rows and the tail of segment s;
 // body sees a constant where rows are full.
@@ -313,6 +273,9 @@ TARGET static double exp_sum(int64_t n, float *y, const float *x, float shift) {
 
 const dml_loops LOOPS = {
 	.lanes = LANES,
+#ifdef WINOGRAD
+	.winograd = &WINOGRAD,
+#endif
 	.sums = sums,
 	.norm = norm,
 	.add_norm = add_norm,

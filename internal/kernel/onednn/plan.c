@@ -201,6 +201,9 @@ dml_result dml_plan_run(dml_plan *p, void *const *data) {
 }
 
 const char *dml_plan_implementation(const dml_plan *p) {
+	if (p->winograd.loops != NULL) {
+		return "winograd:dml";
+	}
 	const char *name = NULL;
 	p->e->lib->primitive_desc_query(p->op.pd, DNNL_QUERY_IMPL_INFO_STR, 0, &name);
 	return name == NULL ? "unknown" : name;

@@ -29,6 +29,14 @@ typedef struct {
 	float *weights; // [in, out, taps]; NULL when not mirrored
 } dml_mirror;
 
+// dml_winograd is set for a pass that our own Winograd kernels compute.
+typedef struct {
+	const dml_winograd_loops *loops; // NULL when not
+	dml_tiling tiling;
+	int64_t groups;
+	dml_epilogue epilogue; // of the forward pass; its bias is an argument
+} dml_winograd;
+
 struct dml_plan {
 	dml_engine *e;
 	dml_plan *next;
@@ -37,6 +45,7 @@ struct dml_plan {
 	int nports; // the scratchpad, if any, is a further argument of op
 	float *workspace;
 	dml_mirror mirror;
+	dml_winograd winograd;
 };
 
 // dml_plan_new makes an empty plan that the engine frees, or NULL.
@@ -55,5 +64,14 @@ dml_result dml_plan_create(dml_plan *p);
 dml_result dml_plan_run(dml_plan *p, void *const *data);
 // dml_plan_is_slow reports whether oneDNN has only its reference loops.
 int dml_plan_is_slow(const dml_plan *p);
+
+// --- winograd.c -------------------------------------------------------------
+
+// dml_winograd_plan plans a pass on our own kernels. The passes take what those
+// of shim.h take; bias may be NULL.
+dml_result dml_winograd_plan(dml_plan *p, const dml_conv_geometry *g, enum dml_pass pass);
+void dml_winograd_forward(dml_plan *p, float *dst, const float *src, const float *weights, const float *bias);
+void dml_winograd_backward_data(dml_plan *p, float *dsrc, const float *ddst, const float *weights);
+void dml_winograd_backward_weights(dml_plan *p, float *dweights, const float *src, const float *ddst);
 
 #endif

@@ -55,6 +55,9 @@ const char *dml_lib_path(const dml_lib *lib);
 void dml_lib_version(const dml_lib *lib, int *major, int *minor, int *patch);
 // dml_lib_isa returns the dnnl_cpu_isa_t that the library's kernels use.
 int dml_lib_isa(const dml_lib *lib);
+// dml_lib_winograd_lanes returns the block of channels of our Winograd kernels, 0
+// where there are none.
+int dml_lib_winograd_lanes(const dml_lib *lib);
 const char *dml_status_name(int status);
 
 // --- engine.c: memory and threads of one student --------------------------
@@ -69,21 +72,26 @@ float *dml_alloc(dml_engine *e, int64_t n);
 
 enum dml_pass { DML_FORWARD, DML_INFERENCE, DML_BACKWARD_DATA, DML_BACKWARD_WEIGHTS };
 
+// DML_WINOGRAD is our own, for 3x3 kernels of stride 1 on blocks of lanes
+// channels; DML_WINOGRAD_LIBRARY is oneDNN's where it has one, else direct.
+enum dml_algorithm { DML_DIRECT, DML_WINOGRAD, DML_WINOGRAD_LIBRARY };
+
 typedef struct {
 	dml_desc src, dst;
 	int64_t kernel[2], stride[2], dilation[2]; // dilation 1 is dense
 	int64_t pad_before[2], pad_after[2];
 	int64_t groups;
 	int bias;
-	int winograd; // 1: the Winograd algorithm, 0: direct
-	int sum;      // add to dst
-	int act;      // limit the result to [lo, hi]
+	enum dml_algorithm algorithm;
+	int sum; // add to dst
+	int act; // limit the result to [lo, hi]
 	float lo, hi;
 } dml_conv_geometry;
 
-// dml_conv_plan plans one pass of a convolution. hint is the plan of the
-// forward pass, NULL when that is planned. With sum or act it fails where oneDNN
-// cannot do them in the convolution, in the caller's layouts and fast.
+// dml_conv_plan plans one pass of a convolution. hint is oneDNN's plan of the
+// forward pass; NULL for that itself and for our own algorithm. With sum or act
+// it fails where oneDNN cannot do them in the convolution, in the caller's
+// layouts and fast.
 dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pass pass,
 	const dml_plan *hint, dml_plan **out);
 // dml_conv_plan_mirrored plans the forward pass of a convolution of stride 1,
@@ -117,7 +125,7 @@ dml_result dml_pool_backward(dml_plan *p, const dml_plan *forward, float *dsrc, 
 dml_result dml_reorder_plan(dml_engine *e, const dml_desc *dst, const dml_desc *src, dml_plan **out);
 dml_result dml_reorder_run(dml_plan *p, float *dst, const float *src);
 
-// dml_plan_implementation names the oneDNN implementation of a plan.
+// dml_plan_implementation names what computes a plan.
 const char *dml_plan_implementation(const dml_plan *p);
 
 // A fully connected layer of weights [out, in]. bias and dbias may be NULL.
