@@ -53,6 +53,12 @@ var convCases = []convCase{
 	{n: 1, in: 5, h: 6, w: 6, out: 10, kh: 3, kw: 3, pad: same(1), groups: 5},
 	{n: 2, in: 32, h: 14, w: 14, out: 32, kh: 3, kw: 3, pad: same(1)},
 	{n: 1, in: 64, h: 9, w: 11, out: 48, kh: 3, kw: 3, pad: same(1), bias: true},
+	// Of Winograd's tiles: ragged ends, wide and uneven padding, none at all,
+	// images of one tile.
+	{n: 5, in: 48, h: 1, w: 2, out: 16, kh: 3, kw: 3, pad: same(1)},
+	{n: 3, in: 16, h: 5, w: 7, out: 32, kh: 3, kw: 3},
+	{n: 2, in: 32, h: 6, w: 3, out: 16, kh: 3, kw: 3, pad: same(2)},
+	{n: 3, in: 16, h: 10, w: 9, out: 16, kh: 3, kw: 3, pad: kernel.Pad{Top: 2, Right: 1}},
 }
 
 func (c convCase) spec() kernel.ConvSpec {
@@ -85,7 +91,7 @@ func convProblem(s kernel.ConvSpec) *problem {
 		},
 		output: s.Dst,
 		winograd: s.KernelH == 3 && s.KernelW == 3 && s.StrideH == 1 && s.StrideW == 1 &&
-			max(s.Groups, s.DilationH, s.DilationW) <= 1 && min(s.Src.C, s.Dst.C) >= 16,
+			max(s.Groups, s.DilationH, s.DilationW) <= 1 && min(s.Src.C, s.Dst.C) >= 8,
 		forwardOnly: s.ForwardOnly,
 		step:        linearStep,
 		slack:       linearSlack,

@@ -13,6 +13,7 @@
 //	load.c       finds the functions, checks the version and the blocked layouts
 //	desc.c       memory and primitive descriptors: all that differs between 2 and 3
 //	engine.c     memory, scratch buffers and threads of one student
+//	winograd.c   3x3 convolutions of stride 1, our own
 //	plan.c       a primitive with its arguments and the reorders around it
 //	kernels.c    convolution, pooling, reorder and matrix product by oneDNN
 //	finish.c     the end of a convolution that oneDNN does not fuse, our own
@@ -51,9 +52,11 @@
 // # Speed
 //
 // Activations should be in the layout that Engine.Layout gives: blocks of 16
-// channels under AVX-512, of 8 under AVX2, else channels last. Winograd is tried where it was
-// measured to win (see winogradFor) and under AVX-512 alone; version 3 has none
-// for x86, and direct convolutions serve. Forward convolutions to few channels
+// channels under AVX-512, of 8 under AVX2, else channels last. On blocks, 3x3
+// convolutions of stride 1 run on Winograd kernels of our own (winograd.h):
+// oneDNN 3 has none for x86, and those of version 2, for AVX-512 alone, gain
+// less, and nothing on 16 channels. oneDNN's serve where ours do not fit (see
+// winogradFits). Forward convolutions to few channels
 // run as the data gradient of the opposite convolution where that is faster (see
 // mirrors). Where oneDNN has only reference loops for the given layouts,
 // activations are reordered into ones of its choice.
