@@ -163,9 +163,15 @@ func goldenSamples(step int, images []float32, labels []int) {
 	}
 }
 
-// checkGolden compares an array with PyTorch's and returns the relative L2
-// distance.
+// checkGolden is checkWithin the tolerance of all but long runs.
 func checkGolden(t *testing.T, name string, got, want []float32) float64 {
+	t.Helper()
+	return checkWithin(t, goldenTolerance, name, got, want)
+}
+
+// checkWithin compares an array with PyTorch's and returns the relative L2
+// distance.
+func checkWithin(t *testing.T, tolerance float64, name string, got, want []float32) float64 {
 	t.Helper()
 	if len(want) == 0 || len(got) != len(want) {
 		t.Errorf("%s: %d values, want %d", name, len(got), len(want))
@@ -178,8 +184,8 @@ func checkGolden(t *testing.T, name string, got, want []float32) float64 {
 		norm += float64(w) * float64(w)
 	}
 	rel := math.Sqrt(diff / norm)
-	if !(rel <= goldenTolerance) {
-		t.Errorf("%s: relative L2 distance to PyTorch is %.2g, want at most %g", name, rel, goldenTolerance)
+	if !(rel <= tolerance) {
+		t.Errorf("%s: relative L2 distance to PyTorch is %.2g, want at most %g", name, rel, tolerance)
 	}
 	return rel
 }
