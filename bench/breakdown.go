@@ -57,8 +57,8 @@ func breakdown(work Work, steps int, out io.Writer) error {
 		all += d
 	}
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(steps) }
-	fmt.Fprintf(out, "%s, batch %d, one thread: %.1f ms a step in ops, mean of %d steps; arena %.1f MiB\n",
-		work.Arch, work.Batch, ms(all), steps, float64(net.ArenaSize())*4/(1<<20))
+	fmt.Fprintf(out, "%s, batch %d, one thread: %.1f ms a step in ops, mean of %d steps; planned memory %.1f MiB\n",
+		work.Arch, work.Batch, ms(all), steps, float64(net.Memory().Total())/(1<<20))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "op\tcalls\tms a step\tshare %\t")
 	for _, op := range slices.SortedFunc(maps.Keys(total), func(a, b string) int { return int(total[b] - total[a]) }) {

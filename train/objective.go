@@ -76,7 +76,7 @@ func newObjective(engine kernel.Engine, spec objectiveSpec) (*objective, error) 
 	if err != nil {
 		return nil, fmt.Errorf("loss: %w", err)
 	}
-	program, err := exec.Compile(exec.Spec{Outputs: outputs, Gradients: gradients, Memory: engine, Add: addInto})
+	program, err := exec.Compile(exec.Spec{Outputs: outputs, Gradients: gradients, Memory: engine, Add: planAddInto})
 	if err != nil {
 		return nil, fmt.Errorf("loss: %w", err)
 	}
@@ -131,6 +131,8 @@ func mimicryLoss(b *gops.Builder, logits, logq gops.Tensor, targets []gops.Tenso
 
 // hot reports whether a temperature changes anything.
 func hot(temperature float64) bool { return temperature != 0 && temperature != 1 }
+
+func planAddInto(int) (exec.Add, error) { return addInto, nil }
 
 func addInto(dst, a, b []float32) error {
 	for i := range dst {

@@ -24,9 +24,12 @@ type Memory interface {
 	Alloc(n int) ([]float32, error)
 }
 
-// Add computes dst = a + b; dst may be a. It runs the additions that Gorgonia
-// inserts where gradients meet.
+// Add computes dst = a + b. It runs the additions that Gorgonia inserts where
+// gradients meet.
 type Add func(dst, a, b []float32) error
+
+// PlanAdd returns the addition of arrays of n values.
+type PlanAdd func(n int) (Add, error)
 
 // Spec says what to compile.
 type Spec struct {
@@ -35,15 +38,61 @@ type Spec struct {
 	// Gradients are computed by Backward from the outputs' ancestors; they
 	// may be empty.
 	Gradients gorgonia.Nodes
-	Memory    Memory
-	Add       Add
+	// Bound gives leaves (inputs and parameters) memory of the caller's, so
+	// that programs can share parameters. It may be nil.
+	Bound  map[*gorgonia.Node][]float32
+	Memory Memory
+	// Add plans the additions of gradients; it may be nil without gradients.
+	Add PlanAdd
+}
+
+// Footprint is the memory of a program in float32 values.
+type Footprint struct {
+	// Arena is what the computed values need at the worst moment of a step,
+	// outputs and gradients included.
+	Arena int
+	// Gradients is the part of the arena that holds the gradients.
+	Gradients int
+	// Leaves is the memory of the leaves that are not bound.
+	Leaves int
+}
+
+// Total is all that Compile takes from Spec.Memory.
+func (f Footprint) Total() int { return f.Arena + f.Leaves }
+
+// Measure returns the footprint that the program of a spec would have, without
+// taking any memory.
+func Measure(spec Spec) (Footprint, error) {
+	order, _, err := schedule(spec)
+	if err != nil {
+		return Footprint{}, err
+	}
+	return footprint(spec, order, planMemory(order, spec.kept())), nil
+}
+
+// kept are the values that live to the end of a step.
+func (spec Spec) kept() gorgonia.Nodes { return slices.Concat(spec.Outputs, spec.Gradients) }
+
+func footprint(spec Spec, order gorgonia.Nodes, plan memoryPlan) Footprint {
+	f := Footprint{Arena: plan.size}
+	for _, n := range uniqueNodes(spec.Gradients) {
+		if n.Op() != nil {
+			f.Gradients += aligned(n.Shape().TotalSize())
+		}
+	}
+	for _, n := range order {
+		if _, bound := spec.Bound[n]; n.Op() == nil && !bound {
+			f.Leaves += n.Shape().TotalSize()
+		}
+	}
+	return f
 }
 
 // Program is a compiled graph. It is used by one goroutine at a time.
 type Program struct {
 	forward, backward []step
 	values            map[*gorgonia.Node][]float32
-	arena             int
+	footprint         Footprint
 	trace             func(op string, took time.Duration)
 }
 
@@ -55,15 +104,15 @@ type step struct {
 	in   [][]float32
 }
 
-// Compile plans the memory and order of a graph. Leaves (inputs and
-// parameters) get memory of their own; see Value and Bind.
+// Compile plans the memory and order of a graph. Leaves that are not bound get
+// memory of their own; see Value.
 func Compile(spec Spec) (*Program, error) {
 	order, phases, err := schedule(spec)
 	if err != nil {
 		return nil, err
 	}
-	plan := planMemory(order, append(slices.Clone(spec.Outputs), spec.Gradients...))
-	p := &Program{values: make(map[*gorgonia.Node][]float32, len(order)), arena: plan.size}
+	plan := planMemory(order, spec.kept())
+	p := &Program{values: make(map[*gorgonia.Node][]float32, len(order)), footprint: footprint(spec, order, plan)}
 	arena, err := spec.Memory.Alloc(plan.size)
 	if err != nil {
 		return nil, fmt.Errorf("intermediate values of a step: %w", err)
@@ -71,8 +120,8 @@ func Compile(spec Spec) (*Program, error) {
 	for _, n := range order {
 		size := n.Shape().TotalSize()
 		if n.Op() == nil {
-			if p.values[n], err = spec.Memory.Alloc(size); err != nil {
-				return nil, fmt.Errorf("input %v: %w", n, err)
+			if p.values[n], err = leaf(spec, n, size); err != nil {
+				return nil, err
 			}
 			continue
 		}
@@ -100,13 +149,33 @@ func Compile(spec Spec) (*Program, error) {
 	return p, nil
 }
 
+// leaf returns the memory of a leaf.
+func leaf(spec Spec, n *gorgonia.Node, size int) ([]float32, error) {
+	data, bound := spec.Bound[n]
+	if !bound {
+		var err error
+		if data, err = spec.Memory.Alloc(size); err != nil {
+			return nil, fmt.Errorf("input %v: %w", n, err)
+		}
+		return data, nil
+	}
+	if len(data) != size {
+		return nil, fmt.Errorf("input %v holds %d values and is bound to %d", n, size, len(data))
+	}
+	return data, nil
+}
+
 // runner returns the function that computes a node.
-func runner(n *gorgonia.Node, add Add) (func([]float32, [][]float32) error, error) {
+func runner(n *gorgonia.Node, plan PlanAdd) (func([]float32, [][]float32) error, error) {
 	switch o := n.Op().(type) {
 	case gops.Runner:
 		return o.Run, nil
 	case gorgonia.BinaryOp:
 		if strings.HasPrefix(o.String(), "+ ") {
+			add, err := plan(n.Shape().TotalSize())
+			if err != nil {
+				return nil, fmt.Errorf("sum %v of gradients: %w", n, err)
+			}
 			return func(dst []float32, in [][]float32) error { return add(dst, in[0], in[1]) }, nil
 		}
 	}
@@ -118,32 +187,8 @@ func runner(n *gorgonia.Node, add Add) (func([]float32, [][]float32) error, erro
 // that were pruned.
 func (p *Program) Value(n *gorgonia.Node) []float32 { return p.values[n] }
 
-// Bind makes the program use data as the memory of a leaf, so that two
-// programs can share parameters. It returns an error if the size differs.
-func (p *Program) Bind(n *gorgonia.Node, data []float32) error {
-	old, ok := p.values[n]
-	if !ok || n.Op() != nil {
-		return fmt.Errorf("node %v is no leaf of the program", n)
-	}
-	if len(old) != len(data) {
-		return fmt.Errorf("node %v holds %d values, not %d", n, len(old), len(data))
-	}
-	for _, steps := range [][]step{p.forward, p.backward} {
-		for i := range steps {
-			for j, in := range steps[i].in {
-				if len(in) > 0 && &in[0] == &old[0] {
-					steps[i].in[j] = data
-				}
-			}
-		}
-	}
-	p.values[n] = data
-	return nil
-}
-
-// ArenaSize returns the number of float32 values of the planned arena: what
-// the intermediate values need at the worst moment of a step.
-func (p *Program) ArenaSize() int { return p.arena }
+// Footprint returns the memory of the program.
+func (p *Program) Footprint() Footprint { return p.footprint }
 
 // Trace makes the program report how long each op took, to find where the time
 // goes; nil ends that.

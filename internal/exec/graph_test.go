@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/chewxy/hm"
@@ -22,6 +23,9 @@ type mix struct {
 	out  tensor.Shape
 	fail error
 	runs *[]int // ids in the order of execution, if wanted
+	// overwrites is the index of an input that may be the output; 0 means none,
+	// so it is never the first.
+	overwrites int
 }
 
 func (m *mix) Arity() int { return len(m.in) }
@@ -38,9 +42,16 @@ func (m *mix) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return m.
 func (m *mix) Do(...gorgonia.Value) (gorgonia.Value, error)          { panic("not run by Gorgonia") }
 func (m *mix) ReturnsPtr() bool                                      { return true }
 func (m *mix) CallsExtern() bool                                     { return false }
-func (m *mix) OverwritesInput() int                                  { return -1 }
-func (m *mix) WriteHash(h hash.Hash)                                 { fmt.Fprintf(h, "mix %d", m.id) }
-func (m *mix) String() string                                        { return fmt.Sprintf("mix %d", m.id) }
+
+func (m *mix) OverwritesInput() int {
+	if m.overwrites == 0 {
+		return -1
+	}
+	return m.overwrites
+}
+
+func (m *mix) WriteHash(h hash.Hash) { fmt.Fprintf(h, "mix %d", m.id) }
+func (m *mix) String() string        { return fmt.Sprintf("mix %d", m.id) }
 
 func (m *mix) Hashcode() uint32 {
 	h := fnv.New32a()
@@ -51,6 +62,10 @@ func (m *mix) Hashcode() uint32 {
 func (m *mix) Run(dst []float32, in [][]float32) error {
 	if m.runs != nil {
 		*m.runs = append(*m.runs, m.id)
+	}
+	if m.overwrites > 0 {
+		in = slices.Clone(in)
+		in[m.overwrites] = slices.Clone(in[m.overwrites])
 	}
 	for i := range dst {
 		dst[i] = float32(math.NaN())
@@ -125,7 +140,8 @@ func randomDAG(t *testing.T, rng *rand.Rand) *dag {
 		for range rng.IntN(3) {
 			in = append(in, pick())
 		}
-		d.mix(t, sizes[rng.IntN(len(sizes))], in...)
+		n := d.mix(t, sizes[rng.IntN(len(sizes))], in...)
+		n.Op().(*mix).overwrites = rng.IntN(len(in))
 	}
 	return d
 }
@@ -148,7 +164,7 @@ func (d *dag) evaluate(t *testing.T, leaf func(*gorgonia.Node) []float32) map[*g
 	}
 	for _, n := range d.nodes {
 		dst := make([]float32, n.Shape().TotalSize())
-		run, err := runner(n, add)
+		run, err := runner(n, planAdd)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,6 +179,8 @@ func (d *dag) evaluate(t *testing.T, leaf func(*gorgonia.Node) []float32) map[*g
 	}
 	return values
 }
+
+func planAdd(int) (Add, error) { return add, nil }
 
 func add(dst, a, b []float32) error {
 	for i := range dst {

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"gorgonia.org/gorgonia"
+
+	"github.com/deepmutual/dml/internal/gops"
 )
 
 // schedule returns the nodes that the outputs and gradients need, in the order
@@ -71,7 +73,8 @@ const align = 16
 type span struct{ at, size int }
 
 // planMemory walks the order once, gives each value the best-fitting free
-// range and takes it back after the last reader. Values to keep never die.
+// range and takes it back after the last reader. A value that an op may overwrite
+// becomes the op's own, if nothing reads it later. Values to keep never die.
 func planMemory(order, keep gorgonia.Nodes) memoryPlan {
 	kept := make(map[*gorgonia.Node]bool, len(keep))
 	for _, n := range keep {
@@ -89,15 +92,42 @@ func planMemory(order, keep gorgonia.Nodes) memoryPlan {
 		if n.Op() == nil {
 			continue
 		}
-		size := aligned(n.Shape().TotalSize())
-		plan.offset[n] = take(&free, &plan.size, size)
+		inPlace := overwritten(n)
+		if inPlace != nil && lastUse[inPlace] == i && !kept[inPlace] {
+			plan.offset[n] = plan.offset[inPlace]
+		} else {
+			inPlace = nil
+			plan.offset[n] = take(&free, &plan.size, aligned(n.Shape().TotalSize()))
+		}
 		for _, c := range uniqueNodes(children(n)) {
-			if lastUse[c] == i && c.Op() != nil && !kept[c] {
+			if c != inPlace && lastUse[c] == i && c.Op() != nil && !kept[c] {
 				release(&free, span{plan.offset[c], aligned(c.Shape().TotalSize())})
 			}
 		}
 	}
 	return plan
+}
+
+// overwritten returns the input of a node in whose memory it can be computed, nil
+// if there is none: a computed value of the same size that the op asks for and
+// reads as nothing else.
+func overwritten(n *gorgonia.Node) *gorgonia.Node {
+	op, ok := n.Op().(gops.Runner)
+	if !ok || op.OverwritesInput() < 0 {
+		return nil
+	}
+	in := children(n)
+	c := in[op.OverwritesInput()]
+	reads := 0
+	for _, other := range in {
+		if other == c {
+			reads++
+		}
+	}
+	if reads > 1 || c.Op() == nil || c.Shape().TotalSize() != n.Shape().TotalSize() {
+		return nil
+	}
+	return c
 }
 
 func aligned(n int) int { return (n + align - 1) / align * align }

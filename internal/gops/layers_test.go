@@ -56,7 +56,7 @@ func checkGradients(t *testing.T, b *gops.Builder, x expression) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{x.y.Node}, Gradients: grads, Memory: b.Engine, Add: add})
+	p, err := exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{x.y.Node}, Gradients: grads, Memory: b.Engine, Add: planAdd})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +107,8 @@ func unpad(v []float32, d kernel.Desc) {
 	kernel.Convert(plain, t)
 	kernel.Convert(t, plain)
 }
+
+func planAdd(int) (exec.Add, error) { return add, nil }
 
 func add(dst, a, b []float32) error {
 	for i := range dst {
@@ -280,7 +282,7 @@ func TestBatchNormInferUsesGivenStatistics(t *testing.T) {
 	x := b.Input("x", kernel.Desc{N: 1, C: 1, H: 1, W: 2})
 	gamma, beta, mean, variance := b.Param("gamma", 1), b.Param("beta", 1), b.Param("mean", 1), b.Param("variance", 1)
 	y := must(b.BatchNormInfer(x, gamma, beta, mean, variance, kernel.BatchNormSpec{Epsilon: 1, Act: kernel.ReLU()}))(t)
-	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{y.Node}, Memory: b.Engine, Add: add}))(t)
+	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{y.Node}, Memory: b.Engine, Add: planAdd}))(t)
 	copy(p.Value(x.Node), []float32{9, 0})
 	for n, v := range map[*gorgonia.Node]float32{gamma: 2, beta: 1, mean: 5, variance: 15} {
 		p.Value(n)[0] = v
@@ -303,7 +305,7 @@ func TestBuilderReportsBadSpecs(t *testing.T) {
 	}
 	// Weights of another shape than the kernel's show when it runs.
 	y := must(b.Conv(x, w, nil, kernel.ConvSpec{Dst: kernel.Desc{N: 1, C: 1, H: 1, W: 1}, KernelH: 3, KernelW: 3, StrideH: 1, StrideW: 1}))(t)
-	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{y.Node}, Memory: b.Engine, Add: add}))(t)
+	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{y.Node}, Memory: b.Engine, Add: planAdd}))(t)
 	if err := p.Forward(); err == nil {
 		t.Error("weights of a wrong size are accepted")
 	}

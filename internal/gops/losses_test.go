@@ -38,7 +38,7 @@ func newMimicry(t *testing.T, rows, cols int) *mimicry {
 	grads := must(gorgonia.Backpropagate(gorgonia.Nodes{m.total}, gorgonia.Nodes{m.one}, gorgonia.Nodes{m.x}))(t)
 	m.gradient = grads[0]
 	m.program = must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{m.logq, m.ce, m.cross, m.h, m.total}, Gradients: grads,
-		Memory: b.Engine, Add: add}))(t)
+		Memory: b.Engine, Add: planAdd}))(t)
 	m.program.Value(m.one)[0] = 1
 	return m
 }

@@ -14,7 +14,8 @@ import (
 // allocating. Every op made here is one.
 type Runner interface {
 	gorgonia.Op
-	// Run computes dst from the inputs, all physical data of the nodes.
+	// Run computes dst from the inputs, all physical data of the nodes. dst may
+	// be the input that OverwritesInput names, and no other.
 	Run(dst []float32, in [][]float32) error
 }
 
@@ -26,6 +27,9 @@ type op struct {
 	in   []tensor.Shape
 	out  tensor.Shape
 	run  func(dst []float32, in [][]float32) error
+	// inPlace is 1 + the index of an input whose memory may be that of the
+	// result; 0 means none.
+	inPlace int
 	// wrt says which inputs have a gradient; nil means none.
 	wrt []bool
 	// diff returns the gradients of the inputs, nil where wrt is false.
@@ -99,7 +103,7 @@ func (o *op) SymDiff(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Node
 
 func (o *op) ReturnsPtr() bool      { return true }
 func (o *op) CallsExtern() bool     { return true }
-func (o *op) OverwritesInput() int  { return -1 }
+func (o *op) OverwritesInput() int  { return o.inPlace - 1 }
 func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "dml %s #%d", o.name, o.id) }
 func (o *op) String() string        { return o.name }
 

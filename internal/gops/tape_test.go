@@ -37,7 +37,7 @@ func TestExecEqualsTapeMachine(t *testing.T) {
 	params := gorgonia.Nodes{w1, gamma, beta, w2, w3, bias}
 	grads := must(gorgonia.Backpropagate(gorgonia.Nodes{logits.Node}, gorgonia.Nodes{dy.Node}, params))(t)
 
-	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{logits.Node}, Gradients: grads, Memory: b.Engine, Add: add}))(t)
+	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{logits.Node}, Gradients: grads, Memory: b.Engine, Add: planAdd}))(t)
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, n := range append(params, image.Node, dy.Node) {
 		copy(p.Value(n), values(rng, len(p.Value(n)), false))

@@ -141,8 +141,8 @@ func TestFusedAndUnfusedRectifiersAreEqual(t *testing.T) {
 			for name := range want {
 				checkNear(t, "gradient of "+name, got[name], want[name], 1e-5)
 			}
-			if fused.ArenaSize() >= unfused.ArenaSize() {
-				t.Errorf("arena of %d fused and %d unfused: nothing was fused", fused.ArenaSize(), unfused.ArenaSize())
+			if fused.Memory().Activations >= unfused.Memory().Activations {
+				t.Errorf("%d bytes fused and %d unfused: nothing was fused", fused.Memory().Activations, unfused.Memory().Activations)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
@@ -23,6 +24,7 @@ type graph struct {
 	params  map[string]*gorgonia.Node
 	norms   []norm
 	masks   []mask
+	fusions map[string]*fusion // by each of their layers; inference alone
 }
 
 // norm is a batch normalisation that gathers statistics.
@@ -63,10 +65,16 @@ func buildGraph(net *models.Network, b *gops.Builder, batch int, training bool) 
 			g.uses[in]++
 		}
 	}
+	if !training {
+		g.fusions = g.planFusions()
+	}
 	for i := range net.Layers {
 		l := &net.Layers[i]
 		if _, fused := g.outputs[l.Name]; fused {
 			continue
+		}
+		if f := g.fusions[l.Name]; f != nil && l.Name != f.last {
+			continue // computed with the last
 		}
 		if err := g.lower(l); err != nil {
 			return nil, fmt.Errorf("network %q: layer %q (%s): %w", net.Name, l.Name, l.Kind, err)
@@ -83,24 +91,31 @@ func (g *graph) desc(s models.Shape, layout kernel.Layout) kernel.Desc {
 	return kernel.Desc{N: g.batch, C: s.C, H: s.H, W: s.W, Layout: layout}
 }
 
-// lower appends one layer, and the rectifier after it if that fuses.
+// fastDesc is desc in the layout that the engine computes fastest in.
+func (g *graph) fastDesc(s models.Shape) kernel.Desc {
+	d := g.desc(s, kernel.NCHW)
+	if !s.IsVector() {
+		d.Layout = g.b.Engine.Layout(s.C, s.H, s.W)
+	}
+	return d
+}
+
+// lower appends one layer, and the rectifier after it if that fuses, or the
+// fusion that ends with the layer.
 func (g *graph) lower(l *models.Layer) error {
+	if f := g.fusions[l.Name]; f != nil {
+		y, err := g.lowerFusion(f)
+		g.outputs[l.Name] = y
+		return err
+	}
 	x := g.outputs[l.Inputs[0]]
 	shape := g.shapes[l.Name]
-	dst := g.desc(shape, kernel.NCHW)
-	if !shape.IsVector() {
-		dst.Layout = g.b.Engine.Layout(shape.C, shape.H, shape.W)
-	}
+	dst := g.fastDesc(shape)
 	var y gops.Tensor
 	var err error
 	switch l.Kind {
 	case models.KindConv:
-		c := l.Conv
-		y, err = g.b.Conv(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], kernel.ConvSpec{
-			Dst: dst, KernelH: c.Kernel[0], KernelW: c.Kernel[1], StrideH: c.Stride[0], StrideW: c.Stride[1],
-			DilationH: c.Dilation[0], DilationW: c.Dilation[1], Pad: kernel.Pad(c.PadFor(g.shapes[l.Inputs[0]])), Groups: c.Groups,
-			ForwardOnly: !g.training,
-		})
+		y, err = g.b.Conv(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], g.convSpec(l, dst))
 	case models.KindDense:
 		y, err = g.b.Dense(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], l.Dense.Out)
 	case models.KindBatchNorm:
@@ -167,22 +182,38 @@ func (g *graph) batchNorm(l *models.Layer, x gops.Tensor) (gops.Tensor, error) {
 
 // fusable returns the rectifier that is the only reader of l, if there is one.
 func (g *graph) fusable(l *models.Layer) (*models.Activation, string) {
-	if g.uses[l.Name] != 1 {
-		return nil, ""
-	}
-	for i := range g.net.Layers {
-		next := &g.net.Layers[i]
-		if next.Kind == models.KindActivation && next.Inputs[0] == l.Name {
-			return next.Activation, next.Name
-		}
+	if next := g.onlyReader(l); next != nil && next.Kind == models.KindActivation {
+		return next.Activation, next.Name
 	}
 	return nil, ""
+}
+
+// onlyReader returns the layer that alone reads l, nil if there is none or l is
+// an output of the network.
+func (g *graph) onlyReader(l *models.Layer) *models.Layer {
+	if g.uses[l.Name] != 1 {
+		return nil
+	}
+	for i := range g.net.Layers {
+		if slices.Contains(g.net.Layers[i].Inputs, l.Name) {
+			return &g.net.Layers[i]
+		}
+	}
+	return nil
 }
 
 // alias makes y the output of a fused layer too; no name, nothing fused.
 func (g *graph) alias(layer string, y gops.Tensor) {
 	if layer != "" {
 		g.outputs[layer] = y
+	}
+}
+
+func (g *graph) convSpec(l *models.Layer, dst kernel.Desc) kernel.ConvSpec {
+	c := l.Conv
+	return kernel.ConvSpec{
+		Dst: dst, KernelH: c.Kernel[0], KernelW: c.Kernel[1], StrideH: c.Stride[0], StrideW: c.Stride[1],
+		DilationH: c.Dilation[0], DilationW: c.Dilation[1], Pad: kernel.Pad(c.PadFor(g.shapes[l.Inputs[0]])), Groups: c.Groups,
 	}
 }
 
