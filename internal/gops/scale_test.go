@@ -19,7 +19,7 @@ func TestScaleAndTimes(t *testing.T) {
 	loss := must(b.Times(factor, must(b.CrossEntropy(target, must(b.LogSoftmax(scaled))(t)))(t)))(t)
 	one := b.Param("one", 1)
 	grads := must(gorgonia.Backpropagate(gorgonia.Nodes{loss}, gorgonia.Nodes{one}, gorgonia.Nodes{x.Node}))(t)
-	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{loss}, Gradients: grads, Memory: b.Engine, Add: add}))(t)
+	p := must(exec.Compile(exec.Spec{Outputs: gorgonia.Nodes{loss}, Gradients: grads, Memory: b.Engine, Add: planAdd}))(t)
 	p.Value(one)[0] = 1
 	copy(p.Value(target.Node), []float32{1, 0})
 	// The logits 2 log 3 and 0 have, halved, the posterior 3/4, 1/4.
