@@ -29,9 +29,13 @@ type Epoch struct {
 	// worker's hand. A number enters when Next gives its slot back, so that no
 	// two workers ever have the same slot. Its capacity is that of the ring.
 	waiting chan int
-	next    int   // next batch to return
-	held    bool  // the batch before it is in the caller's hands
-	err     error // what Next returns from now on
+	// Next offers start and more, to the helpers, as long as it waits for a batch
+	// and never else: so the caller's own threads keep the cores. A helper takes
+	// start to begin a batch and more for each sample of it.
+	start, more chan struct{}
+	next        int   // next batch to return
+	held        bool  // the batch before it is in the caller's hands
+	err         error // what Next returns from now on
 }
 
 // slot is a batch's memory. A worker that has filled it, or failed to, says so
@@ -70,9 +74,10 @@ func (l *Loader) Epoch(ctx context.Context, epoch, firstBatch int) *Epoch {
 	for b := range len(e.ring) {
 		e.waiting <- firstBatch + b
 	}
-	e.work.Add(workers)
-	for range workers {
-		go e.prepare()
+	e.start, e.more = make(chan struct{}), make(chan struct{})
+	e.work.Go(e.prepare)
+	for range workers - 1 {
+		e.work.Go(e.help)
 	}
 	return e
 }
@@ -98,10 +103,8 @@ func (e *Epoch) Next() (*Batch, error) {
 		return nil, e.stop(err)
 	}
 	s := e.ring[e.next%len(e.ring)]
-	select {
-	case <-s.ready:
-	case <-e.ctx.Done():
-		return nil, e.stop(e.ctx.Err())
+	if err := e.await(s); err != nil {
+		return nil, e.stop(err)
 	}
 	if s.err != nil {
 		return nil, e.stop(s.err)
@@ -109,6 +112,29 @@ func (e *Epoch) Next() (*Batch, error) {
 	e.next++
 	e.held = true
 	return &s.batch, nil
+}
+
+// await waits until s is filled, and lets the helpers work meanwhile.
+func (e *Epoch) await(s *slot) error {
+	for {
+		select {
+		case <-s.ready:
+			return nil
+		default: // a helper's turn must not come first
+		}
+		start := e.start
+		if len(e.waiting) == 0 {
+			start = nil
+		}
+		select {
+		case <-s.ready:
+			return nil
+		case <-e.ctx.Done():
+			return e.ctx.Err()
+		case start <- struct{}{}:
+		case e.more <- struct{}{}:
+		}
+	}
 }
 
 // Close ends the epoch and waits for its workers. The last batch is no longer
@@ -134,21 +160,47 @@ func (e *Epoch) stop(err error) error {
 
 // prepare fills slots until the epoch ends.
 func (e *Epoch) prepare() {
-	defer e.work.Done()
 	for {
 		select {
 		case b := <-e.waiting:
-			s := e.ring[b%len(e.ring)]
-			s.err = e.fill(s, b)
-			s.ready <- struct{}{}
+			e.deliver(b, nil)
 		case <-e.ctx.Done():
 			return
 		}
 	}
 }
 
-// fill prepares batch number b in s.
-func (e *Epoch) fill(s *slot, b int) error {
+// help fills slots while Next waits.
+func (e *Epoch) help() {
+	for e.leave(e.start) {
+		select {
+		case b := <-e.waiting:
+			e.deliver(b, e.more)
+		default: // another took it
+		}
+	}
+}
+
+// leave waits for an offer, and reports false if the epoch ended instead.
+func (e *Epoch) leave(offer <-chan struct{}) bool {
+	select {
+	case <-offer:
+		return true
+	case <-e.ctx.Done():
+		return false
+	}
+}
+
+// deliver fills the slot of batch number b.
+func (e *Epoch) deliver(b int, more <-chan struct{}) {
+	s := e.ring[b%len(e.ring)]
+	s.err = e.fill(s, b, more)
+	s.ready <- struct{}{}
+}
+
+// fill prepares batch number b in s, each sample of it with leave where more is
+// not nil.
+func (e *Epoch) fill(s *slot, b int, more <-chan struct{}) error {
 	l := e.loader
 	from := b * l.opts.Batch
 	n := min(l.opts.Batch, l.ds.Len()-from)
@@ -163,6 +215,9 @@ func (e *Epoch) fill(s *slot, b int) error {
 	s.batch.Labels = s.batch.Labels[:n]
 	s.batch.Indices = s.batch.Indices[:n]
 	for k := range n {
+		if more != nil {
+			e.leave(more)
+		}
 		if err := e.ctx.Err(); err != nil {
 			return err
 		}

@@ -40,8 +40,10 @@ type LoaderOptions struct {
 	DropLast bool
 	// Cache keeps decoded images. Default: none are kept.
 	Cache *Cache
-	// Workers is the number of goroutines that prepare batches. It does not
-	// change the batches. Default: 2, at most GOMAXPROCS.
+	// Workers is the number of goroutines that prepare batches: one at any time,
+	// the others only while the caller waits in Next, so that they take no core
+	// from what the caller computes in between. It does not change the batches.
+	// Default: 2, at most GOMAXPROCS.
 	Workers int
 }
 
