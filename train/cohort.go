@@ -12,9 +12,6 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-// ErrDiverged is wrapped by the error of a step whose loss is not finite.
-var ErrDiverged = errors.New("training diverged")
-
 // member is a student to be.
 type member struct {
 	name    string

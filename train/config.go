@@ -35,6 +35,7 @@ type Config struct {
 	Optimizer OptimizerConfig `yaml:"optimizer"`
 	Schedule  ScheduleConfig  `yaml:"schedule"`
 	Augment   AugmentConfig   `yaml:"augment"`
+	Stop      StopConfig      `yaml:"stop,omitempty"`
 	// Threads of all students together; default: GOMAXPROCS, the processor's
 	// cores. The same number, on the same backend, gives the same bits.
 	Threads    int    `yaml:"threads,omitempty"`
@@ -154,6 +155,7 @@ func (c Config) Validate() error {
 	check(c.Batch > 1, "batch: %d is too small; batch normalisation needs at least 2", c.Batch)
 	faults = append(faults, c.Optimizer.validate("optimizer")...)
 	faults = append(faults, c.Schedule.validate("schedule")...)
+	faults = append(faults, c.Stop.validate()...)
 	check(c.Threads >= 0 && c.Threads <= MaxThreads, "threads: %d is not between 0 (all cores) and %d", c.Threads, MaxThreads)
 	check(c.Data.Height <= maxSide && c.Data.Width <= maxSide, "data.height, data.width: %d and %d; at most %d", c.Data.Height, c.Data.Width, maxSide)
 	check(utf8.ValidString(c.Data.Path), "data.path: %q is not valid UTF-8, which a configuration file cannot hold; rename or link it", c.Data.Path)

@@ -22,6 +22,7 @@ var ErrOtherRun = errors.New("the state belongs to a run with other settings or 
 func (s *Session) identity(data dataset.Splits, teacher Teacher) (json.RawMessage, error) {
 	cfg := s.cfg
 	cfg.Name, cfg.Epochs, cfg.Threads, cfg.Backend, cfg.Data.Path, cfg.Teacher.Path = "", 0, 0, "", "", ""
+	cfg.Stop = StopConfig{}
 	id := map[string]string{
 		"the data set":           s.dataset,
 		"its classes":            fmt.Sprintf("%q", s.classes),

@@ -52,12 +52,13 @@ type StudentEpoch struct {
 
 // Summary is the result of a run.
 type Summary struct {
-	// Interrupted says that the context ended the run early, with its state
-	// saved.
-	Interrupted bool
-	Epoch       int // finished epochs
-	Students    []StudentSummary
-	Ensemble    score.Scores // of the last epoch, on validation
+	// Stopped says why the run ended early, with its state saved; empty if it
+	// did not.
+	Stopped  StopReason
+	Epoch    int // finished epochs
+	Step     int // finished steps of the whole run
+	Students []StudentSummary
+	Ensemble score.Scores // of the last epoch, on validation
 }
 
 // StudentSummary is one student's result, on validation.

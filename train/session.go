@@ -28,6 +28,9 @@ type Session struct {
 	panel   *panel
 
 	id       json.RawMessage
+	machine  Machine
+	drifting bool      // states that were computed in another way are taken
+	began    time.Time // the Run under way
 	progress Progress
 	sums     []Sums
 	records  []StudentSummary
@@ -45,6 +48,9 @@ type Options struct {
 	Backend Backend
 	// Teacher of mode distill, in use until the session is closed.
 	Teacher Teacher
+	// AllowDrift lets Restore take states that were computed in another way,
+	// from which the run does not come to the bits that it would have come to.
+	AllowDrift bool
 }
 
 // New prepares a run. Data must have a training and a validation part; nothing
@@ -68,7 +74,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 			return nil, err
 		}
 	}
-	s := &Session{cfg: cfg, classes: data.Train.Classes(), dataset: data.Train.Name()}
+	s := &Session{cfg: cfg, drifting: opts.AllowDrift, classes: data.Train.Classes(), dataset: data.Train.Name()}
 	shape, err := dataset.ShapeOf(data.Train)
 	if err != nil {
 		return nil, err
@@ -115,6 +121,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 	if err != nil {
 		return nil, err
 	}
+	s.setMachine(opts.Backend)
 	s.panel = s.cohort.panel()
 	s.sums = make([]Sums, len(members))
 	s.report.Students = make([]StudentStep, len(members))
@@ -164,37 +171,54 @@ func (s *Session) States() []State {
 		r := s.records[i]
 		out[i] = State{Name: st.name, Mode: s.cfg.Mode, Network: st.net.Description,
 			Weights: st.net.Weights().Clone(), Slots: st.slots.clone(),
-			Dataset: s.dataset, Classes: s.classes, Norm: s.norm, Progress: progress, Run: s.id,
+			Dataset: s.dataset, Classes: s.classes, Norm: s.norm, Progress: progress, Run: s.id, Machine: s.machine,
 			BestEpoch: r.BestEpoch, Best: r.Best, Last: r.Last, Ensemble: s.ensemble}
 	}
 	return out
 }
 
+// Accepts returns an error if the state is of no student of this run: of another
+// network, of other settings or data, or with another optimizer's state. Drift is
+// a question of its own.
+func (s *Session) Accepts(st State) error {
+	i := slices.IndexFunc(s.cohort.students, func(own *student) bool { return own.name == st.Name })
+	if i < 0 {
+		return fmt.Errorf("%w: it has no student %q", ErrOtherRun, st.Name)
+	}
+	if err := sameRun(s.id, st.Run); err != nil {
+		return err
+	}
+	own := s.cohort.students[i]
+	description, err := st.Network.JSON()
+	if err != nil {
+		return err
+	}
+	ownDescription, err := own.net.Description.JSON()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(description, ownDescription) {
+		return fmt.Errorf("%w: the network is another than that of %s", ErrOtherRun, own.net.Description.Name)
+	}
+	return errors.Join(own.net.Description.CheckWeights(st.Weights), own.slots.matches(st.Slots))
+}
+
 // Restore continues from the states of all students, taken at one moment of a
-// run of the same configuration. On an error nothing has changed.
+// run of the same configuration. On an error nothing has changed. It wraps
+// ErrOtherRun or ErrDrift where those are the reason.
 func (s *Session) Restore(states []State) error {
 	if len(states) != len(s.cohort.students) {
 		return fmt.Errorf("%d states for %d students", len(states), len(s.cohort.students))
 	}
 	at := states[0].Progress
 	for i, st := range states {
-		own := s.cohort.students[i]
-		description, err := st.Network.JSON()
-		if err != nil {
-			return err
+		if own := s.cohort.students[i]; st.Name != own.name {
+			return fmt.Errorf("state %d is of student %q, the configuration has %q", i+1, st.Name, own.name)
 		}
-		ownDescription, err := own.net.Description.JSON()
-		if err != nil {
-			return err
-		}
-		if st.Name != own.name || !bytes.Equal(description, ownDescription) {
-			return fmt.Errorf("state %d is of student %q (%s), the configuration has %q (%s)",
-				i+1, st.Name, st.Network.Name, own.name, own.net.Description.Name)
-		}
-		if err := errors.Join(sameRun(s.id, st.Run), own.net.Description.CheckWeights(st.Weights)); err != nil {
+		if err := s.Accepts(st); err != nil {
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
-		if err := own.slots.matches(st.Slots); err != nil {
+		if err := s.Drift(st); err != nil && !s.drifting {
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
 		if st.Progress.Epoch != at.Epoch || st.Progress.Step != at.Step {
@@ -216,36 +240,47 @@ func (s *Session) Restore(states []State) error {
 	return nil
 }
 
-// Run trains to the configured number of epochs. When ctx ends, it stops after
-// the step under way, saves the state and returns a Summary that says so. It
-// saves the state, too, before it returns an error of the data or of the
-// evaluation; after any other error the states saved before are in place.
+// Run trains to the configured number of epochs. When ctx ends or the
+// configuration's StopConfig says so, it stops after the step under way, saves
+// the state and returns a Summary that gives the reason. It saves the state, too,
+// before it returns an error of the data or of the evaluation; after any other
+// error the states saved before are in place. It never saves weights that are
+// not finite: that error wraps ErrDiverged and names student and step.
 func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
+	s.began = time.Now()
 	for s.progress.Epoch < s.cfg.Epochs {
-		finished, err := s.epoch(ctx, store, events)
+		stopped, err := s.epoch(ctx, store, events)
 		if err != nil {
 			return Summary{}, err
 		}
-		if !finished {
-			return s.summary(true), store.Save(s.States())
+		if stopped != "" {
+			return s.summary(stopped), s.save(store)
 		}
 	}
-	return s.summary(false), nil
+	return s.summary(""), nil
 }
 
-func (s *Session) summary(interrupted bool) Summary {
-	return Summary{Interrupted: interrupted, Epoch: s.progress.Epoch, Students: slices.Clone(s.records), Ensemble: s.ensemble}
+func (s *Session) summary(stopped StopReason) Summary {
+	return Summary{Stopped: stopped, Epoch: s.progress.Epoch, Step: s.number(s.progress.Step), Students: slices.Clone(s.records), Ensemble: s.ensemble}
 }
 
-// epoch trains the rest of an epoch, evaluates and saves. It reports false if
-// ctx ended before.
-func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, error) {
+// epoch trains the rest of an epoch, evaluates and saves, unless there is a
+// reason to stop before.
+func (s *Session) epoch(ctx context.Context, store Store, events Events) (StopReason, error) {
+	if stop := s.stopBeforeEpoch(); stop != "" {
+		return stop, nil
+	}
 	begin, steps, first := time.Now(), s.loader.Batches(), s.progress.Step
 	batches := s.loader.Epoch(ctx, s.progress.Epoch, first)
 	defer batches.Close()
 	for {
 		if ctx.Err() != nil {
-			return false, nil
+			return StopInterrupt, nil
+		}
+		if s.progress.Step < steps { // an epoch whose steps are made is finished
+			if stop := s.stopBeforeStep(); stop != "" {
+				return stop, nil
+			}
 		}
 		batch, err := batches.Next()
 		if err == io.EOF {
@@ -253,12 +288,16 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 		}
 		if err != nil {
 			if ctx.Err() != nil {
-				return false, nil
+				return StopInterrupt, nil
 			}
-			return false, errors.Join(err, store.Save(s.States()))
+			return "", errors.Join(err, s.save(store))
 		}
 		if err := s.cohort.step(batch, s.number(s.progress.Step)); err != nil {
-			return false, fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
+			if diverged := (*DivergedError)(nil); errors.As(err, &diverged) {
+				diverged.Epoch, diverged.Step = s.progress.Epoch+1, s.progress.Step+1
+				return "", diverged
+			}
+			return "", fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
 		}
 		s.progress.Step++
 		s.account(batch)
@@ -270,28 +309,30 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (bool, 
 	evaluation, err := s.panel.evaluate(ctx, s.val)
 	if err != nil {
 		if ctx.Err() != nil {
-			return false, nil
+			return StopInterrupt, nil
 		}
-		return false, errors.Join(err, store.Save(s.States()))
+		return "", errors.Join(err, s.save(store))
+	}
+	if err := s.checkFinite(); err != nil {
+		return "", err
 	}
 	for _, st := range evaluation.Students {
 		if math.IsNaN(st.NLL) || math.IsNaN(st.Entropy) {
-			return false, fmt.Errorf("epoch %d: %w: student %q has weights that are not finite; a lower learning rate may help",
-				s.progress.Epoch+1, ErrDiverged, st.Name)
+			return "", s.diverged(st.Name, "on validation it has posteriors")
 		}
 	}
 	report := s.closeEpoch(evaluation, speed)
 	report.Seconds = time.Since(begin).Seconds()
 	if err := store.Epoch(report); err != nil {
-		return false, err
+		return "", err
 	}
-	if err := store.Save(s.States()); err != nil {
-		return false, err
+	if err := s.save(store); err != nil {
+		return "", err
 	}
 	if events.Epoch != nil {
 		events.Epoch(report)
 	}
-	return true, nil
+	return "", nil
 }
 
 // number returns how many steps of the training come before a step of the

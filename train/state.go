@@ -36,7 +36,10 @@ type Sums struct {
 }
 
 // State is a student as kept in a checkpoint: all that resuming, evaluating and
-// exporting it needs.
+// exporting it needs. There is no state of a random generator: the order of the
+// samples, their augmentation and dropout are pure functions of the seeds, which
+// are part of Run, and of Progress; so are the learning rate and what an
+// optimizer has to know beside its slots.
 type State struct {
 	Name     string
 	Mode     Mode
@@ -50,6 +53,8 @@ type State struct {
 	// Run identifies the run: its settings and data, as a session writes
 	// them. Restore compares it.
 	Run json.RawMessage
+	// Machine is how it was computed. Restore compares that, too.
+	Machine Machine
 	// BestEpoch is the epoch (1-based) of the best validation accuracy so
 	// far, and Best and Last that epoch's scores and the newest.
 	BestEpoch  int
@@ -62,8 +67,13 @@ func (s State) IsBest() bool {
 	return s.BestEpoch > 0 && s.Progress.Epoch == s.BestEpoch && s.Progress.Step == 0
 }
 
+// stateVersion counts the changes of stateHeader and of the tensors' names that
+// programs of before would misread.
+const stateVersion = 1
+
 // stateHeader is the JSON of a checkpoint.
 type stateHeader struct {
+	Version   int             `json:"version"`
 	Student   string          `json:"student"`
 	Mode      Mode            `json:"mode"`
 	Network   json.RawMessage `json:"network"`
@@ -74,6 +84,7 @@ type stateHeader struct {
 	Std       []float32       `json:"std"`
 	Progress  Progress        `json:"progress"`
 	Run       json.RawMessage `json:"run,omitempty"`
+	Machine   Machine         `json:"machine"`
 	BestEpoch int             `json:"best_epoch"`
 	Best      score.Scores    `json:"best"`
 	Last      score.Scores    `json:"last"`
@@ -95,8 +106,8 @@ func (s State) Checkpoint() (*checkpoint.File, error) {
 		return nil, err
 	}
 	f := &checkpoint.File{Kind: checkpointKind, Header: stateHeader{
-		Student: s.Name, Mode: s.Mode, Network: network, Slots: slices.Sorted(maps.Keys(s.Slots)), Dataset: s.Dataset, Classes: s.Classes,
-		Mean: s.Norm.Mean, Std: s.Norm.Std, Progress: s.Progress, Run: s.Run, BestEpoch: s.BestEpoch, Best: s.Best, Last: s.Last, Ensemble: s.Ensemble,
+		Version: stateVersion, Student: s.Name, Mode: s.Mode, Network: network, Slots: slices.Sorted(maps.Keys(s.Slots)), Dataset: s.Dataset, Classes: s.Classes,
+		Mean: s.Norm.Mean, Std: s.Norm.Std, Progress: s.Progress, Run: s.Run, Machine: s.Machine, BestEpoch: s.BestEpoch, Best: s.Best, Last: s.Last, Ensemble: s.Ensemble,
 	}}
 	for _, p := range params {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Data: s.Weights[p.Name]})
@@ -135,13 +146,16 @@ func ParseState(data []byte) (State, error) {
 	damaged := func(err error) (State, error) {
 		return State{}, fmt.Errorf("%w: %w", checkpoint.ErrDamaged, err)
 	}
+	if h.Version != stateVersion {
+		return State{}, fmt.Errorf("%w: the state has version %d; this program reads %d", checkpoint.ErrVersion, h.Version, stateVersion)
+	}
 	net, err := models.Parse(h.Network)
 	if err != nil {
 		return damaged(err)
 	}
 	s := State{Name: h.Student, Mode: h.Mode, Network: net, Weights: make(models.Weights), Slots: make(Slots),
 		Dataset: h.Dataset, Classes: h.Classes, Norm: dataset.Norm{Mean: h.Mean, Std: h.Std},
-		Progress: h.Progress, Run: h.Run, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
+		Progress: h.Progress, Run: h.Run, Machine: h.Machine, BestEpoch: h.BestEpoch, Best: h.Best, Last: h.Last, Ensemble: h.Ensemble}
 	params, err := net.Params()
 	if err != nil {
 		return damaged(err)

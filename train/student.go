@@ -132,7 +132,7 @@ func (s *student) mimic() {
 // diverged reports a loss that is not finite.
 func (s *student) diverged() error {
 	if loss := float64(s.objective.total[0]); !finite(loss) {
-		return fmt.Errorf("%w: the loss of student %q is %g; a lower learning rate may help", ErrDiverged, s.name, loss)
+		return &DivergedError{Student: s.name, What: fmt.Sprintf("the loss is %g", loss)}
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package train
 
-import "runtime"
+import (
+	"fmt"
+	"runtime"
+)
 
 // worker runs jobs one after another on an OS thread of its own: a native
 // library's thread pool belongs to the OS thread that calls it.
@@ -35,6 +38,13 @@ type lineup struct {
 	// worker runs them in turn.
 	sideBySide bool
 	threads    int // of each student's kernels
+}
+
+func (l lineup) String() string {
+	if l.sideBySide {
+		return fmt.Sprintf("side by side on %d threads each", l.threads)
+	}
+	return fmt.Sprintf("in turn on %d threads", l.threads)
 }
 
 // similarCost is how many times dearer the dearest student may be than the

@@ -253,8 +253,10 @@ func TestBadRun(t *testing.T) {
 	refused(t, dml(t, "export", run, "--student", "third"), "third", "convnet-1, second")
 	last := filepath.Join(run, "second", "last.ckpt")
 	truncate(t, last, 1000)
-	refused(t, dml(t, "train", "--resume", run), last)
 	refused(t, dml(t, "eval", run, "--checkpoint", "last"), last)
+	truncate(t, filepath.Join(run, "second", "previous.ckpt"), 1000)
+	truncate(t, filepath.Join(run, "second", "best.ckpt"), 1000)
+	refused(t, dml(t, "train", "--resume", run), last, "no state to go on from")
 	if err := os.Remove(filepath.Join(run, "second", "best.ckpt")); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deepmutual/dml/train"
 )
@@ -30,6 +31,10 @@ func configKeys(v reflect.Value, prefix string, add func(key, kind, standard str
 		standard := ""
 		if !field.IsZero() {
 			standard = fmt.Sprint(field.Interface())
+		}
+		if field.Type() == reflect.TypeFor[time.Duration]() {
+			add(key, "duration", standard)
+			continue
 		}
 		switch field.Kind() {
 		case reflect.Struct:

@@ -26,6 +26,8 @@ func (c *console) trainCommand() *cli.Command {
 		&cli.StringFlag{Name: "config", Usage: "read the run from a YAML `FILE`; flags override it"},
 		&cli.StringFlag{Name: "resume", Usage: "continue the run in folder `RUN`, with its settings"},
 		&cli.StringFlag{Name: "out", Value: "runs", Usage: "put the run's folder into `DIR`"},
+		&cli.BoolFlag{Name: "allow-drift", DisableDefaultText: true, Usage: "resume with other threads, or another backend, library or processor, though results then differ"},
+		&cli.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "make a few steps, print memory and time that the run will take, and write nothing"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
 	}
 	for _, s := range settings {
@@ -36,7 +38,7 @@ func (c *console) trainCommand() *cli.Command {
 		Usage: "train a cohort of students",
 		UsageText: "dml train --data PATH --student ARCH --student ARCH [flags]\n" +
 			"dml train --config FILE.yaml [flags]\n" +
-			"dml train --resume RUN",
+			"dml train --resume RUN [--time D] [--patience N] [--max-steps N] [--threads N --allow-drift]",
 		Description: "Examples:\n" +
 			"  dml train --data mnist/ --student convnet --student convnet --epochs 5\n" +
 			"  dml train --data cifar10/ --student resnet32 --student resnet32 --epochs 200 --lr-step 60 --flip --pad-crop 4\n" +
@@ -56,15 +58,20 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 	var dir *rundir.Dir
 	var err error
 	if run := ctx.String("resume"); run != "" {
-		if given := givenFlags(ctx, settings); len(given) > 0 || ctx.IsSet("config") {
-			return usagef("--resume takes its settings from %s: drop %v", run, append(given, "--config")[0])
+		if ctx.Bool("dry-run") {
+			return usagef("--dry-run writes nothing, --resume continues a run: drop one")
 		}
 		if dir, err = rundir.Resume(run); err != nil {
 			return err
 		}
 		defer dir.Close()
-		cfg = dir.Config()
+		if cfg, err = resumedConfig(dir.Config(), ctx, settings); err != nil {
+			return err
+		}
 	} else {
+		if ctx.Bool("allow-drift") {
+			return usagef("--allow-drift is for --resume")
+		}
 		if len(givenFlags(ctx, settings)) == 0 && !ctx.IsSet("config") {
 			return usagef("train needs --data and --student, or --config, or --resume")
 		}
@@ -94,25 +101,17 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		return err
 	}
 	defer teacherFile.Close()
-	session, err := train.New(cfg, data, train.Options{Backend: backend, Teacher: teacher})
+	session, err := train.New(cfg, data, train.Options{Backend: backend, Teacher: teacher, AllowDrift: ctx.Bool("allow-drift")})
 	if err != nil {
 		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
 	}
 	defer session.Close()
+	if ctx.Bool("dry-run") {
+		return c.dryRun(ctx.Context, session, cfg)
+	}
 	if dir != nil {
-		states, err := dir.LoadAll(rundir.Last)
-		if err != nil {
+		if err := c.restore(session, dir, cfg); err != nil {
 			return err
-		}
-		err = session.Restore(states)
-		if errors.Is(err, train.ErrOtherRun) {
-			return fmt.Errorf("%s: %w. Undo that in its config.yaml or in the data, or begin another run with another --name", dir.Path(), err)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", dir.Path(), err)
-		}
-		if states[0].Progress.Epoch >= cfg.Epochs {
-			c.say("%s: already finished, with %s", dir.Path(), count(cfg.Epochs, "epoch"))
 		}
 	} else {
 		if dir, err = c.createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
@@ -121,6 +120,48 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		defer dir.Close()
 	}
 	return c.runSession(ctx.Context, session, dir, ctx.Bool("quiet"))
+}
+
+// restore takes a run up where it stopped, and says and records what was in the
+// way.
+func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg train.Config) error {
+	states, recovery, err := dir.Recover(session.Accepts)
+	if errors.Is(err, train.ErrOtherRun) {
+		return fmt.Errorf("%w. Undo that in its config.yaml or in the data, or begin another run with another --name", err)
+	}
+	if err != nil {
+		return err
+	}
+	event := rundir.Event{Epoch: recovery.Epoch, Step: recovery.Step}
+	record := func(name, detail string) error {
+		event.Event, event.Detail = name, detail
+		return dir.Record(event)
+	}
+	for _, refused := range recovery.Refused {
+		c.say("refused: %v; it is kept with .refused added to its name", refused)
+		if err := record("refused", refused.Error()); err != nil {
+			return err
+		}
+	}
+	if recovery.Refused != nil {
+		c.say("%s: going on from the last good checkpoints, of epoch %d, step %d", dir.Path(), recovery.Epoch, recovery.Step)
+	}
+	if err := session.Restore(states); errors.Is(err, train.ErrDrift) {
+		return fmt.Errorf("%s: %w. Resume it where and as it was trained, or say --allow-drift", dir.Path(), err)
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", dir.Path(), err)
+	}
+	if drift := session.Drift(states[0]); drift != nil {
+		c.say("--allow-drift: %v", drift)
+		if err := record("drift", drift.Error()); err != nil {
+			return err
+		}
+	}
+	if recovery.Epoch >= cfg.Epochs {
+		c.say("%s: already finished, with %s", dir.Path(), count(cfg.Epochs, "epoch"))
+		return nil
+	}
+	return record("resumed", "")
 }
 
 // openTrainingData opens the data of a run with the parts that it trains and
@@ -150,6 +191,8 @@ func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 func (c *console) createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (*rundir.Dir, error) {
 	path := filepath.Join(parent, cfg.Name)
 	_, statErr := os.Stat(path)
+	// What the defaults of this machine were, a resume on another restores.
+	cfg.Threads, cfg.Backend = session.Machine().Threads, session.Machine().Backend
 	dir, err := rundir.Create(parent, cfg)
 	if errors.Is(err, rundir.ErrBusy) {
 		return nil, fmt.Errorf("%w: wait for it, or choose another --name", err)
@@ -187,14 +230,33 @@ func (c *console) runSession(ctx context.Context, session *train.Session, dir *r
 	show := newProgress(c.stderr, quiet, dir.Config())
 	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
 	show.finish()
-	if errors.Is(err, train.ErrDiverged) {
-		return fmt.Errorf("%w. Train again under another --name; the last state before is in %s", err, dir.Path())
+	if diverged := (*train.DivergedError)(nil); errors.As(err, &diverged) {
+		epoch, step, savedErr := dir.Saved()
+		recordErr := dir.Record(rundir.Event{Event: "diverged", Epoch: diverged.Epoch - 1, Step: diverged.Step, Detail: err.Error()})
+		return errors.Join(fmt.Errorf("%w. Train again under another --name; the last good checkpoint, of epoch %d, step %d, is %s",
+			err, epoch, step, dir.Checkpoint(diverged.Student, rundir.Last)), savedErr, recordErr)
 	}
 	if err != nil {
 		return fmt.Errorf("%w\nThe state is saved in %s; once this is mended, continue with: %s", err, dir.Path(), resume)
 	}
-	if sum.Interrupted {
+	if sum.Stopped != "" {
+		epoch, step, err := dir.Saved()
+		if err != nil {
+			return err
+		}
+		if err := dir.Record(rundir.Event{Event: "stopped", Epoch: epoch, Step: step, Detail: string(sum.Stopped)}); err != nil {
+			return err
+		}
+	}
+	switch sum.Stopped {
+	case train.StopInterrupt:
 		return fmt.Errorf("interrupted in epoch %d, with the state saved; to continue: %s", sum.Epoch+1, resume)
+	case train.StopTime:
+		c.say("stopped in epoch %d, as the time was over, with the state saved; to continue: %s", sum.Epoch+1, resume)
+	case train.StopMaxSteps:
+		c.say("stopped after step %d, with the state saved; to continue: %s --max-steps N", sum.Step, resume)
+	case train.StopPatience:
+		c.say("stopped after epoch %d, as no student got better any more, with the state saved; to continue: %s --patience N", sum.Epoch, resume)
 	}
 	if err := dir.WriteResults(sum); err != nil {
 		return err

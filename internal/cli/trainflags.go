@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,6 +20,11 @@ type setting struct {
 	key   string // of the field, as Config.Validate and configuration files name it
 	flag  cli.Flag
 	apply func(*train.Config, *cli.Context) error
+}
+
+// resumable reports whether the setting may be given anew for a run that goes on.
+func (s setting) resumable() bool {
+	return strings.HasPrefix(s.key, "stop.") || s.key == "threads" || s.key == "backend"
 }
 
 // set makes the apply function of a flag with one value.
@@ -96,6 +102,10 @@ func trainSettings() []setting {
 		number("schedule.warmup", "warmup", "0", "let the learning rate rise for `N` epochs", func(c *train.Config) *float64 { return &c.Schedule.Warmup }),
 		nonzero(setting{"seed", &cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "`N` decides splits, order, augmentation and initial weights"},
 			set("seed", (*cli.Context).Uint64, func(c *train.Config) *uint64 { return &c.Seed })}),
+		{"stop.time", &cli.DurationFlag{Name: "time", DefaultText: "no limit", Usage: "stop after `DURATION`, as in 2h or 90m, with the state saved"},
+			set("time", (*cli.Context).Duration, func(c *train.Config) *time.Duration { return &c.Stop.Time })},
+		integer("stop.patience", "patience", "no limit", "stop after `N` epochs in which no student got better on validation", func(c *train.Config) *int { return &c.Stop.Patience }),
+		integer("stop.max_steps", "max-steps", "no limit", "stop after `N` steps of the whole run", func(c *train.Config) *int { return &c.Stop.MaxSteps }),
 		toggle("augment.flip", "flip", "mirror training images at random", func(c *train.Config) *bool { return &c.Augment.Flip }),
 		integer("augment.pad_crop", "pad-crop", "0", "pad training images by `N` pixels and crop at random", func(c *train.Config) *int { return &c.Augment.PadCrop }),
 		textOr("augment.pad_mode", "pad-mode", "reflect", "pad by `MODE`: reflect or zero", func(c *train.Config) *string { return &c.Augment.PadMode }),
@@ -172,12 +182,8 @@ func trainConfig(ctx *cli.Context, settings []setting) (train.Config, error) {
 			return train.Config{}, err
 		}
 	}
-	for _, s := range settings {
-		if ctx.IsSet(s.flag.Names()[0]) {
-			if err := s.apply(&cfg, ctx); err != nil {
-				return train.Config{}, err
-			}
-		}
+	if err := applySettings(&cfg, ctx, settings); err != nil {
+		return train.Config{}, err
 	}
 	cfg = cfg.WithDefaults()
 	switch err := cfg.Validate(); {
@@ -188,6 +194,36 @@ func trainConfig(ctx *cli.Context, settings []setting) (train.Config, error) {
 	default:
 		return train.Config{}, fmt.Errorf("%s describes no run:\n%w", path, err)
 	}
+}
+
+// applySettings sets what the command line gives.
+func applySettings(cfg *train.Config, ctx *cli.Context, settings []setting) error {
+	for _, s := range settings {
+		if ctx.IsSet(s.flag.Names()[0]) {
+			if err := s.apply(cfg, ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// resumedConfig returns the configuration of a run that goes on, with what the
+// command line may change of it.
+func resumedConfig(cfg train.Config, ctx *cli.Context, settings []setting) (train.Config, error) {
+	var fixed []setting
+	for _, s := range settings {
+		if !s.resumable() {
+			fixed = append(fixed, s)
+		}
+	}
+	if given := givenFlags(ctx, fixed); len(given) > 0 || ctx.IsSet("config") {
+		return cfg, usagef("--resume takes its settings from %s: drop %v", ctx.String("resume"), append(given, "--config")[0])
+	}
+	if err := applySettings(&cfg, ctx, settings); err != nil {
+		return cfg, err
+	}
+	return cfg, byFlag(cfg.Validate(), settings)
 }
 
 // byFlag names the flags instead of the keys in the faults that Config.Validate

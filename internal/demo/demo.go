@@ -156,7 +156,7 @@ func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Opti
 	if err != nil {
 		return fail(err)
 	}
-	if summary.Interrupted {
+	if summary.Stopped == train.StopInterrupt {
 		return fail(fmt.Errorf("interrupted: %w", context.Cause(ctx)))
 	}
 	inputs, n, err := session.Reference(ctx, 16)

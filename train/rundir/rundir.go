@@ -5,15 +5,18 @@
 //	NAME/results.csv          one row a student, then the ensemble
 //	NAME/reference.ckpt       preprocessed samples that exports are verified on
 //	NAME/progress.json        how far the newest states of all students are
+//	NAME/events.jsonl         what befell the run: stops, refused checkpoints
 //	NAME/STUDENT/last.ckpt    the newest state
+//	NAME/STUDENT/previous.ckpt  the newest before, in case the last is damaged
 //	NAME/STUDENT/best.ckpt    the state of the best validation accuracy
 //	NAME/lock                 held by the process that trains
 //
-// Every file but metrics.jsonl, which grows line by line, is replaced
+// Every file but metrics.jsonl and events.jsonl, which grow line by line, is replaced
 // atomically. The newest states of all students change together: they are
 // written as next.ckpt, replacing progress.json commits them, and only then do
-// they become last.ckpt. A process killed at any moment leaves a folder that
-// [Resume] finishes or takes back.
+// they become last.ckpt, and what that was previous.ckpt. A process killed at any
+// moment leaves a folder whose saving [Dir.Recover] finishes or takes back. It
+// also passes over checkpoints that are damaged or of another run.
 package rundir
 
 import (
@@ -50,7 +53,9 @@ const (
 	referenceKind = "reference"
 	progressFile  = "progress.json"
 	lockFile      = "lock"
-	next          = "next" // a newest state that is not yet committed or moved
+	eventsFile    = "events.jsonl"
+	next          = "next"     // a newest state that is not yet committed or moved
+	previous      = "previous" // the newest state before the last
 )
 
 // Errors of Create and Resume; test with errors.Is.
@@ -140,10 +145,9 @@ func Open(path string) (*Dir, error) {
 	return &Dir{path: path, cfg: cfg}, nil
 }
 
-// Resume finds an existing run to train on: it claims the folder (on Unix; other
-// systems keep nobody out), finishes or
-// takes back what a killed process was saving, and cuts the metrics to the
-// epochs of the newest state. Close gives the folder back.
+// Resume finds an existing run to train on and claims its folder (on Unix; other
+// systems keep nobody out). Recover then brings it to a state to go on from.
+// Close gives the folder back.
 func Resume(path string) (*Dir, error) {
 	d, err := Open(path)
 	if err != nil {
@@ -151,9 +155,6 @@ func Resume(path string) (*Dir, error) {
 	}
 	if err := d.lock(); err != nil {
 		return nil, err
-	}
-	if err := d.recover(); err != nil {
-		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
@@ -215,12 +216,35 @@ func (d *Dir) LoadAll(which string) ([]train.State, error) {
 }
 
 // Epoch implements train.Store: it appends a line to the metrics.
-func (d *Dir) Epoch(report train.EpochReport) error {
-	line, err := json.Marshal(report)
+func (d *Dir) Epoch(report train.EpochReport) error { return d.appendLine(metricsFile, report) }
+
+// Event is something that befell a run, as a line of events.jsonl tells it.
+type Event struct {
+	Event  string `json:"event"` // resumed, refused, drift, stopped or diverged
+	Epoch  int    `json:"epoch"` // finished epochs
+	Step   int    `json:"step"`  // finished steps of the epoch under way
+	Detail string `json:"detail,omitempty"`
+}
+
+// Record appends an event to the run's report.
+func (d *Dir) Record(e Event) error { return d.appendLine(eventsFile, e) }
+
+// Saved returns the finished epochs, and the finished steps of the epoch under
+// way, of the newest states.
+func (d *Dir) Saved() (epoch, step int, err error) {
+	at, err := d.progress()
+	return at.Epoch, at.Step, err
+}
+
+// Checkpoint returns the path of a student's Best or Last checkpoint.
+func (d *Dir) Checkpoint(student, which string) string { return d.checkpointPath(student, which) }
+
+func (d *Dir) appendLine(file string, content any) error {
+	line, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.file(metricsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(d.file(file), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}

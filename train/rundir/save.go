@@ -23,9 +23,17 @@ type committed struct {
 
 func (c committed) holds(p train.Progress) bool { return c.Epoch == p.Epoch && c.Step == p.Step }
 
+func (c committed) before(other committed) bool {
+	return c.Epoch < other.Epoch || c.Epoch == other.Epoch && c.Step < other.Step
+}
+
 // Save implements train.Store.
 func (d *Dir) Save(states []train.State) error {
 	if err := d.settle(); err != nil { // of a Save before that failed half-way
+		return err
+	}
+	before, err := d.progress()
+	if err != nil {
 		return err
 	}
 	for _, st := range states {
@@ -33,7 +41,8 @@ func (d *Dir) Save(states []train.State) error {
 			return errors.Join(err, d.removeNext())
 		}
 	}
-	text, err := json.Marshal(committed{states[0].Progress.Epoch, states[0].Progress.Step})
+	at := committed{states[0].Progress.Epoch, states[0].Progress.Step}
+	text, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
@@ -41,7 +50,12 @@ func (d *Dir) Save(states []train.State) error {
 		return errors.Join(err, d.removeNext())
 	}
 	for _, st := range states {
-		if err := d.promote(st); err != nil {
+		if st.IsBest() {
+			if err := d.write(st, Best); err != nil {
+				return err
+			}
+		}
+		if err := d.promote(st.Name, before != at); err != nil {
 			return err
 		}
 	}
@@ -56,14 +70,16 @@ func (d *Dir) write(st train.State, which string) error {
 	return checkpoint.Write(d.checkpointPath(st.Name, which), f)
 }
 
-// promote makes a committed next.ckpt the last, and first the best if it is.
-func (d *Dir) promote(st train.State) error {
-	if st.IsBest() {
-		if err := d.write(st, Best); err != nil {
+// promote makes a committed next.ckpt the last, and the last the previous if it
+// is of another moment.
+func (d *Dir) promote(student string, moved bool) error {
+	last := d.checkpointPath(student, Last)
+	if moved {
+		if err := os.Rename(last, d.checkpointPath(student, previous)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return os.Rename(d.checkpointPath(st.Name, next), d.checkpointPath(st.Name, Last))
+	return os.Rename(d.checkpointPath(student, next), last)
 }
 
 func (d *Dir) removeNext() error {
@@ -118,25 +134,17 @@ func (d *Dir) settle() error {
 			return err
 		}
 		if st != nil {
-			if err := d.promote(*st); err != nil {
+			if st.IsBest() {
+				if err := d.write(*st, Best); err != nil {
+					return err
+				}
+			}
+			if err := d.promote(student, true); err != nil {
 				return err
 			}
 		}
 	}
 	return d.removeNext()
-}
-
-// recover settles what a killed process was saving, removes its temporary
-// files, and cuts the metrics to the finished epochs.
-func (d *Dir) recover() error {
-	if err := errors.Join(d.settle(), d.removeLeftovers()); err != nil {
-		return err
-	}
-	at, err := d.progress()
-	if err != nil {
-		return err
-	}
-	return d.cutMetrics(at.Epoch)
 }
 
 // removeLeftovers deletes the temporary files that killed trainers left. Other

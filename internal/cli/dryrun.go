@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/deepmutual/dml/train"
+)
+
+// dryRunBudget is about how long a dry run trains.
+const dryRunBudget = 10 * time.Second
+
+// dryRun prints what a run will take, from a few real steps, and writes nothing.
+func (c *console) dryRun(ctx context.Context, session *train.Session, cfg train.Config) error {
+	e, err := session.Measure(ctx, dryRunBudget)
+	if err != nil {
+		return err
+	}
+	machine := session.Machine()
+	memory := "unknown on this system"
+	if bytes := peakMemory(); bytes > 0 {
+		memory = fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20))
+	}
+	until := count(cfg.Epochs, "epoch")
+	if e.Total < e.Epoch*time.Duration(cfg.Epochs) {
+		until = "until it is stopped"
+	}
+	rows := [][]string{
+		{"students", fmt.Sprintf("%d, %s, %s", len(cfg.Students), machine.Lineup, machine.Backend)},
+		{"memory", memory},
+		{"step", fmt.Sprintf("%.4g s (mean of %d)", e.Step.Seconds(), e.Steps)},
+		{"validation", fmt.Sprintf("%.3g s", e.Validation.Seconds())},
+		{"epoch", fmt.Sprintf("%.4g s (%s and validation)", e.Epoch.Seconds(), count(e.StepsPerEpoch, "step"))},
+		{"total", fmt.Sprintf("%v (%s)", e.Total.Round(time.Second), until)},
+	}
+	if err := table(c.stdout, rows); err != nil {
+		return err
+	}
+	c.say("dry run: nothing was written")
+	return nil
+}

@@ -1,0 +1,125 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// StopConfig ends a run before its last epoch. Whatever ends it, the state is
+// saved and the run can go on.
+type StopConfig struct {
+	// Time is how long a command may train; the step under way is finished. A
+	// run that is resumed has as long again. 0 is no limit.
+	Time time.Duration `yaml:"time,omitempty"`
+	// Patience is the number of epochs in which no student has a better
+	// validation accuracy than before; 0 is no limit.
+	Patience int `yaml:"patience,omitempty"`
+	// MaxSteps is the number of steps of the whole run; 0 is no limit.
+	MaxSteps int `yaml:"max_steps,omitempty"`
+}
+
+// validate returns every fault.
+func (s StopConfig) validate() []error {
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	check(s.Time >= 0, "stop.time: %v is negative", s.Time)
+	check(s.Patience >= 0, "stop.patience: %d is negative", s.Patience)
+	check(s.MaxSteps >= 0, "stop.max_steps: %d is negative", s.MaxSteps)
+	return faults
+}
+
+// StopReason says why a run stopped before its last epoch; it is empty for a
+// run that did not.
+type StopReason string
+
+const (
+	StopInterrupt StopReason = "interrupt" // the context ended
+	StopTime      StopReason = "time"      // StopConfig.Time is over
+	StopPatience  StopReason = "patience"  // StopConfig.Patience is exhausted
+	StopMaxSteps  StopReason = "max_steps" // StopConfig.MaxSteps are made
+)
+
+// ErrDiverged is what a DivergedError is, to errors.Is.
+var ErrDiverged = errors.New("training diverged")
+
+// DivergedError says that numbers are no longer finite.
+type DivergedError struct {
+	Student     string
+	Epoch, Step int    // of the run, from 1; the step of that epoch
+	What        string // is not finite
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("epoch %d, step %d: %v: student %q: %s; a lower learning rate may help", e.Epoch, e.Step, ErrDiverged, e.Student, e.What)
+}
+
+// Is reports whether target is ErrDiverged.
+func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
+
+// stopBeforeEpoch says whether an epoch that has not begun should not.
+func (s *Session) stopBeforeEpoch() StopReason {
+	best := 0
+	for _, r := range s.records {
+		best = max(best, r.BestEpoch)
+	}
+	if p := s.cfg.Stop.Patience; p > 0 && s.progress.Step == 0 && s.progress.Epoch-best >= p {
+		return StopPatience
+	}
+	return s.stopBeforeStep()
+}
+
+// stopBeforeStep says whether the next step should not be made.
+func (s *Session) stopBeforeStep() StopReason {
+	stop := s.cfg.Stop
+	switch {
+	case stop.MaxSteps > 0 && s.number(s.progress.Step) >= stop.MaxSteps:
+		return StopMaxSteps
+	case stop.Time > 0 && time.Since(s.began) >= stop.Time:
+		return StopTime
+	}
+	return ""
+}
+
+// save hands the states to the store, unless they are of no use.
+func (s *Session) save(store Store) error {
+	if err := s.checkFinite(); err != nil {
+		return err
+	}
+	return store.Save(s.States())
+}
+
+// checkFinite looks for numbers in weights and optimizers that training cannot
+// come back from.
+func (s *Session) checkFinite() error {
+	for _, st := range s.cohort.students {
+		for _, p := range st.net.Params() {
+			if !allFinite(st.net.Weights()[p.Name]) {
+				return s.diverged(st.name, p.Name+" has values")
+			}
+			for slot, values := range st.slots {
+				if !allFinite(values[p.Name]) {
+					return s.diverged(st.name, fmt.Sprintf("the optimizer's %s of %s has values", slot, p.Name))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Session) diverged(student, what string) error {
+	return &DivergedError{Student: student, Epoch: s.progress.Epoch + 1, Step: s.progress.Step, What: what + " that are not finite"}
+}
+
+func allFinite(values []float32) bool {
+	var sum float32
+	for _, v := range values {
+		sum += v * 0 // NaN for NaN and infinities, else 0
+	}
+	return !math.IsNaN(float64(sum))
+}
