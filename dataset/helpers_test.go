@@ -32,8 +32,22 @@ func TestLoaderLeavesTheCores(t *testing.T) {
 	}
 	l := newLoader(t, ds, dataset.LoaderOptions{Batch: 1, Shape: tiny, Workers: workers})
 	e := l.Epoch(context.Background(), 0, 0)
-	defer e.Close()
-	next := make(chan error)
+	opened := 0
+	open := func(to int) {
+		for ; opened < to; opened++ {
+			close(ds.gates[opened])
+		}
+	}
+	defer func() {
+		open(samples)
+		go func() {
+			for range ds.entered {
+			}
+		}()
+		e.Close()
+		close(ds.entered)
+	}()
+	next := make(chan error, 1)
 	wait := func() {
 		go func() {
 			_, err := e.Next()
@@ -46,19 +60,18 @@ func TestLoaderLeavesTheCores(t *testing.T) {
 			t.Errorf("sample %d is read before its turn", i)
 		}
 	}
-	close(ds.gates[0])
+	open(1)
 	if err := <-next; err != nil {
 		t.Fatal(err)
 	}
 	// The caller computes. What the helpers hold they finish, and begin nothing.
-	close(ds.gates[1])
-	close(ds.gates[2])
+	open(workers)
 	if i := <-ds.entered; i != workers {
 		t.Errorf("sample %d is read after %d samples", i, workers)
 	}
 	select {
 	case i := <-ds.entered:
-		t.Errorf("sample %d is read by a second worker while the caller computes", i)
+		t.Fatalf("sample %d is read by a second worker while the caller computes", i)
 	case <-time.After(100 * time.Millisecond):
 	}
 	// The caller waits again, for a batch that is held.
@@ -72,16 +85,8 @@ func TestLoaderLeavesTheCores(t *testing.T) {
 	for range workers - 1 {
 		<-ds.entered
 	}
-	for _, gate := range ds.gates[workers:] {
-		close(gate)
-	}
-	go func() {
-		for range ds.entered {
-		}
-	}()
+	open(workers + 1)
 	if err := <-next; err != nil {
 		t.Fatal(err)
 	}
-	e.Close()
-	close(ds.entered)
 }
