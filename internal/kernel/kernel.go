@@ -34,6 +34,11 @@ type EngineOptions struct {
 	Threads int
 	// NoWinograd keeps convolutions to direct algorithms.
 	NoWinograd bool
+	// BFloat16 rounds what the convolutions of training multiply to bfloat16, 8
+	// significant bits, where that makes them faster; sums, results and all else
+	// stay float32. NewEngine refuses it with ErrUnavailable where the processor
+	// has no such instructions.
+	BFloat16 bool
 }
 
 // Engine plans kernels for one student. An engine and its kernels are used by

@@ -45,6 +45,8 @@ func (s *suite) compare(t *testing.T, x *instance, opts kernel.EngineOptions) {
 	want.run(t)
 	limit := s.Tolerance
 	switch {
+	case opts.BFloat16:
+		limit = bfloat16Tolerance
 	case x.exact:
 		limit = 0
 	case x.winograd && !opts.NoWinograd:

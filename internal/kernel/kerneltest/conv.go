@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -186,6 +187,7 @@ func (s *suite) testConv(t *testing.T) {
 		}, s.check)
 	}
 	t.Run("Fused", s.testFusedConv)
+	t.Run("BFloat16", s.testBFloat16)
 	t.Run("FirstLayer", s.testFirstConv)
 	t.Run("Promises", s.testConvPromises)
 	t.Run("ForwardOnly", func(t *testing.T) {
@@ -202,6 +204,34 @@ func (s *suite) testConv(t *testing.T) {
 			return convProblem(spec)
 		}, s.checkWithoutBiasGradient)
 	})
+}
+
+// bfloat16Tolerance is the relative L2 distance of a sum of products whose
+// factors are rounded to 8 significant bits: each is off by up to 2^-9.
+const bfloat16Tolerance = 5e-3
+
+// testBFloat16 compares convolutions that round their operands with ref's.
+func (s *suite) testBFloat16(t *testing.T) {
+	opts := kernel.EngineOptions{Threads: 2, BFloat16: true}
+	e, err := s.backend.NewEngine(opts)
+	if errors.Is(err, kernel.ErrUnavailable) {
+		t.Skip(err)
+	}
+	must(t, err)
+	must(t, e.Close())
+	for _, c := range convCases {
+		s.each(t, func(place placement) *problem {
+			spec := c.spec()
+			spec.Src, spec.Dst = place(spec.Src), place(spec.Dst)
+			return convProblem(spec)
+		}, func(t *testing.T, p *problem) {
+			e := s.engine(t, opts)
+			x := p.instantiate(t, e, allocator(t, e))
+			s.compare(t, x, opts)
+			s.checkRepeats(t, x, opts)
+			s.checkMemory(t, x, opts)
+		})
+	}
 }
 
 // testFirstConv reads plain images and writes the layout of the layers that

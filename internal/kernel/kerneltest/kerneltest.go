@@ -192,7 +192,10 @@ func configurations(winograd bool) []kernel.EngineOptions {
 }
 
 func describe(o kernel.EngineOptions) string {
-	if o.NoWinograd {
+	switch {
+	case o.BFloat16:
+		return fmt.Sprintf("%d threads, bfloat16", o.Threads)
+	case o.NoWinograd:
 		return fmt.Sprintf("%d threads, direct", o.Threads)
 	}
 	return fmt.Sprintf("%d threads", o.Threads)

@@ -140,6 +140,7 @@ func (e *engine) geometry(s kernel.ConvSpec) C.dml_conv_geometry {
 		pad_after:  pair(s.Pad.Bottom, s.Pad.Right),
 		groups:     C.int64_t(s.Groups),
 		bias:       cbool(s.Bias),
+		bfloat16:   cbool(e.rounds(s)),
 		sum:        cbool(s.Sum),
 		act:        act,
 		lo:         lo,
@@ -167,10 +168,19 @@ func (e *engine) winogradAllowed(s kernel.ConvSpec) bool {
 		s.DilationH == 1 && s.DilationW == 1 && s.Groups == 1
 }
 
+// rounds reports whether oneDNN multiplies in bfloat16: in training alone, so
+// that evaluation and export see what float32 computes. Depthwise convolutions
+// wait for memory, and our Winograd kernels are faster in float32 than oneDNN in
+// bfloat16.
+func (e *engine) rounds(s kernel.ConvSpec) bool {
+	return e.opts.BFloat16 && !s.ForwardOnly && s.Groups == 1 &&
+		s.Src.Layout == kernel.NChw16c && s.Dst.Layout == kernel.NChw16c
+}
+
 // libraryAlgorithm returns what oneDNN should compute with. Version 2 has
-// Winograd's algorithm for AVX-512, version 3 has not.
+// Winograd's algorithm for AVX-512 and float32, version 3 has not.
 func (e *engine) libraryAlgorithm(s kernel.ConvSpec) C.enum_dml_algorithm {
-	if e.winogradAllowed(s) && e.backend.has(isaAVX512Core) && min(s.Src.C, s.Dst.C) >= 32 {
+	if e.winogradAllowed(s) && !e.rounds(s) && e.backend.has(isaAVX512Core) && min(s.Src.C, s.Dst.C) >= 32 {
 		return C.DML_WINOGRAD_LIBRARY
 	}
 	return C.DML_DIRECT
@@ -182,7 +192,7 @@ func (e *engine) libraryAlgorithm(s kernel.ConvSpec) C.enum_dml_algorithm {
 // one reaches 110: under AVX2 at every width, under AVX-512 on rows of 29 to 32
 // pixels, as CIFAR's are, and without loss elsewhere.
 func (e *engine) mirrors(s kernel.ConvSpec) bool {
-	return e.backend.has(isaAVX2) && !s.Bias && s.Groups == 1 && s.Src.C >= 16 && s.Dst.C <= 16 &&
+	return e.backend.has(isaAVX2) && !e.rounds(s) && !s.Bias && s.Groups == 1 && s.Src.C >= 16 && s.Dst.C <= 16 &&
 		s.KernelH > 1 && s.KernelW > 1 && s.StrideH == 1 && s.StrideW == 1 &&
 		max(s.Pad.Top, s.Pad.Bottom) <= (s.KernelH-1)*s.DilationH &&
 		max(s.Pad.Left, s.Pad.Right) <= (s.KernelW-1)*s.DilationW

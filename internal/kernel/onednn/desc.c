@@ -33,21 +33,21 @@ typedef union {
 	int64_t align;
 } v2_op;
 
-static int md_by_tag(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims, int tag) {
+static int md_by_tag(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims, int type, int tag) {
 	memset(md, 0, sizeof *md);
 	int s = lib->major == 2
-		? lib->v2.memory_desc_init_by_tag(md->u.blob, ndims, dims, DNNL_F32, tag)
-		: lib->v3.memory_desc_create_with_tag(&md->u.handle, ndims, dims, DNNL_F32, tag);
+		? lib->v2.memory_desc_init_by_tag(md->u.blob, ndims, dims, type, tag)
+		: lib->v3.memory_desc_create_with_tag(&md->u.handle, ndims, dims, type, tag);
 	md->lib = s == DNNL_SUCCESS ? lib : NULL;
 	return s;
 }
 
-static int md_by_strides(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims,
+static int md_by_strides(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims, int type,
 	const int64_t *strides) {
 	memset(md, 0, sizeof *md);
 	int s = lib->major == 2
-		? lib->v2.memory_desc_init_by_strides(md->u.blob, ndims, dims, DNNL_F32, strides)
-		: lib->v3.memory_desc_create_with_strides(&md->u.handle, ndims, dims, DNNL_F32, strides);
+		? lib->v2.memory_desc_init_by_strides(md->u.blob, ndims, dims, type, strides)
+		: lib->v3.memory_desc_create_with_strides(&md->u.handle, ndims, dims, type, strides);
 	md->lib = s == DNNL_SUCCESS ? lib : NULL;
 	return s;
 }
@@ -59,26 +59,27 @@ int dml_md_plain(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims)
 		strides[i] = stride;
 		stride *= dims[i];
 	}
-	return md_by_strides(lib, md, ndims, dims, strides);
+	return md_by_strides(lib, md, ndims, dims, DNNL_F32, strides);
 }
 
-int dml_md_any(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims) {
-	return md_by_tag(lib, md, ndims, dims, TAG_ANY);
+int dml_md_any(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims, int type) {
+	return md_by_tag(lib, md, ndims, dims, type, TAG_ANY);
 }
 
-int dml_md_activation(const dml_lib *lib, dml_md *md, const dml_desc *d) {
+int dml_md_activation(const dml_lib *lib, dml_md *md, const dml_desc *d, int type) {
 	const int64_t dims[4] = {d->n, d->c, d->h, d->w};
 	switch (d->layout) {
 	case DML_NCHW8C:
-		return md_by_tag(lib, md, 4, dims, lib->major == 2 ? V2_TAG_ABCD8B : V3_TAG_ABCD8B);
+		return md_by_tag(lib, md, 4, dims, type, lib->major == 2 ? V2_TAG_ABCD8B : V3_TAG_ABCD8B);
 	case DML_NCHW16C:
-		return md_by_tag(lib, md, 4, dims, lib->major == 2 ? V2_TAG_ABCD16B : V3_TAG_ABCD16B);
+		return md_by_tag(lib, md, 4, dims, type, lib->major == 2 ? V2_TAG_ABCD16B : V3_TAG_ABCD16B);
 	case DML_NHWC: {
 		const int64_t strides[4] = {d->h * d->w * d->c, 1, d->w * d->c, d->c};
-		return md_by_strides(lib, md, 4, dims, strides);
+		return md_by_strides(lib, md, 4, dims, type, strides);
 	}
 	}
-	return dml_md_plain(lib, md, 4, dims);
+	const int64_t strides[4] = {d->c * d->h * d->w, d->h * d->w, d->w, 1};
+	return md_by_strides(lib, md, 4, dims, type, strides);
 }
 
 void dml_md_free(dml_md *md) {

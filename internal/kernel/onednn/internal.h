@@ -15,6 +15,7 @@ enum {
 	DNNL_RUNTIME_SEQ = 1,
 	DNNL_RUNTIME_OMP = 2,
 
+	DNNL_BF16 = 2,
 	DNNL_F32 = 3,
 	DNNL_ENGINE_CPU = 1,
 	DNNL_STREAM_IN_ORDER = 1,
@@ -192,9 +193,9 @@ typedef struct {
 
 // dml_md_activation describes an activation, dml_md_plain a dense row-major
 // array, dml_md_any one whose layout the primitive chooses.
-int dml_md_activation(const dml_lib *lib, dml_md *md, const dml_desc *d);
+int dml_md_activation(const dml_lib *lib, dml_md *md, const dml_desc *d, int type);
 int dml_md_plain(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims);
-int dml_md_any(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims);
+int dml_md_any(const dml_lib *lib, dml_md *md, int ndims, const int64_t *dims, int type);
 void dml_md_free(dml_md *md);
 // dml_md_ptr returns what the library's functions take; NULL when empty.
 const void *dml_md_ptr(const dml_md *md);

@@ -17,24 +17,33 @@ static dml_result planned(dml_plan *p, dml_result r) {
 // --- convolution ----------------------------------------------------------------
 
 typedef struct {
-	dml_md src, dst;         // the caller's
-	dml_md src_any, dst_any; // of the primitive's choice
+	dml_md src, dst;             // the caller's
+	dml_md src_asked, dst_asked; // of the caller's layout, as the primitive takes it
+	dml_md src_any, dst_any;     // of the primitive's choice
 	dml_md weights, weights_any, bias;
 } conv_mds;
 
-static int conv_describe(const dml_lib *lib, const dml_conv_geometry *g, conv_mds *m) {
+// conv_describe sets the caller's memory descriptors and those that the primitive
+// is asked for. In bfloat16 it takes its inputs so; its result is float32.
+static int conv_describe(const dml_lib *lib, const dml_conv_geometry *g, enum dml_pass pass, conv_mds *m) {
+	int input = g->bfloat16 ? DNNL_BF16 : DNNL_F32;
+	int src_type = pass == DML_BACKWARD_DATA ? DNNL_F32 : input;
+	int weights_type = pass == DML_BACKWARD_WEIGHTS ? DNNL_F32 : input;
+	int dst_type = pass == DML_BACKWARD_DATA || pass == DML_BACKWARD_WEIGHTS ? input : DNNL_F32;
 	const int64_t src[4] = {g->src.n, g->src.c, g->src.h, g->src.w};
 	const int64_t dst[4] = {g->dst.n, g->dst.c, g->dst.h, g->dst.w};
 	const int64_t grouped[5] = {g->groups, g->dst.c / g->groups, g->src.c / g->groups, g->kernel[0],
 		g->kernel[1]};
 	int ndims = g->groups > 1 ? 5 : 4;
 	const int64_t *weights = g->groups > 1 ? grouped : grouped + 1;
-	int s = dml_md_activation(lib, &m->src, &g->src);
-	s = s != DNNL_SUCCESS ? s : dml_md_activation(lib, &m->dst, &g->dst);
-	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->src_any, 4, src);
-	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->dst_any, 4, dst);
+	int s = dml_md_activation(lib, &m->src, &g->src, DNNL_F32);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(lib, &m->dst, &g->dst, DNNL_F32);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(lib, &m->src_asked, &g->src, src_type);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(lib, &m->dst_asked, &g->dst, dst_type);
+	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->src_any, 4, src, src_type);
+	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->dst_any, 4, dst, dst_type);
 	s = s != DNNL_SUCCESS ? s : dml_md_plain(lib, &m->weights, ndims, weights);
-	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->weights_any, ndims, weights);
+	s = s != DNNL_SUCCESS ? s : dml_md_any(lib, &m->weights_any, ndims, weights, weights_type);
 	if (s == DNNL_SUCCESS && g->bias) {
 		s = dml_md_plain(lib, &m->bias, 1, &g->dst.c);
 	}
@@ -42,7 +51,7 @@ static int conv_describe(const dml_lib *lib, const dml_conv_geometry *g, conv_md
 }
 
 static void conv_forget(conv_mds *m) {
-	dml_md *all[] = {&m->src, &m->dst, &m->src_any, &m->dst_any, &m->weights, &m->weights_any, &m->bias};
+	dml_md *all[] = {&m->src, &m->dst, &m->src_asked, &m->dst_asked, &m->src_any, &m->dst_any, &m->weights, &m->weights_any, &m->bias};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		dml_md_free(all[i]);
 	}
@@ -78,8 +87,8 @@ static dml_result conv_choose(dml_plan *p, const dml_conv_geometry *g, enum dml_
 		dml_op_desc o = {
 			.pass = pass,
 			.alg = attempts[i].alg,
-			.src = dml_md_ptr(attempts[i].any ? &m->src_any : &m->src),
-			.dst = dml_md_ptr(attempts[i].any ? &m->dst_any : &m->dst),
+			.src = dml_md_ptr(attempts[i].any ? &m->src_any : &m->src_asked),
+			.dst = dml_md_ptr(attempts[i].any ? &m->dst_any : &m->dst_asked),
 			.weights = dml_md_ptr(&m->weights_any),
 			.bias = pass == DML_BACKWARD_DATA ? NULL : dml_md_ptr(&m->bias),
 			.stride = g->stride,
@@ -163,7 +172,7 @@ dml_result dml_conv_plan(dml_engine *e, const dml_conv_geometry *g, enum dml_pas
 	}
 	dml_enter(e);
 	conv_mds m = {0};
-	int s = conv_describe(e->lib, g, &m);
+	int s = conv_describe(e->lib, g, pass, &m);
 	dml_result r = s == DNNL_SUCCESS ? conv_choose(p, g, pass, hint, &m)
 					 : dml_fail(s, "describing the tensors");
 	if (r.status == DNNL_SUCCESS) {
@@ -249,8 +258,8 @@ static dml_result pool_plan(dml_plan *p, const dml_pool_geometry *g, enum dml_pa
 	dml_engine *e = p->e;
 	dml_enter(e);
 	dml_md src = {0}, dst = {0};
-	int s = dml_md_activation(e->lib, &src, &g->src);
-	s = s != DNNL_SUCCESS ? s : dml_md_activation(e->lib, &dst, &g->dst);
+	int s = dml_md_activation(e->lib, &src, &g->src, DNNL_F32);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(e->lib, &dst, &g->dst, DNNL_F32);
 	dml_op_desc o = {
 		.pass = pass,
 		.alg = g->max ? DNNL_POOLING_MAX
@@ -324,8 +333,8 @@ static dml_result reorder_plan(dml_plan *p, const dml_desc *dst, const dml_desc 
 	dml_engine *e = p->e;
 	dml_enter(e);
 	dml_md from = {0}, to = {0};
-	int s = dml_md_activation(e->lib, &from, src);
-	s = s != DNNL_SUCCESS ? s : dml_md_activation(e->lib, &to, dst);
+	int s = dml_md_activation(e->lib, &from, src, DNNL_F32);
+	s = s != DNNL_SUCCESS ? s : dml_md_activation(e->lib, &to, dst, DNNL_F32);
 	s = s != DNNL_SUCCESS ? s
 			      : e->lib->reorder_primitive_desc_create(&p->op.pd, dml_md_ptr(&from), e->engine,
 					dml_md_ptr(&to), e->engine, e->attr);

@@ -104,6 +104,7 @@ const (
 	isaAVX        = C.DML_ISA_AVX
 	isaAVX2       = C.DML_ISA_AVX2
 	isaAVX512Core = C.DML_ISA_AVX512_CORE
+	isaAVX512BF16 = C.DML_ISA_AVX512_BF16
 )
 
 // isaNames are the values of dnnl_cpu_isa_t in versions 2 and 3; those that
@@ -112,7 +113,7 @@ var isaNames = []struct {
 	bits int
 	name string
 }{
-	{0xe7, "avx512_core_bf16"}, {0x67, "avx512_core_vnni"}, {isaAVX512Core, "avx512_core"},
+	{isaAVX512BF16, "avx512_core_bf16"}, {0x67, "avx512_core_vnni"}, {isaAVX512Core, "avx512_core"},
 	{isaAVX2, "avx2"}, {isaAVX, "avx"}, {isaSSE41, "sse41"},
 }
 
@@ -145,6 +146,9 @@ func (b *backend) Info() kernel.Info {
 func (b *backend) NewEngine(opts kernel.EngineOptions) (kernel.Engine, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
+	}
+	if opts.BFloat16 && !b.has(isaAVX512BF16) {
+		return nil, fmt.Errorf("onednn: bfloat16: %w: the processor, or the limit set for it, is %s", kernel.ErrUnavailable, b.Info().ISA)
 	}
 	e := &engine{backend: b, opts: opts}
 	if err := failure(C.dml_engine_new(b.lib, C.int(max(1, opts.Threads)), &e.ptr)); err != nil {

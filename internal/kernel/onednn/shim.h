@@ -21,6 +21,7 @@ enum {
 	DML_ISA_AVX = 0x3,
 	DML_ISA_AVX2 = 0x7,
 	DML_ISA_AVX512_CORE = 0x27,
+	DML_ISA_AVX512_BF16 = 0xe7,
 };
 
 // dml_result is the outcome of a call. Status is a dnnl_status_t; step says what
@@ -83,6 +84,7 @@ typedef struct {
 	int64_t groups;
 	int bias;
 	enum dml_algorithm algorithm;
+	int bfloat16; // multiply in bfloat16
 	int sum; // add to dst
 	int act; // limit the result to [lo, hi]
 	float lo, hi;

@@ -27,6 +27,9 @@ func (backend) Info() kernel.Info { return kernel.Info{Name: "ref"} }
 // NewEngine makes an engine; it fails on invalid options only. NoWinograd has
 // no effect: all convolutions are direct.
 func (backend) NewEngine(opts kernel.EngineOptions) (kernel.Engine, error) {
+	if opts.BFloat16 {
+		return nil, fmt.Errorf("ref: bfloat16: %w", kernel.ErrUnavailable)
+	}
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
