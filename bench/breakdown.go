@@ -21,7 +21,7 @@ func breakdown(work Work, steps int, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	engine, err := backend.NewEngine(kernel.EngineOptions{Threads: 1})
+	engine, err := backend.NewEngine(kernel.EngineOptions{Threads: 1, BFloat16: work.BFloat16})
 	if err != nil {
 		return err
 	}

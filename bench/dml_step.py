@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--height", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--evaluate", action="store_true")
+    parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--format", choices=["contiguous", "channels_last", "compile"], default="contiguous")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -97,7 +98,9 @@ def main():
     labels = torch.randint(0, 100, (args.batch,))
 
     def train():
-        logits = [n(images) for n in run]
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+            logits = [n(images) for n in run]
+        logits = [z.float() for z in logits]
         posteriors = [F.softmax(z.detach(), 1) for z in logits]
         for k, (z, opt) in enumerate(zip(logits, opts)):
             loss = F.cross_entropy(z, labels)

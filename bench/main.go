@@ -28,6 +28,7 @@ func main() {
 	flag.IntVar(&work.Width, "width", 32, "of the images")
 	flag.BoolVar(&work.Evaluate, "evaluate", false, "time the forward pass of evaluation instead of a training step")
 	flag.IntVar(&work.Threads, "threads", runtime.NumCPU(), "threads of each contender")
+	flag.BoolVar(&work.BFloat16, "bfloat16", false, "train in bfloat16: PyTorch under autocast")
 	setup := Setup{Python: envOr("DML_PYTHON", "python3"), Script: filepath.Join("bench", "dml_step.py")}
 	flag.IntVar(&setup.Pairs, "pairs", 8, "turns of each contender")
 	flag.IntVar(&setup.Steps, "steps", 4, "steps a turn")
@@ -72,7 +73,7 @@ type Work struct {
 	Arch                     string
 	Students, Batch, Threads int
 	Height, Width            int
-	Evaluate                 bool
+	Evaluate, BFloat16       bool
 }
 
 func (w Work) String() string {
@@ -83,7 +84,11 @@ func (w Work) String() string {
 	case w.Students == 1:
 		what = "a training step"
 	}
-	return fmt.Sprintf("%s of %s x%d, batch %d of %dx%d, %d threads", what, w.Arch, w.Students, w.Batch, w.Height, w.Width, w.Threads)
+	precision := ""
+	if w.BFloat16 {
+		precision = " in bfloat16"
+	}
+	return fmt.Sprintf("%s%s of %s x%d, batch %d of %dx%d, %d threads", what, precision, w.Arch, w.Students, w.Batch, w.Height, w.Width, w.Threads)
 }
 
 // network describes one student.
@@ -117,6 +122,9 @@ func (w Work) args() []string {
 	}
 	if w.Evaluate {
 		args = append(args, "--evaluate")
+	}
+	if w.BFloat16 {
+		args = append(args, "--bfloat16")
 	}
 	return args
 }

@@ -10,8 +10,8 @@ import (
 func suite(out io.Writer, setup Setup, threads int) error {
 	resnet := Work{Arch: "resnet32", Students: 2, Batch: 64, Height: 32, Width: 32, Threads: threads}
 	mobilenet := Work{Arch: "mobilenet", Students: 2, Batch: 16, Height: 160, Width: 64, Threads: threads}
-	one, evaluation := resnet, resnet
-	one.Students, evaluation.Students, evaluation.Evaluate = 1, 1, true
+	one, evaluation, rounded := resnet, resnet, mobilenet
+	one.Students, evaluation.Students, evaluation.Evaluate, rounded.BFloat16 = 1, 1, true, true
 	if setup.Pairs < leastPairs {
 		fmt.Fprintf(out, "%d turns of each contender: for a first look only, at least %d are for publishing\n\n", setup.Pairs, leastPairs)
 	}
@@ -22,6 +22,7 @@ func suite(out io.Writer, setup Setup, threads int) error {
 		{title: "3. ", work: one, rivals: torch, ratio: 1.3, memory: 0.75},
 		{title: "4. ", work: evaluation, rivals: torch, ratio: 1.3, memory: 0.75},
 		{title: "5. ", work: one, rivals: []string{"gorgonia"}, slow: true, ratio: 15},
+		{title: "6. ", work: rounded, rivals: torch},
 	} {
 		if err := compare(out, setup, c); err != nil {
 			return err
@@ -50,7 +51,7 @@ func cohorts(out io.Writer, setup Setup, work Work, most int) error {
 	if err := alternate(all, setup.Pairs, setup.Steps); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "6. cohorts of %s, batch %d of %dx%d, %d threads; %d turns of %d steps each, alternated\n",
+	fmt.Fprintf(out, "7. cohorts of %s, batch %d of %dx%d, %d threads; %d turns of %d steps each, alternated\n",
 		work.Arch, work.Batch, work.Height, work.Width, work.Threads, setup.Pairs, setup.Steps)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "students\tmedian s a step\timages/s x students\tpeak MiB\trelative to 2, pairwise")

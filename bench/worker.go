@@ -103,7 +103,7 @@ func serveTraining(work Work, backend kernel.Backend, o *orders) error {
 	if err != nil {
 		return err
 	}
-	cfg := train.Config{Data: train.DataConfig{Path: "random"}, Mode: train.ModeDML, Epochs: 1 << 30, Batch: work.Batch, Threads: work.Threads}
+	cfg := train.Config{Data: train.DataConfig{Path: "random"}, Mode: train.ModeDML, Epochs: 1 << 30, Batch: work.Batch, Threads: work.Threads, BFloat16: work.BFloat16}
 	for range work.Students {
 		cfg.Students = append(cfg.Students, train.StudentConfig{Arch: work.Arch})
 	}

@@ -43,6 +43,7 @@ type cohortOptions struct {
 	seed       uint64 // of dropout
 	threads    int    // 0 means all cores
 	noWinograd bool
+	bfloat16   bool
 }
 
 // newCohort compiles every member. On an error nothing is left running.
@@ -68,7 +69,7 @@ func newCohort(backend kernel.Backend, members []member, opts cohortOptions) (*c
 		}
 		w := c.workers[len(c.workers)-1]
 		err := w.do(func() error {
-			engine, err := backend.NewEngine(kernel.EngineOptions{Threads: c.lineup.threads, NoWinograd: opts.noWinograd})
+			engine, err := backend.NewEngine(kernel.EngineOptions{Threads: c.lineup.threads, NoWinograd: opts.noWinograd, BFloat16: opts.bfloat16})
 			if err != nil {
 				return err
 			}

@@ -38,9 +38,13 @@ type Config struct {
 	Stop      StopConfig      `yaml:"stop,omitempty"`
 	// Threads of all students together; default: GOMAXPROCS, the processor's
 	// cores. The same number, on the same backend, gives the same bits.
-	Threads    int    `yaml:"threads,omitempty"`
-	NoWinograd bool   `yaml:"no_winograd,omitempty"`
-	Backend    string `yaml:"backend,omitempty"` // onednn or ref; default: onednn where it is found
+	Threads    int  `yaml:"threads,omitempty"`
+	NoWinograd bool `yaml:"no_winograd,omitempty"`
+	// BFloat16 lets the convolutions of training round what they multiply to 8
+	// significant bits, on processors that are faster so. Weights, sums and
+	// evaluation stay float32.
+	BFloat16 bool   `yaml:"bfloat16,omitempty"`
+	Backend  string `yaml:"backend,omitempty"` // onednn or ref; default: onednn where it is found
 }
 
 // DataConfig names the training data.

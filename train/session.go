@@ -116,7 +116,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 		mode: cfg.Mode, order: cfg.Order, mimicry: cfg.Mimicry.ramp(s.loader.Batches()),
 		loss:    objectiveSpec{temperature: cfg.Mimicry.Temperature, smoothing: cfg.LabelSmoothing},
 		teacher: opts.Teacher, ownViews: cfg.Views == ViewsPerStudent,
-		batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd,
+		batch: cfg.Batch, seed: cfg.Seed, threads: cfg.Threads, noWinograd: cfg.NoWinograd, bfloat16: cfg.BFloat16,
 	})
 	if err != nil {
 		return nil, err

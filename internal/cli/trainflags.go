@@ -120,6 +120,7 @@ func trainSettings() []setting {
 		}},
 		{"backend", backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
 		toggle("no_winograd", "no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
+		toggle("bfloat16", "bfloat16", "round what convolutions multiply to bfloat16, where the processor is faster so", func(c *train.Config) *bool { return &c.BFloat16 }),
 	}...)
 }
 
