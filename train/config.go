@@ -72,6 +72,12 @@ type StudentConfig struct {
 	// Seed of the initial weights; default: from the run's seed and the
 	// student's number, so that equal architectures start apart.
 	Seed uint64 `yaml:"seed,omitempty"`
+	// Init is a file, or the folder of a run or of a student in one, that the
+	// initial weights come from; package train/warmstart reads it and gives
+	// them to the session. InitSHA256 is that of the file, in hexadecimal: a
+	// run keeps it, and where it is given another file is refused.
+	Init       string `yaml:"init,omitempty"`
+	InitSHA256 string `yaml:"init_sha256,omitempty"`
 	// Optimizer and Schedule of this student alone, whole, with defaults of
 	// their own; nil means the run's.
 	Optimizer *OptimizerConfig `yaml:"optimizer,omitempty"`
@@ -148,6 +154,7 @@ func (c Config) Validate() error {
 		names[s.Name] = true
 		_, err := models.Lookup(s.Arch)
 		check(err == nil, "%s.arch: %w", at, err)
+		faults = append(faults, s.initFaults(at)...)
 		if s.Optimizer != nil {
 			faults = append(faults, s.Optimizer.validate(at+".optimizer")...)
 		}

@@ -23,6 +23,10 @@ func (s *Session) identity(data dataset.Splits, teacher Teacher) (json.RawMessag
 	cfg := s.cfg
 	cfg.Name, cfg.Epochs, cfg.Threads, cfg.Backend, cfg.Data.Path, cfg.Teacher.Path = "", 0, 0, "", "", ""
 	cfg.Stop = StopConfig{}
+	cfg.Students = slices.Clone(cfg.Students)
+	for i := range cfg.Students {
+		cfg.Students[i].Init = "" // InitSHA256 tells the file from others
+	}
 	id := map[string]string{
 		"the data set":           s.dataset,
 		"its classes":            fmt.Sprintf("%q", s.classes),

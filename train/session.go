@@ -232,6 +232,7 @@ func (s *Session) Restore(states []State) error {
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
 		own.slots.copyFrom(st.Slots)
+		own.initialised = true
 		s.sums[i] = st.Progress.Sums
 		r := &s.records[i]
 		r.BestEpoch, r.Best, r.Last = st.BestEpoch, st.Best, st.Last
@@ -247,6 +248,9 @@ func (s *Session) Restore(states []State) error {
 // error the states saved before are in place. It never saves weights that are
 // not finite: that error wraps ErrDiverged and names student and step.
 func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
+	if err := s.initialised(); err != nil {
+		return Summary{}, err
+	}
 	s.began = time.Now()
 	for s.progress.Epoch < s.cfg.Epochs {
 		stopped, err := s.epoch(ctx, store, events)

@@ -26,6 +26,8 @@ type student struct {
 	params    []trained
 	rule      updateRule
 	slots     Slots
+	// initialised says that the weights are no longer the seeded ones.
+	initialised bool
 
 	forward, learn, backward func() error // the jobs of a step, made once
 	labels                   []int32      // of the step under way

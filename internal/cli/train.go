@@ -14,6 +14,7 @@ import (
 	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/train"
 	"github.com/deepmutual/dml/train/rundir"
+	"github.com/deepmutual/dml/train/warmstart"
 )
 
 // referenceSamples is how many preprocessed samples a run keeps for verifying
@@ -29,6 +30,7 @@ func (c *console) trainCommand() *cli.Command {
 		&cli.BoolFlag{Name: "allow-drift", DisableDefaultText: true, Usage: "resume with other threads, or another backend, library or processor, though results then differ"},
 		&cli.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "make a few steps, print memory and time that the run will take, and write nothing"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
+		&cli.BoolFlag{Name: "init-table", DisableDefaultText: true, Usage: "show what became of each parameter of a student with --init"},
 	}
 	for _, s := range settings {
 		flags = append(flags, s.flag)
@@ -43,6 +45,7 @@ func (c *console) trainCommand() *cli.Command {
 			"  dml train --data mnist/ --student convnet --student convnet --epochs 5\n" +
 			"  dml train --data cifar10/ --student resnet32 --student resnet32 --epochs 200 --lr-step 60 --flip --pad-crop 4\n" +
 			"  dml train --data photos/ --size 64x64 --student big=resnet32 --student small=resnet8\n" +
+			"  dml train --data cifar10/ --student a=resnet20 --student b=resnet8 --init a=pretrained.onnx\n" +
 			"The run's folder, runs/NAME, holds config.yaml, metrics.jsonl, results.csv and each\n" +
 			"student's best.ckpt and last.ckpt. Ctrl-C stops after the step with the state saved.",
 		Flags:  flags,
@@ -56,6 +59,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 	}
 	var cfg train.Config
 	var dir *rundir.Dir
+	var sources map[string]*warmstart.Source // of initial weights
 	var err error
 	if run := ctx.String("resume"); run != "" {
 		if ctx.Bool("dry-run") {
@@ -87,6 +91,9 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 				return err
 			}
 		}
+		if sources, err = warmstart.OpenAll(&cfg); err != nil {
+			return err
+		}
 	}
 	data, err := openTrainingData(cfg)
 	if err != nil {
@@ -106,6 +113,10 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
 	}
 	defer session.Close()
+	reports, err := c.warmStart(session, sources, ctx.Bool("init-table"))
+	if err != nil {
+		return err
+	}
 	if ctx.Bool("dry-run") {
 		return c.dryRun(ctx.Context, session, cfg)
 	}
@@ -114,7 +125,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 			return err
 		}
 	} else {
-		if dir, err = c.createRun(ctx.Context, ctx.String("out"), cfg, session); err != nil {
+		if dir, err = c.createRun(ctx.Context, ctx.String("out"), cfg, session, reports); err != nil {
 			return err
 		}
 		defer dir.Close()
@@ -188,7 +199,7 @@ func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 // createRun makes the folder of a run, with the state before the first step in
 // it, so that whatever happens next the run can be resumed. On an error a
 // folder that was not there before is removed.
-func (c *console) createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session) (*rundir.Dir, error) {
+func (c *console) createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session, reports map[string]any) (*rundir.Dir, error) {
 	path := filepath.Join(parent, cfg.Name)
 	_, statErr := os.Stat(path)
 	// What the defaults of this machine were, a resume on another restores.
@@ -203,7 +214,7 @@ func (c *console) createRun(ctx context.Context, parent string, cfg train.Config
 	if err != nil {
 		return nil, err
 	}
-	if err := beginRun(ctx, dir, session); err != nil {
+	if err := beginRun(ctx, dir, session, reports); err != nil {
 		if errors.Is(statErr, os.ErrNotExist) {
 			return nil, errors.Join(err, dir.Discard())
 		}
@@ -212,13 +223,16 @@ func (c *console) createRun(ctx context.Context, parent string, cfg train.Config
 	return dir, nil
 }
 
-func beginRun(ctx context.Context, dir *rundir.Dir, session *train.Session) error {
+func beginRun(ctx context.Context, dir *rundir.Dir, session *train.Session, reports map[string]any) error {
 	states := session.States()
 	inputs, n, err := session.Reference(ctx, referenceSamples)
 	if err != nil {
 		return err
 	}
 	if err := dir.WriteReference(inputs, n, states[0].Network.Input); err != nil {
+		return err
+	}
+	if err := dir.WriteInit(reports); err != nil {
 		return err
 	}
 	return dir.Begin(states)

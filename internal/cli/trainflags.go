@@ -77,6 +77,7 @@ func trainSettings() []setting {
 		textOr("data.kind", "kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
 			func(c *train.Config) *string { return (*string)(&c.Data.Kind) }),
 		{"students", &cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
+		{"students[].init", &cli.StringSliceFlag{Name: "init", Usage: "start a student from the weights of `STUDENT=FILE`: an ONNX model, a checkpoint, a run, or safetensors"}, applyInit},
 		nonzero(integer("epochs", "epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
 		nonzero(integer("batch", "batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
 		textOr("optimizer.kind", "optimizer", "sgd", "`KIND` of optimizer: sgd, adam or adamw", func(c *train.Config) *string { return (*string)(&c.Optimizer.Kind) }),

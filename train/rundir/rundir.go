@@ -9,6 +9,7 @@
 //	NAME/STUDENT/last.ckpt    the newest state
 //	NAME/STUDENT/previous.ckpt  the newest before, in case the last is damaged
 //	NAME/STUDENT/best.ckpt    the state of the best validation accuracy
+//	NAME/STUDENT/init.json    what the student's initial weights were loaded from
 //	NAME/lock                 held by the process that trains
 //
 // Every file but metrics.jsonl and events.jsonl, which grow line by line, is replaced
@@ -53,6 +54,7 @@ const (
 	referenceKind = "reference"
 	progressFile  = "progress.json"
 	lockFile      = "lock"
+	initFile      = "init.json"
 	eventsFile    = "events.jsonl"
 	next          = "next"     // a newest state that is not yet committed or moved
 	previous      = "previous" // the newest state before the last
@@ -296,6 +298,29 @@ func (d *Dir) Reference() (inputs []float32, n int, shape models.Shape, err erro
 	}
 	t := tensors[0]
 	return t.Data, t.Shape[0], models.Shape{C: t.Shape[1], H: t.Shape[2], W: t.Shape[3]}, nil
+}
+
+// WriteInit keeps, as JSON, the reports of where students' initial weights were
+// loaded from, by the students' names. Students without one keep none.
+func (d *Dir) WriteInit(reports map[string]any) error {
+	for _, student := range d.Students() {
+		path := filepath.Join(d.path, student, initFile)
+		report, ok := reports[student]
+		if !ok {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			continue
+		}
+		text, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := atomicfile.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close gives the folder back. A reader's Close does nothing.

@@ -203,11 +203,11 @@ func (m *matching) leaveOutClassifier(net *models.Network, opts Options) {
 	case theirs == nil || ours == nil:
 		return
 	case len(theirs.shape) > 0 && theirs.shape[0] != net.Classes:
-		m.leftOut = fmt.Sprintf("the classifier of %d classes; the network has %d", theirs.shape[0], net.Classes)
+		m.leftOut = fmt.Sprintf("the classifier, of %d classes in the file and %d in the network", theirs.shape[0], net.Classes)
 	case !sameShape(theirs.shape, ours.shape):
-		m.leftOut = fmt.Sprintf("the classifier of shape %v; the network's is %v", theirs.shape, ours.shape)
+		m.leftOut = fmt.Sprintf("the classifier, of shape %v in the file and %v in the network", theirs.shape, ours.shape)
 	case opts.Classes != nil && m.src.Classes != nil && !slices.Equal(opts.Classes, m.src.Classes):
-		m.leftOut = "the classifier of other classes, by their names"
+		m.leftOut = "the classifier, whose classes have other names in the file"
 	default:
 		return
 	}
@@ -242,7 +242,7 @@ func (m *matching) account() {
 			}
 			reason := "not in the file"
 			if i == m.classifier && m.leftOut != "" {
-				reason = "the file has " + m.leftOut
+				reason = m.leftOut
 			}
 			r.Missing = append(r.Missing, Tensor{t.name, reason})
 		}

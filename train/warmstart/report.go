@@ -43,9 +43,9 @@ type Tensor struct {
 
 // Summary says it in a line.
 func (r *Report) Summary() string {
-	parts := []string{fmt.Sprintf("%d of %d values loaded from %s (%s), by %s", r.Values, r.Total, r.File, r.Format, r.Matching)}
+	parts := []string{fmt.Sprintf("%d of %d values loaded from %s (%s), matched by %s", r.Values, r.Total, r.File, r.Format, r.Matching)}
 	if r.Naming != "" {
-		parts[0] += " of " + r.Naming
+		parts[0] += " (" + r.Naming + ")"
 	}
 	for _, p := range []struct {
 		n    int

@@ -125,7 +125,7 @@ func TestClassifierOfOtherClasses(t *testing.T) {
 	if !slices.Equal(w["fc.weight"], initial["fc.weight"]) || !slices.Equal(w["fc.bias"], initial["fc.bias"]) {
 		t.Error("the classifier's weights have changed")
 	}
-	if len(report.Missing) != 2 || report.Missing[0].Name != "fc.weight" || !strings.Contains(report.Missing[0].Reason, "5 classes; the network has 7") {
+	if len(report.Missing) != 2 || report.Missing[0].Name != "fc.weight" || !strings.Contains(report.Missing[0].Reason, "5 classes in the file and 7 in the network") {
 		t.Errorf("missing %v", report.Missing)
 	}
 	if at := slices.IndexFunc(report.Skipped, func(s Tensor) bool { return s.Name == "fc.weight" }); at < 0 || !strings.Contains(report.Skipped[at].Reason, "5 classes") {
