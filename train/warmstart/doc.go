@@ -15,4 +15,7 @@
 // its batch norm was folded is taken with neutral statistics, so that the network
 // computes what the file does. The [Report] says what became of each parameter
 // and of each tensor of the file.
+//
+// For a session of package train, [OpenAll] and [Apply] do both for all students
+// whose configuration names a file.
 package warmstart

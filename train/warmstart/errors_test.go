@@ -7,11 +7,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/internal/onnxweights"
 	"github.com/deepmutual/dml/models"
 )
@@ -80,6 +84,63 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := Open(os.DevNull); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "regular") {
 		t.Errorf("a device: %v", err)
+	}
+}
+
+// TestHugeSizesAllocateNothing: sizes that a file only claims are refused before
+// memory is taken for them.
+func TestHugeSizesAllocateNothing(t *testing.T) {
+	claims := func(shape ...int64) []byte {
+		data, err := proto.Marshal(&onnxpb.ModelProto{Graph: &onnxpb.GraphProto{
+			Initializer: []*onnxpb.TensorProto{{Name: proto.String("w"), DataType: proto.Int32(1), Dims: shape, RawData: make([]byte, 4)}},
+			Node:        []*onnxpb.NodeProto{{OpType: proto.String("Conv"), Input: []string{"x", "w"}, Output: []string{"y"}}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, data := range map[string][]byte{
+		"ONNX":          claims(1<<14, 1<<14, 1, 1),
+		"ONNX overflow": claims(1<<32, 1<<32, 1, 1),
+		"safetensors":   tensorsFile(`{"a.weight":{"dtype":"F32","shape":[1073741824],"data_offsets":[0,4294967296]}}`, nil),
+		"header":        append(binary.LittleEndian.AppendUint64(nil, 15<<20), '{'),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := parse(data)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrFormat) || took > 1<<20 {
+			t.Errorf("%s: %d bytes allocated, %v", name, took, err)
+		}
+	}
+}
+
+// TestAmbiguousNames: of tensors with one name, later ones are left out.
+func TestAmbiguousNames(t *testing.T) {
+	src, err := parse(tensorsFile(`{"conv1.weight":{"dtype":"F32","shape":[1,1,1,1],"data_offsets":[0,4]},`+
+		`"module.conv1.weight":{"dtype":"F32","shape":[1,1,1,1],"data_offsets":[4,8]},"step":{"dtype":"I64","shape":[],"data_offsets":[8,16]},`+
+		`"conv1.bias":{"dtype":"I32","shape":[1],"data_offsets":[16,20]},"norm.weight":{"dtype":"F32","shape":[1],"data_offsets":[20,24]}}`, make([]byte, 24)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(src.layers) != 1 || src.layers[0].tensors[models.RoleWeight].name != "conv1.weight" || src.layers[0].tensors[models.RoleBias] != nil {
+		t.Errorf("layers %+v", src.layers)
+	}
+	reasons := make(map[string]string)
+	for _, o := range src.others {
+		reasons[o.Name] = o.Reason
+	}
+	for name, want := range map[string]string{"module.conv1.weight": "another tensor", "step": "no layer's", "conv1.bias": "no real numbers", "norm.weight": "of no convolution"} {
+		if !strings.Contains(reasons[name], want) {
+			t.Errorf("%s: %q", name, reasons[name])
+		}
+	}
+
+	layers := []layer{{name: "a", kind: models.KindConv}, {name: "a", kind: models.KindBatchNorm}, {name: "a", kind: models.KindConv}}
+	unique(layers)
+	if layers[0].name != "a" || layers[1].name != "a" || layers[2].name != "" {
+		t.Errorf("%+v", layers)
 	}
 }
 

@@ -25,8 +25,9 @@ type Options struct {
 //     tf.keras.applications.MobileNet, or those of timm's mobilenetv1,
 //     whichever are most; wrappers such as "module." may stand before them. The
 //     classifier may have any of the names that libraries give it.
-//  2. If no name matches: by position and shape, in files that know an order.
-//     A batch norm goes with the convolution before it.
+//  2. If no name matches: by position and shape, in files that know an order,
+//     if half of the layers find theirs. A batch norm goes with the convolution
+//     before it.
 //
 // The error wraps ErrShape, naming every tensor whose shape differs from that
 // of its parameter, ErrValues or ErrNothingMatched. The classifier may differ:
@@ -136,7 +137,8 @@ func (m *matching) byName() bool {
 
 // byPosition pairs the convolutions and dense layers of each shape in order,
 // where file and network have equally many, and likewise the batch norms that
-// follow no convolution; the others go with their convolutions.
+// follow no convolution; the others go with their convolutions. It reports
+// whether at least half of the network's layers have found theirs.
 func (m *matching) byPosition() bool {
 	theirs := bySignature(m.src.layers)
 	ours := bySignature(m.layers)
@@ -160,7 +162,18 @@ func (m *matching) byPosition() bool {
 		m.pairs[c] = last
 	}
 	m.report.Matching, m.report.Naming = "positions", ""
-	return m.found(m.pairs) > 0
+	// A few equal shapes are chance.
+	found, all := 0, 0
+	for i, l := range m.layers {
+		if l.kind == models.KindBatchNorm || i == m.classifier {
+			continue
+		}
+		all++
+		if m.pairs[i] >= 0 {
+			found++
+		}
+	}
+	return found > 0 && 2*found >= all
 }
 
 // bySignature lists the layers of each kind and shape, in order. Batch norms

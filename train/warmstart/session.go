@@ -2,7 +2,9 @@ package warmstart
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/deepmutual/dml/train"
 )
@@ -45,7 +47,8 @@ func OpenAll(cfg *train.Config) (map[string]*Source, error) {
 // the student and wraps what Match wraps.
 func Apply(s *train.Session, sources map[string]*Source) (map[string]*Report, error) {
 	reports := make(map[string]*Report)
-	for student, src := range sources {
+	for _, student := range slices.Sorted(maps.Keys(sources)) {
+		src := sources[student]
 		net, weights, err := s.Network(student)
 		if err != nil {
 			return nil, err

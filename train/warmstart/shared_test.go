@@ -3,6 +3,7 @@
 package warmstart
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -163,6 +164,20 @@ func TestPartialMobileNet(t *testing.T) {
 	want := runtimeOutputs(t, path, inputs, 1).Logits
 	w, _ = match(t, open(t, path), &cut)
 	near(t, logits(t, &cut, w, inputs), want, 1e-4)
+}
+
+// TestOtherNetwork: a few layers of equal shape make no match.
+func TestOtherNetwork(t *testing.T) {
+	src := open(t, datatest.Shared(t, "osnet_x0_25_msmt17.onnx"))
+	net, err := models.Build("mobilenet0.25", models.Shape{C: 3, H: 224, W: 224}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = src.Match(net, seeded(t, net), Options{})
+	if !errors.Is(err, ErrNothingMatched) {
+		t.Errorf("another network was taken: %v", err)
+	}
+	t.Log(err)
 }
 
 // TestFoldedResNet loads a pretrained network after this toolkit's export has
