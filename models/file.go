@@ -22,7 +22,7 @@ var ErrFile = errors.New("architecture file")
 // Find is Lookup for names, and reads an architecture of your own where arch is
 // the path of a file that ends in .json.
 func Find(arch string) (Architecture, error) {
-	if !isFile(arch) {
+	if !IsFile(arch) {
 		return Lookup(arch)
 	}
 	f, err := os.Open(arch)
@@ -47,14 +47,15 @@ func Find(arch string) (Architecture, error) {
 // NameOf returns the short name of what Find takes: a name as it is, and of a
 // path the file's name without .json.
 func NameOf(arch string) string {
-	if !isFile(arch) {
+	if !IsFile(arch) {
 		return arch
 	}
 	base := filepath.Base(arch)
 	return base[:len(base)-len(fileSuffix)]
 }
 
-func isFile(arch string) bool { return strings.HasSuffix(strings.ToLower(arch), fileSuffix) }
+// IsFile reports whether Find takes arch for the path of a file.
+func IsFile(arch string) bool { return strings.HasSuffix(strings.ToLower(arch), fileSuffix) }
 
 // ParseArchitecture reads an architecture from the JSON of a Network, such as
 // a run keeps, in which much may be left out:

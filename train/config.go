@@ -68,6 +68,8 @@ type DataConfig struct {
 // StudentConfig describes one student.
 type StudentConfig struct {
 	Name string `yaml:"name"` // default: architecture and number, as in resnet20-1
+	// Arch is a name that models.Lookup knows, or the path of an
+	// architecture's .json file.
 	Arch string `yaml:"arch"`
 	// Seed of the initial weights; default: from the run's seed and the
 	// student's number, so that equal architectures start apart.
@@ -101,8 +103,9 @@ func (c Config) WithDefaults() Config {
 	count := make(map[string]int)
 	for i := range c.Students {
 		s := &c.Students[i]
-		count[s.Arch]++
-		setDefault(&s.Name, fmt.Sprintf("%s-%d", s.Arch, count[s.Arch]))
+		arch := models.NameOf(s.Arch)
+		count[arch]++
+		setDefault(&s.Name, fmt.Sprintf("%s-%d", arch, count[arch]))
 		setDefault(&s.Seed, c.Seed*1000+uint64(i)+1)
 		if s.Optimizer != nil {
 			s.Optimizer = new(s.Optimizer.withDefaults())
@@ -114,7 +117,7 @@ func (c Config) WithDefaults() Config {
 	if c.Name == "" {
 		parts := []string{string(c.Mode)}
 		for _, s := range c.Students {
-			parts = append(parts, s.Arch)
+			parts = append(parts, models.NameOf(s.Arch))
 		}
 		c.Name = strings.Join(parts, "-")
 	}
@@ -152,8 +155,10 @@ func (c Config) Validate() error {
 		check(validStudentName(s.Name), "%s.name: %q cannot be the name of a student's folder in a run", at, s.Name)
 		check(!names[s.Name], "%s.name: %q is used twice", at, s.Name)
 		names[s.Name] = true
-		_, err := models.Lookup(s.Arch)
-		check(err == nil, "%s.arch: %w", at, err)
+		if !models.IsFile(s.Arch) { // a finished run must not need its files
+			_, err := models.Lookup(s.Arch)
+			check(err == nil, "%s.arch: %w", at, err)
+		}
 		faults = append(faults, s.initFaults(at)...)
 		if s.Optimizer != nil {
 			faults = append(faults, s.Optimizer.validate(at+".optimizer")...)

@@ -110,7 +110,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 		if err != nil {
 			return nil, err
 		}
-		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.Arch, Parameters: parameters}
+		s.records[i] = StudentSummary{Name: sc.Name, Arch: models.NameOf(sc.Arch), Parameters: parameters}
 	}
 	s.cohort, err = newCohort(opts.Backend, members, cohortOptions{
 		mode: cfg.Mode, order: cfg.Order, mimicry: cfg.Mimicry.ramp(s.loader.Batches()),

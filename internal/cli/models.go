@@ -11,10 +11,11 @@ import (
 func (c *console) modelsCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "models",
-		Usage:       "list the architectures a student can have",
-		UsageText:   "dml models [--classes N] [--json]",
-		Description: "Example:  dml models --classes 100",
+		Usage:       "list the architectures a student can have, or the layers of one",
+		UsageText:   "dml models [NAME | FILE.json] [--input CxHxW] [--classes N] [--json]",
+		Description: "Examples:  dml models --classes 100\n           dml models wrn-16-4 --input 3x160x64",
 		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "input", DefaultText: "what it was designed for", Usage: "give the layers for images of `CxHxW`"},
 			&cli.IntFlag{Name: "classes", Value: 10, Usage: "count parameters for `N` classes"},
 			jsonFlag(),
 		},
@@ -33,8 +34,13 @@ type modelInfo struct {
 }
 
 func (c *console) models(ctx *cli.Context) error {
-	if err := noArguments(ctx); err != nil {
-		return err
+	switch {
+	case ctx.NArg() > 1:
+		return usagef("models takes one name or file, got %q too", ctx.Args().Get(1))
+	case ctx.NArg() == 1:
+		return c.layers(ctx, ctx.Args().First())
+	case ctx.IsSet("input"):
+		return usagef("--input needs the name or file of an architecture")
 	}
 	var infos []modelInfo
 	for _, a := range models.Catalog() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/source"
+	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 	"github.com/deepmutual/dml/train/rundir"
 	"github.com/deepmutual/dml/train/warmstart"
@@ -85,6 +86,18 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		// A run can be resumed and evaluated from any folder.
 		if cfg.Data.Path, err = filepath.Abs(cfg.Data.Path); err != nil {
 			return err
+		}
+		for i := range cfg.Students {
+			arch := &cfg.Students[i].Arch
+			if !models.IsFile(*arch) {
+				continue
+			}
+			if *arch, err = filepath.Abs(*arch); err != nil {
+				return err
+			}
+			if _, err := models.Find(*arch); err != nil { // before the data are read
+				return err
+			}
 		}
 		if cfg.Teacher.Path != "" {
 			if cfg.Teacher.Path, err = filepath.Abs(cfg.Teacher.Path); err != nil {
