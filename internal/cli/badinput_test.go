@@ -316,7 +316,7 @@ func TestUsage(t *testing.T) {
 		{"infer a.onnx b.png --threads -1", "--threads: -1"},
 		{"train --data x --student convnet --threads 4097", "--threads: 4097"},
 		{"eval a.onnx --data b --split val2", "train, val, test, or all"},
-		{"models stray", "stray"},
+		{"models convnet stray", "stray"},
 		{"doctor stray", "stray"},
 		{"runtime fetch", "fetch"},
 		{"demo --epochs 0", "--epochs"},
