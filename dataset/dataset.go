@@ -2,8 +2,8 @@
 // Dataset interface, splits and subsets, augmentation, and the Loader that
 // makes batches.
 //
-// The readers are its subpackages, one a format (cifar, mnist, imagefolder);
-// package source recognises which one a path needs. Whatever is random here is
+// The readers are its subpackages, one a format (cifar, imagefolder, list,
+// market1501, mnist); package source recognises which one a path needs. Whatever is random here is
 // a pure function of an explicit seed and of the numbers it is asked for, never
 // of time, goroutines or map order.
 package dataset

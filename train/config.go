@@ -9,7 +9,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -47,24 +46,6 @@ type Config struct {
 	Backend  string `yaml:"backend,omitempty"` // onednn or ref; default: onednn where it is found
 }
 
-// DataConfig names the training data.
-type DataConfig struct {
-	Path string `yaml:"path"`
-	// Kind of data, one of source.Kinds; default: recognised.
-	Kind source.Kind `yaml:"kind,omitempty"`
-	// Limit uses only this many of the training samples, those set aside for
-	// validation included, chosen by the seed in proportion to the classes; 0
-	// means all.
-	Limit int `yaml:"limit,omitempty"`
-	// Validation is the fraction of the training samples set aside to choose
-	// the best checkpoint by, where the data has no validation part; default
-	// 0.1. Test data is never read in training.
-	Validation float64 `yaml:"validation"`
-	// Height and Width of the students' input; default: those of the images.
-	Height int `yaml:"height,omitempty"`
-	Width  int `yaml:"width,omitempty"`
-}
-
 // StudentConfig describes one student.
 type StudentConfig struct {
 	Name string `yaml:"name"` // default: architecture and number, as in resnet20-1
@@ -95,7 +76,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Epochs, 20)
 	setDefault(&c.Batch, 64)
 	setDefault(&c.Seed, 1)
-	setDefault(&c.Data.Validation, 0.1)
+	c.Data = c.Data.withDefaults()
 	c.Optimizer = c.Optimizer.withDefaults()
 	c.Schedule = c.Schedule.withDefaults(c.Epochs)
 	c.Augment = c.Augment.withDefaults()
@@ -141,12 +122,6 @@ func (c Config) Validate() error {
 		}
 	}
 	check(validName(c.Name), "name: %q cannot be a folder name", c.Name)
-	check(c.Data.Path != "", "data.path: missing; give the folder or file of the data")
-	check(c.Data.Kind == source.Auto || slices.Contains(source.Kinds(), c.Data.Kind), "data.kind: %q is unknown; use one of %v", c.Data.Kind, source.Kinds())
-	check(c.Data.Limit >= 0, "data.limit: %d is negative", c.Data.Limit)
-	check(c.Data.Validation > 0 && c.Data.Validation < 1, "data.validation: %g is not between 0 and 1", c.Data.Validation)
-	check(c.Data.Height >= 0 && c.Data.Width >= 0 && (c.Data.Height == 0) == (c.Data.Width == 0),
-		"data.height, data.width: %d and %d; give both or neither", c.Data.Height, c.Data.Width)
 	check(len(c.Students) > 0, "students: none given")
 	faults = append(faults, c.modeFaults()...)
 	names := make(map[string]bool)
@@ -173,17 +148,16 @@ func (c Config) Validate() error {
 	faults = append(faults, c.Schedule.validate("schedule")...)
 	faults = append(faults, c.Stop.validate()...)
 	check(c.Threads >= 0 && c.Threads <= MaxThreads, "threads: %d is not between 0 (all cores) and %d", c.Threads, MaxThreads)
-	check(c.Data.Height <= maxSide && c.Data.Width <= maxSide, "data.height, data.width: %d and %d; at most %d", c.Data.Height, c.Data.Width, maxSide)
-	check(utf8.ValidString(c.Data.Path), "data.path: %q is not valid UTF-8, which a configuration file cannot hold; rename or link it", c.Data.Path)
 	check(c.Backend == "" || c.Backend == "onednn" || c.Backend == "ref", "backend: %q is unknown; use onednn or ref", c.Backend)
-	return errors.Join(append(faults, c.Augment.faults()...)...)
+	return errors.Join(slices.Concat(faults, c.Data.faults(), c.Augment.faults())...)
 }
 
 // Bounds of what a run may ask for: mistakes past them would exhaust the
 // machine before they could be told.
 const (
 	MaxThreads = 4096
-	maxSide    = 4096 // pixels
+	maxSide    = 4096    // pixels
+	maxCache   = 1 << 24 // MiB
 )
 
 // validName reports whether a name is one plain path element.

@@ -27,6 +27,7 @@ func (s *Session) identity(data dataset.Splits, teacher Teacher) (json.RawMessag
 	for i := range cfg.Students {
 		cfg.Students[i].Init = "" // InitSHA256 tells the file from others
 	}
+	cfg.Data.Cache = nil
 	id := map[string]string{
 		"the data set":           s.dataset,
 		"its classes":            fmt.Sprintf("%q", s.classes),

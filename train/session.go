@@ -129,7 +129,9 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 }
 
 func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape, teacher Teacher) error {
-	opts := dataset.LoaderOptions{Batch: s.cfg.Batch, Shape: shape, Norm: s.norm}
+	opts := dataset.LoaderOptions{
+		Batch: s.cfg.Batch, Shape: shape, Norm: s.norm, Cache: dataset.NewCache(int64(*s.cfg.Data.Cache) << 20),
+	}
 	var err error
 	if s.val, err = dataset.NewLoader(data.Val, opts); err != nil {
 		return fmt.Errorf("validation: %w", err)

@@ -173,17 +173,17 @@ func (r reader) flat(opts Options) (dataset.Splits, error) {
 
 // sameClasses compares the classes of a split with the training split's.
 func (r reader) sameClasses(train, f *Folder, dir string) error {
-	if slices.Equal(train.classes, f.classes) {
+	if slices.Equal(train.Classes(), f.Classes()) {
 		return nil
 	}
 	var diff []string
-	for _, c := range train.classes {
-		if !slices.Contains(f.classes, c) {
+	for _, c := range train.Classes() {
+		if !slices.Contains(f.Classes(), c) {
 			diff = append(diff, c+" is missing")
 		}
 	}
-	for _, c := range f.classes {
-		if !slices.Contains(train.classes, c) {
+	for _, c := range f.Classes() {
+		if !slices.Contains(train.Classes(), c) {
 			diff = append(diff, c+" is not in the training split")
 		}
 	}
@@ -191,13 +191,13 @@ func (r reader) sameClasses(train, f *Folder, dir string) error {
 }
 
 func (r reader) noEmptyClass(f *Folder, dir string) error {
-	count := make([]int, len(f.classes))
-	for _, s := range f.samples {
-		count[s.label]++
+	count := make([]int, len(f.Classes()))
+	for i := range f.Len() {
+		count[f.Label(i)]++
 	}
 	for label, n := range count {
 		if n == 0 {
-			return r.fail(path.Join(dir, f.classes[label]), ErrEmpty)
+			return r.fail(path.Join(dir, f.Classes()[label]), ErrEmpty)
 		}
 	}
 	return nil
@@ -217,7 +217,8 @@ func (r reader) folder(dir, split string) (*Folder, error) {
 			return nil, err
 		}
 	}
-	f := &Folder{fsys: r.fsys, root: r.root, name: "imagefolder/" + split, classes: classes}
+	var files []dataset.File
+	skipped := 0
 	for label, class := range classes {
 		entries, err := fs.ReadDir(r.fsys, path.Join(dir, class))
 		if err != nil {
@@ -236,13 +237,13 @@ func (r reader) folder(dir, split string) (*Folder, error) {
 				return nil, r.fail(name, err)
 			}
 			if !isImage {
-				f.skipped++
+				skipped++
 				continue
 			}
-			f.samples = append(f.samples, sample{name, label})
+			files = append(files, dataset.File{Name: name, Label: label})
 		}
 	}
-	return f, nil
+	return &Folder{dataset.NewFiles("imagefolder/"+split, r.fsys, r.root, classes, files), skipped}, nil
 }
 
 // validName refuses names that neither an fs.FS nor a model's list of classes

@@ -14,6 +14,8 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/cifar"
 	"github.com/deepmutual/dml/dataset/imagefolder"
+	"github.com/deepmutual/dml/dataset/list"
+	"github.com/deepmutual/dml/dataset/market1501"
 	"github.com/deepmutual/dml/dataset/mnist"
 )
 
@@ -26,10 +28,12 @@ const (
 	CIFAR10     Kind = "cifar10"     // binary version: a folder, or one file as training data
 	CIFAR100    Kind = "cifar100"    // likewise
 	ImageFolder Kind = "imagefolder" // one folder a class
+	Market1501  Kind = "market1501"  // persons, told apart by file names: also MSMT17, CUHK03-NP, PKU-Reid
+	List        Kind = "list"        // a CSV file: path,label[,split]
 )
 
 // Kinds lists the formats by name.
-func Kinds() []Kind { return []Kind{MNIST, CIFAR10, CIFAR100, ImageFolder} }
+func Kinds() []Kind { return []Kind{MNIST, CIFAR10, CIFAR100, ImageFolder, Market1501, List} }
 
 // Options of Open. The zero Options divide nothing: data without a validation
 // split gets none.
@@ -40,9 +44,13 @@ type Options struct {
 	// data has no validation split, so that the best student is chosen without
 	// a look at Test. 0: none.
 	ValFraction float64
-	// TestFraction of a flat image folder's images, class by class, become
-	// Test, before Val is taken. Other data is not affected. 0: none.
+	// TestFraction of the images of a flat image folder, or of a list without
+	// splits, class by class, become Test, before Val is taken. Other data is
+	// not affected. 0: none.
 	TestFraction float64
+	// Pattern of the file names of Market1501 data, as market1501.ParsePattern
+	// reads it; other data is not affected. Default: recognised.
+	Pattern string
 	// Seed chooses the images of these splits.
 	Seed uint64
 }
@@ -59,6 +67,9 @@ func (o Options) Validate() error {
 	if o.Kind != Auto && !slices.Contains(Kinds(), o.Kind) {
 		errs = append(errs, fmt.Errorf("unknown kind of data %q: want one of %s", o.Kind, kindList()))
 	}
+	if _, err := o.pattern(); err != nil {
+		errs = append(errs, err)
+	}
 	for _, f := range []struct {
 		name  string
 		value float64
@@ -70,15 +81,22 @@ func (o Options) Validate() error {
 	return errors.Join(errs...)
 }
 
+func (o Options) pattern() (*market1501.Pattern, error) {
+	if o.Pattern == "" {
+		return nil, nil
+	}
+	return market1501.ParsePattern(o.Pattern)
+}
+
 // ErrUnknown is wrapped by Open's error where a path holds no known data.
 var ErrUnknown = errors.New("no data set recognised")
 
 // archiveFolders are where the official archives and torchvision put the files
 // within the folder a user names.
-var archiveFolders = []string{".", "cifar-10-batches-bin", "cifar-100-binary", "MNIST/raw"}
+var archiveFolders = []string{".", "cifar-10-batches-bin", "cifar-100-binary", "MNIST/raw", "Market-1501-v15.09.15", "MSMT17_V1"}
 
-// Open reads the data at path: a folder, or a single CIFAR binary file, which
-// becomes Train as a whole before Val is taken from it. Bad data gives an
+// Open reads the data at path: a folder, a list, or a single CIFAR binary file,
+// which becomes Train as a whole before Val is taken from it. Bad data gives an
 // error that names the file and wraps the reader's own.
 func Open(path string, opts Options) (dataset.Splits, error) {
 	if err := opts.Validate(); err != nil {
@@ -115,9 +133,15 @@ func openFile(path string, opts Options) (dataset.Splits, error) {
 		kind = cifar.CIFAR10
 	case CIFAR100:
 		kind = cifar.CIFAR100
+	case List:
+		return openList(path, opts)
 	case Auto:
-		if filepath.Ext(name) != ".bin" {
-			return dataset.Splits{}, fmt.Errorf("%s: %w: a single file must be a CIFAR binary called *.bin; give the folder of other data",
+		switch filepath.Ext(name) {
+		case ".csv":
+			return openList(path, opts)
+		case ".bin":
+		default:
+			return dataset.Splits{}, fmt.Errorf("%s: %w: a single file must be a list called *.csv or a CIFAR binary called *.bin; give the folder of other data",
 				path, ErrUnknown)
 		}
 	default:
@@ -133,6 +157,31 @@ func openFile(path string, opts Options) (dataset.Splits, error) {
 	return dataset.Splits{Train: train}, nil
 }
 
+func openList(path string, opts Options) (dataset.Splits, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return dataset.Splits{}, fmt.Errorf("data: %w", err)
+	}
+	defer f.Close() // opened for reading: nothing is lost if this fails
+	return list.Read(f, anywhere(filepath.Dir(path)), list.Options{File: path, TestFraction: opts.TestFraction, Seed: opts.Seed})
+}
+
+// anywhere opens files by any path: those that are not absolute below a folder,
+// or beside it. Lists written for other tools hold all of these.
+type anywhere string
+
+func (dir anywhere) Open(name string) (fs.File, error) { return os.Open(dir.path(name)) }
+
+func (dir anywhere) Stat(name string) (fs.FileInfo, error) { return os.Stat(dir.path(name)) }
+
+func (dir anywhere) path(name string) string {
+	name = filepath.FromSlash(name)
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(string(dir), name)
+}
+
 func openFolder(path string, opts Options) (dataset.Splits, error) {
 	kind, dir, err := recognise(path, opts.Kind)
 	if err != nil {
@@ -146,8 +195,17 @@ func openFolder(path string, opts Options) (dataset.Splits, error) {
 		splits, err = cifar.Read(fsys, cifar.CIFAR10)
 	case CIFAR100:
 		splits, err = cifar.Read(fsys, cifar.CIFAR100)
-	default:
+	case List:
+		return dataset.Splits{}, fmt.Errorf("%s: a list is a CSV file, this is a folder: give the file", path)
+	case Market1501:
+		pattern, err := opts.pattern()
+		if err != nil {
+			return dataset.Splits{}, err
+		}
 		// Its errors name the whole path already.
+		return market1501.Read(fsys, market1501.Options{Root: filepath.ToSlash(dir), Pattern: pattern})
+	default:
+		// Likewise.
 		return imagefolder.Read(fsys, imagefolder.Options{
 			Root: filepath.ToSlash(dir), TestFraction: opts.TestFraction, Seed: opts.Seed,
 		})
@@ -164,7 +222,7 @@ func openFolder(path string, opts Options) (dataset.Splits, error) {
 func recognise(path string, want Kind) (Kind, string, error) {
 	for _, sub := range archiveFolders {
 		dir := filepath.Join(path, filepath.FromSlash(sub))
-		kind := filesKind(os.DirFS(dir))
+		kind := filesKind(os.DirFS(dir), want)
 		if kind != Auto && (want == Auto || want == kind) {
 			return kind, dir, nil
 		}
@@ -180,11 +238,15 @@ func recognise(path string, want Kind) (Kind, string, error) {
 		return Auto, "", fmt.Errorf("data: %w", err)
 	}
 	return Auto, "", fmt.Errorf("%s: %w: looked for %s[.gz] (MNIST), data_batch_1.bin (CIFAR-10), train.bin (CIFAR-100), "+
-		"train/CLASS/* or CLASS/* with JPEG or PNG files; found %s", path, ErrUnknown, mnist.TrainImages, found)
+		"bounding_box_train or list_train.txt (re-identification), train/CLASS/* or CLASS/* with JPEG or PNG files; found %s", path, ErrUnknown, mnist.TrainImages, found)
 }
 
-// filesKind recognises the formats that are files with fixed names.
-func filesKind(fsys fs.FS) Kind {
+// filesKind recognises the formats whose files or folders have fixed names; of
+// two, the one that is wanted.
+func filesKind(fsys fs.FS, want Kind) Kind {
+	if want == Market1501 && market1501.Present(fsys) {
+		return Market1501
+	}
 	if mnist.Present(fsys) {
 		return MNIST
 	}
@@ -193,6 +255,9 @@ func filesKind(fsys fs.FS) Kind {
 		return CIFAR10
 	case cifar.CIFAR100:
 		return CIFAR100
+	}
+	if market1501.Present(fsys) {
+		return Market1501
 	}
 	return Auto
 }

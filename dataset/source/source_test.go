@@ -15,6 +15,8 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/cifar"
 	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/dataset/list"
+	"github.com/deepmutual/dml/dataset/market1501"
 	"github.com/deepmutual/dml/dataset/mnist"
 	"github.com/deepmutual/dml/dataset/source"
 )
@@ -95,6 +97,18 @@ func TestOpen(t *testing.T) {
 		{"one file by kind", map[string][]byte{"some.dat": ten}, "some.dat", source.Options{Kind: source.CIFAR10}, 40, 0, 0, "cifar10"},
 		{"flat", flat, "", source.Options{ValFraction: .25, TestFraction: .25}, 8, 4, 4, "imagefolder/train"},
 		{"split", split, "", source.Options{ValFraction: .5, TestFraction: .5}, 2, 3, 0, "imagefolder/train"},
+		{"persons", map[string][]byte{"bounding_box_train/0002_c1s1_000451_03.jpg": pic, "bounding_box_train/0007_c1s1_000451_03.jpg": pic,
+			"bounding_box_train/0007_c2s1_000451_03.jpg": pic, "bounding_box_test/nonsense.jpg": nil, "query/nonsense.jpg": nil}, "", source.Options{TestFraction: .5, ValFraction: .5}, 2, 1, 0, "market1501/train"},
+		{"persons in the official archive", map[string][]byte{"Market-1501-v15.09.15/bounding_box_train/0002_c1s1_000451_03.jpg": pic, "readme.txt": nil}, "", source.Options{}, 1, 0, 0, "market1501/train"},
+		{"persons in one folder", map[string][]byte{"001_01_1.png": pic, "002_01_1.png": pic}, "", source.Options{}, 2, 0, 0, "pku-reid/train"},
+		{"persons by an own pattern", map[string][]byte{"bounding_box_train/p7-c1.png": pic, "bounding_box_train/p8-c1.png": pic}, "", source.Options{Pattern: `^p(?P<pid>\d+)-c(?P<camera>\d+)`}, 2, 0, 0, "market1501/train"},
+		{"MSMT17", map[string][]byte{"list_train.txt": []byte("0000/0000_000_01_0303morning_0008_0.jpg 0\n"), "train/0000/0000_000_01_0303morning_0008_0.jpg": pic,
+			"test/0000/0000_000_01_0303morning_0008_0.jpg": nil, "test/0001/x": nil}, "", source.Options{}, 1, 0, 0, "msmt17/train"},
+		{"list", map[string][]byte{"l/a.csv": []byte("path,label,split\n1.png,a,\n../2.png,b,\n1.png,b,val\n1.png,a,test\n3.png,a,test\n"), "l/1.png": pic, "2.png": pic}, "l/a.csv",
+			source.Options{TestFraction: .5, ValFraction: .5}, 2, 1, 2, "list/train"},
+		{"list without splits", map[string][]byte{"a.csv": []byte("label,path\na,1.png\na,1.png\nb,1.png\nb,1.png\nb,1.png\n"), "1.png": pic}, "a.csv",
+			source.Options{TestFraction: .5}, 2, 0, 3, "list/train"},
+		{"list by kind", map[string][]byte{"a.txt": []byte("path,label\n1.png,a\n"), "1.png": pic}, "a.txt", source.Options{Kind: source.List}, 1, 0, 0, "list/train"},
 		{"kind among several", map[string][]byte{"train.bin": hundred, "a/1.png": pic}, "", source.Options{Kind: source.ImageFolder}, 1, 0, 0, "imagefolder/train"},
 	}
 	for _, tt := range tests {
@@ -131,7 +145,13 @@ func TestOpenErrors(t *testing.T) {
 		{"missing", nil, "nowhere", source.Options{}, fs.ErrNotExist, []string{"nowhere"}},
 		{"empty folder", nil, "", source.Options{}, source.ErrUnknown, []string{"train-images-idx3-ubyte", "data_batch_1.bin", "train.bin", "CLASS", "an empty folder"}},
 		{"unknown folder", map[string][]byte{"a.csv": nil, "b.csv": nil}, "", source.Options{}, source.ErrUnknown, []string{"found a.csv, b.csv"}},
-		{"unknown file", map[string][]byte{"a.csv": ten}, "a.csv", source.Options{}, source.ErrUnknown, []string{"a.csv"}},
+		{"unknown file", map[string][]byte{"a.dat": ten}, "a.dat", source.Options{}, source.ErrUnknown, []string{"a.dat", "*.csv", "*.bin"}},
+		{"no list", map[string][]byte{"a.csv": ten}, "a.csv", source.Options{}, list.ErrColumns, []string{"a.csv", "row 1"}},
+		{"list of a missing file", map[string][]byte{"a.csv": []byte("path,label\nx/1.png,a\n")}, "a.csv", source.Options{}, fs.ErrNotExist, []string{"a.csv: row 2", "x/1.png"}},
+		{"list as folder", map[string][]byte{"a.csv": ten}, "", source.Options{Kind: source.List}, nil, []string{"give the file"}},
+		{"market1501 as file", map[string][]byte{"a.csv": ten}, "a.csv", source.Options{Kind: source.Market1501}, nil, []string{"give the folder"}},
+		{"no persons", map[string][]byte{"a/1.png": nil}, "", source.Options{Kind: source.Market1501}, market1501.ErrName, []string{"a/1.png", "market1501, msmt17"}},
+		{"no person by this pattern", map[string][]byte{"bounding_box_train/0002_c1s1_000451_03.jpg": nil}, "", source.Options{Pattern: "pku-reid"}, market1501.ErrName, []string{"0002_c1s1_000451_03.jpg", "pku-reid"}},
 		{"mnist as file", map[string][]byte{"a.gz": images}, "a.gz", source.Options{Kind: source.MNIST}, nil, []string{"a.gz", "give the folder"}},
 		{"truncated file", map[string][]byte{"a.bin": ten[:4000]}, "a.bin", source.Options{}, cifar.ErrSize, []string{"a.bin", "truncated"}},
 		{"no labels", map[string][]byte{"train-images-idx3-ubyte": images}, "", source.Options{}, fs.ErrNotExist, []string{"train-labels-idx1-ubyte"}},
@@ -158,8 +178,8 @@ func TestOpenErrors(t *testing.T) {
 		})
 	}
 
-	err := source.Options{Kind: "coco", ValFraction: -1, TestFraction: math.NaN()}.Validate()
-	for _, says := range []string{`"coco"`, "cifar100", "validation fraction -1", "test fraction NaN"} {
+	err := source.Options{Kind: "coco", Pattern: "(", ValFraction: -1, TestFraction: math.NaN()}.Validate()
+	for _, says := range []string{`"coco"`, "bad name pattern", "cifar100", "validation fraction -1", "test fraction NaN"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %q does not say %q", err, says)
 		}

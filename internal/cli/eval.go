@@ -35,7 +35,7 @@ func (c *console) evalCommand() *cli.Command {
 			"  dml eval runs/dml-resnet20-resnet8/onnx/*.onnx --data cifar10/ --json",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", DefaultText: "that of the run", Usage: "evaluate on `PATH`"},
-			&cli.StringFlag{Name: "kind", DefaultText: "recognised", Usage: "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder"},
+			&cli.StringFlag{Name: "kind", DefaultText: "recognised", Usage: kindUsage()},
 			&cli.StringFlag{Name: "split", DefaultText: "test; all of other data without parts",
 				Usage: "`PART` of the data: train, val, test, or all (a folder without parts)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, DefaultText: "that of the run, else 1", Usage: "`N` that decided the split of a flat image folder"},
@@ -208,7 +208,7 @@ func runData(ctx *cli.Context, cfg train.Config) (sample, error) {
 	}
 	split := ctx.String("split")
 	if path != cfg.Data.Path || split == splitAll {
-		return otherData(ctx, path, cfg.Seed)
+		return otherData(ctx, path, cfg.Data.Pattern, cfg.Seed)
 	}
 	if split == "" {
 		split = "test"
@@ -223,10 +223,10 @@ func runData(ctx *cli.Context, cfg train.Config) (sample, error) {
 // otherData opens the part that the command line asks for of data that the
 // students were not trained on: by default the test part, of a folder without
 // parts all.
-func otherData(ctx *cli.Context, path string, seed uint64) (sample, error) {
+func otherData(ctx *cli.Context, path, pattern string, seed uint64) (sample, error) {
 	split, kind := ctx.String("split"), source.Kind(ctx.String("kind"))
 	if split == "" || split == splitAll {
-		data, err := source.Open(path, source.Options{Kind: kind, Seed: seed})
+		data, err := source.Open(path, source.Options{Kind: kind, Pattern: pattern, Seed: seed})
 		if err != nil {
 			return sample{}, err
 		}
@@ -239,7 +239,7 @@ func otherData(ctx *cli.Context, path string, seed uint64) (sample, error) {
 		}
 		return part(ctx, data, "test", path, seed)
 	}
-	data, err := source.Open(path, source.Options{Kind: kind, TestFraction: source.DefaultTestFraction, Seed: seed})
+	data, err := source.Open(path, source.Options{Kind: kind, Pattern: pattern, TestFraction: source.DefaultTestFraction, Seed: seed})
 	if err != nil {
 		return sample{}, err
 	}
@@ -297,7 +297,7 @@ func evalModels(ctx *cli.Context, paths []string) (measured, error) {
 		return measured{}, err
 	}
 	defer cohort.Close()
-	ds, err := otherData(ctx, ctx.String("data"), ctx.Uint64("seed"))
+	ds, err := otherData(ctx, ctx.String("data"), "", ctx.Uint64("seed"))
 	if err != nil {
 		return measured{}, err
 	}

@@ -47,6 +47,7 @@ func (c *console) trainCommand() *cli.Command {
 			"  dml train --data cifar10/ --student resnet32 --student resnet32 --epochs 200 --lr-step 60 --flip --pad-crop 4\n" +
 			"  dml train --data photos/ --size 64x64 --student big=resnet32 --student small=resnet8\n" +
 			"  dml train --data cifar10/ --student a=resnet20 --student b=resnet8 --init a=pretrained.onnx\n" +
+			"  dml train --data Market-1501/ --size 160x64 --flip --erase 0.5 --student mobilenet --student mobilenet\n" +
 			"The run's folder, runs/NAME, holds config.yaml, metrics.jsonl, results.csv and each\n" +
 			"student's best.ckpt and last.ckpt. Ctrl-C stops after the step with the state saved.",
 		Flags:  flags,
@@ -192,7 +193,7 @@ func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg train.Con
 // validates on.
 func openTrainingData(cfg train.Config) (dataset.Splits, error) {
 	data, err := source.Open(cfg.Data.Path, source.Options{
-		Kind: cfg.Data.Kind, TestFraction: source.DefaultTestFraction, Seed: cfg.Seed,
+		Kind: cfg.Data.Kind, Pattern: cfg.Data.Pattern, TestFraction: source.DefaultTestFraction, Seed: cfg.Seed,
 	})
 	if err != nil {
 		return dataset.Splits{}, err

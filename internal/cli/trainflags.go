@@ -72,10 +72,7 @@ func nonzero(s setting) setting {
 // trainSettings lists the flags that describe a run. Their defaults are those
 // of train.Config, so that a flag that is not given changes nothing.
 func trainSettings() []setting {
-	return append(modeSettings(), []setting{
-		text("data.path", "data", "train on `PATH`: MNIST or CIFAR files, or a folder of images", func(c *train.Config) *string { return &c.Data.Path }),
-		textOr("data.kind", "kind", "recognised", "`FORMAT` of the data: mnist, cifar10, cifar100 or imagefolder",
-			func(c *train.Config) *string { return (*string)(&c.Data.Kind) }),
+	return slices.Concat(dataSettings(), modeSettings(), []setting{
 		{"students", &cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
 		{"students[].init", &cli.StringSliceFlag{Name: "init", Usage: "start a student from the weights of `STUDENT=FILE`: an ONNX model, a checkpoint, a run, or safetensors"}, applyInit},
 		nonzero(integer("epochs", "epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
@@ -107,13 +104,6 @@ func trainSettings() []setting {
 			set("time", (*cli.Context).Duration, func(c *train.Config) *time.Duration { return &c.Stop.Time })},
 		integer("stop.patience", "patience", "no limit", "stop after `N` epochs in which no student got better on validation", func(c *train.Config) *int { return &c.Stop.Patience }),
 		integer("stop.max_steps", "max-steps", "no limit", "stop after `N` steps of the whole run", func(c *train.Config) *int { return &c.Stop.MaxSteps }),
-		toggle("augment.flip", "flip", "mirror training images at random", func(c *train.Config) *bool { return &c.Augment.Flip }),
-		integer("augment.pad_crop", "pad-crop", "0", "pad training images by `N` pixels and crop at random", func(c *train.Config) *int { return &c.Augment.PadCrop }),
-		textOr("augment.pad_mode", "pad-mode", "reflect", "pad by `MODE`: reflect or zero", func(c *train.Config) *string { return &c.Augment.PadMode }),
-		{"data.height, data.width", &cli.StringFlag{Name: "size", DefaultText: "the first image's", Usage: "scale images to `HxW` pixels"}, applySize},
-		integer("data.limit", "limit", "all", "use `N` of the training images, those to validate on included", func(c *train.Config) *int { return &c.Data.Limit }),
-		nonzero(number("data.validation", "validation", "0.1", "`FRACTION` of the training images to validate on, where the data has no such part",
-			func(c *train.Config) *float64 { return &c.Data.Validation })),
 		textOr("name", "name", "mode and students", "`NAME` of the run's folder", func(c *train.Config) *string { return &c.Name }),
 		{"threads", threadsFlag(), func(cfg *train.Config, ctx *cli.Context) error {
 			cfg.Threads = ctx.Int("threads")
@@ -122,7 +112,7 @@ func trainSettings() []setting {
 		{"backend", backendFlag(), set("backend", (*cli.Context).String, func(c *train.Config) *string { return &c.Backend })},
 		toggle("no_winograd", "no-winograd", "convolve without Winograd's transform", func(c *train.Config) *bool { return &c.NoWinograd }),
 		toggle("bfloat16", "bfloat16", "round what convolutions multiply to bfloat16, where the processor is faster so", func(c *train.Config) *bool { return &c.BFloat16 }),
-	}...)
+	}, augmentSettings())
 }
 
 // fresh points an optional field to a value of its own.
@@ -161,14 +151,6 @@ func applyMilestones(cfg *train.Config, ctx *cli.Context) error {
 			return usagef("--lr-milestones: %q is not a list of epochs, as in 60,120,160", ctx.String("lr-milestones"))
 		}
 		cfg.Schedule.Milestones = append(cfg.Schedule.Milestones, epoch)
-	}
-	return nil
-}
-
-func applySize(cfg *train.Config, ctx *cli.Context) error {
-	var rest string
-	if n, _ := fmt.Sscanf(ctx.String("size")+" ", "%dx%d %s", &cfg.Data.Height, &cfg.Data.Width, &rest); n != 2 {
-		return usagef("--size: %q is not of the form HxW, as in 32x32", ctx.String("size"))
 	}
 	return nil
 }

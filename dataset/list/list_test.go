@@ -1,0 +1,166 @@
+package list_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"image"
+	"image/png"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/list"
+	"github.com/deepmutual/dml/internal/pixels"
+)
+
+func pictures(t testing.TB, names ...string) fstest.MapFS {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 3, 2))); err != nil {
+		t.Fatal(err)
+	}
+	fsys := make(fstest.MapFS)
+	for _, name := range names {
+		fsys[name] = &fstest.MapFile{Data: b.Bytes()}
+	}
+	return fsys
+}
+
+func labels(ds dataset.Dataset) []int {
+	var out []int
+	for i := range ds.Len() {
+		out = append(out, ds.Label(i))
+	}
+	return out
+}
+
+func TestRead(t *testing.T) {
+	text := "\ufeffsplit, label,path\n" + // of a spreadsheet
+		"train,dog,a.png\n,cat,b.png\nval,dog,b.png\ntest,cat,missing.png\n,\"with, comma\",a.png\n"
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png"), list.Options{File: "some/list.csv", TestFraction: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := []string{"cat", "dog", "with, comma"}
+	if !slices.Equal(s.Train.Classes(), classes) || !slices.Equal(s.Val.Classes(), classes) || !slices.Equal(s.Test.Classes(), classes) {
+		t.Errorf("classes %q, %q, %q", s.Train.Classes(), s.Val.Classes(), s.Test.Classes())
+	}
+	if !slices.Equal(labels(s.Train), []int{1, 0, 2}) || !slices.Equal(labels(s.Val), []int{1}) || !slices.Equal(labels(s.Test), []int{0}) {
+		t.Errorf("labels %v, %v, %v", labels(s.Train), labels(s.Val), labels(s.Test))
+	}
+	if m, err := s.Train.Image(0); err != nil || m.Width != 3 || m.Height != 2 || s.Train.Name() != "list/train" {
+		t.Errorf("%s: image of %dx%d, error %v", s.Train.Name(), m.Width, m.Height, err)
+	}
+	var data *dataset.DataError
+	if _, err := s.Test.Image(0); !errors.As(err, &data) || data.File != "some/missing.png" || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing test image: %v", err)
+	}
+}
+
+func TestClassOrder(t *testing.T) {
+	for text, want := range map[string][]string{
+		"10\n9\n-1\n010\n": {"-1", "9", "010", "10"},
+		"10\n9\nx\n":       {"10", "9", "x"},
+	} {
+		text = "path,label\n" + strings.ReplaceAll("a.png,"+text, "\n", "\na.png,")
+		text = strings.TrimSuffix(text, "a.png,")
+		s, err := list.Read(strings.NewReader(text), pictures(t, "a.png"), list.Options{})
+		if err != nil || !slices.Equal(s.Train.Classes(), want) {
+			t.Errorf("%q: classes %q, error %v", text, s.Train.Classes(), err)
+		}
+	}
+}
+
+func TestTestFraction(t *testing.T) {
+	text := "path,label\n" + strings.Repeat("a.png,x\na.png,y\n", 10)
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png"), list.Options{TestFraction: 0.3, Seed: 1})
+	if err != nil || s.Train.Len() != 14 || s.Test.Len() != 6 || s.Val != nil {
+		t.Errorf("%+v, error %v", s, err)
+	}
+	if _, err := list.Read(strings.NewReader("path,label\na.png,x\n"), pictures(t, "a.png"), list.Options{File: "l.csv", TestFraction: 0.3}); err == nil || !strings.Contains(err.Error(), "l.csv: test split") {
+		t.Errorf("one image: %v", err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	fsys := pictures(t, "a.png")
+	fsys["pipe.png"] = &fstest.MapFile{Mode: fs.ModeNamedPipe}
+	var parse *csv.ParseError
+	for _, tt := range []struct {
+		text string
+		want error
+		says string
+	}{
+		{"", list.ErrColumns, "l.csv: row 1: bad columns: the list is empty"},
+		{"path,label\n", list.ErrEmpty, "l.csv: row 1"},
+		{"a.png,cat\n", list.ErrColumns, `"a.png" is none of path, label, split`},
+		{"path,splitt,label\n", list.ErrColumns, `"splitt"`},
+		{"path,path,label\n", list.ErrColumns, "two are called path"},
+		{"path,split\n", list.ErrColumns, "no column label"},
+		{"path,label\na.png,x\n,x\n", list.ErrRow, "l.csv: row 3: bad row: the path is empty"},
+		{"path,label\na.png,\n", list.ErrRow, "row 2: bad row: the label is empty"},
+		{"path,label\na.png,\xff\n", list.ErrRow, "row 2: bad row: the label"},
+		{"path,label,split\na.png,x,dev\n", list.ErrRow, `row 2: bad row: the split "dev" is none of train, val, test`},
+		{"path,label\na.png,x\n\nb.png,x\n", fs.ErrNotExist, "row 4"}, // the empty line counts
+		{"path,label\npipe.png,x\n", list.ErrRow, "no regular file"},
+		{"path,label\n/a.png,x\n", fs.ErrNotExist, "row 2"}, // in an fs.FS without such paths
+		{"path,label,split\na.png,x,train\na.png,y,val\n", list.ErrEmpty, `row 3: bad row: the class "y" has no training images`},
+		{"path,label,split\na.png,x,test\n", list.ErrEmpty, "row 2"},
+		{"path,label\na.png,x,train\n", csv.ErrFieldCount, "l.csv: record on line 2: wrong number of fields"},
+		{"path,label\na.png,\"x\n", csv.ErrQuote, "l.csv: parse error on line 2"},
+	} {
+		s, err := list.Read(strings.NewReader(tt.text), fsys, list.Options{File: "l.csv"})
+		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || s != (dataset.Splits{}) {
+			t.Errorf("%q: error %v, want %v that says %q", tt.text, err, tt.want, tt.says)
+		}
+		var row *list.RowError
+		if !errors.As(err, &row) && !errors.As(err, &parse) {
+			t.Errorf("%q: error %T names no row", tt.text, err)
+		}
+	}
+	fsys["bad.png"] = &fstest.MapFile{Data: []byte("x")}
+	s, err := list.Read(strings.NewReader("path,label\nbad.png,x\n"), fsys, list.Options{File: "dir/l.csv"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Train.Image(0); !errors.Is(err, pixels.ErrFormat) || !strings.Contains(err.Error(), "dir/bad.png") {
+		t.Errorf("a broken image: %v", err)
+	}
+}
+
+// FuzzRead: any text gives either whole data or an error that names the list.
+func FuzzRead(f *testing.F) {
+	for _, text := range []string{"", "path,label\na.png,x\n", "path,label,split\na.png,\"x\",val\na.png,x,\n", "label,path\n1,a.png\n02,a.png", "\ufeffpath,label\r\na.png,x\r\n", "path,label\n\"a\nb\",x\n"} {
+		f.Add(text)
+	}
+	fsys := pictures(f, "a.png")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := list.Read(strings.NewReader(text), fsys, list.Options{File: "l.csv"})
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "l.csv: ") || len(err.Error()) > 4*len(text)+1000 {
+				t.Fatalf("error %q", err)
+			}
+			return
+		}
+		for _, ds := range []dataset.Dataset{s.Train, s.Val} {
+			if ds == nil {
+				continue
+			}
+			for i := range ds.Len() {
+				if l := ds.Label(i); l < 0 || l >= len(ds.Classes()) {
+					t.Fatalf("label %d of %d classes", l, len(ds.Classes()))
+				}
+				if _, err := ds.Image(i); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if s.Train == nil || s.Train.Len() == 0 {
+			t.Fatal("no training images, and no error")
+		}
+	})
+}

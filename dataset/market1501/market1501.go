@@ -1,0 +1,335 @@
+// Package market1501 reads person re-identification data sets in the layout of
+// Market-1501 (Zheng et al., ICCV 2015), whose file names tell who is seen by
+// which camera, and those with names of their own: MSMT17, CUHK03-NP, PKU-Reid.
+//
+//	DIR/bounding_box_train/*   persons to train on
+//	DIR/query/*                the queries of the test
+//	DIR/bounding_box_test/*    the gallery they are looked for in
+//	DIR/gt_bbox/*              further images of the queries' persons
+//
+// Images may lie in folders below these. MSMT17's list_train.txt and its like
+// stand for the folders where they are there.
+package market1501
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/deepmutual/dml/dataset"
+)
+
+// Part is one of the sets that the protocol divides the images into.
+type Part string
+
+const (
+	Train      Part = "train"
+	Query      Part = "query"
+	Gallery    Part = "gallery"
+	MultiQuery Part = "multi_query" // all images of the queries' persons
+)
+
+// places are where the parts lie.
+var places = map[Part]struct {
+	folder string
+	lists  []string // of MSMT17
+	below  []string // what its lists are relative to
+}{
+	Train:      {"bounding_box_train", []string{"list_train.txt", "list_val.txt"}, []string{"train", "mask_train_v2"}},
+	Query:      {"query", []string{"list_query.txt"}, []string{"test", "mask_test_v2"}},
+	Gallery:    {"bounding_box_test", []string{"list_gallery.txt"}, []string{"test", "mask_test_v2"}},
+	MultiQuery: {"gt_bbox", nil, nil},
+}
+
+// What can be wrong with a folder; test with errors.Is.
+var (
+	ErrPart  = errors.New("the part is not there")
+	ErrEmpty = errors.New("no images")
+	ErrList  = errors.New("bad line")
+)
+
+// Options of List and Read.
+type Options struct {
+	// Root is put before file names in errors: the path of the folder that is
+	// read. Default: names relative to that folder.
+	Root string
+	// Pattern of the names. Default: the first of Patterns that fits the first
+	// image.
+	Pattern *Pattern
+}
+
+// Image is an image of a person.
+type Image struct {
+	File string // within the file system
+	Name
+}
+
+// Listing is the images of a part.
+type Listing struct {
+	Images  []Image // by file name, or in the list's order
+	Pattern *Pattern
+	Skipped int // files that are not called like images
+}
+
+// Present tells whether fsys is laid out as this package reads: it has one of
+// the parts, or holds images of persons itself.
+func Present(fsys fs.FS) bool {
+	if hasFolder(fsys, places[Train].folder) || isFile(fsys, places[Train].lists[0]) {
+		return true
+	}
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return false
+	}
+	first := ""
+	for _, e := range entries {
+		switch {
+		case hidden(e.Name()):
+		case e.IsDir():
+			return false
+		case first == "" && imageName(e.Name()):
+			first = e.Name()
+		}
+	}
+	return first != "" && Recognise(first) != nil
+}
+
+// List lists the images of a part, junk and distractors included. A folder
+// without any of the parts whose images lie in it directly is all Train. Names
+// that start with a dot are ignored; of the others those that end in .jpg,
+// .jpeg or .png must fit the pattern. Errors about the data are
+// *dataset.DataError.
+func List(fsys fs.FS, part Part, opts Options) (Listing, error) {
+	r := reader{fsys: fsys, root: opts.Root, out: Listing{Pattern: opts.Pattern}}
+	place, ok := places[part]
+	if !ok {
+		return Listing{}, fmt.Errorf("unknown part %q: want train, query, gallery or multi_query", part)
+	}
+	var err error
+	switch {
+	case hasFolder(fsys, place.folder):
+		err = r.folder(place.folder)
+	case len(place.lists) > 0 && isFile(fsys, place.lists[0]):
+		err = r.lists(place.lists, place.below)
+	case part == Train && !r.divided():
+		err = r.folder(".")
+	default:
+		return Listing{}, r.fail(".", -1, r.missing(part))
+	}
+	if err != nil {
+		return Listing{}, err
+	}
+	if len(r.out.Images) == 0 {
+		return Listing{}, r.fail(".", -1, fmt.Errorf("%w of the %s part", ErrEmpty, part))
+	}
+	return r.out, nil
+}
+
+type reader struct {
+	fsys fs.FS
+	root string
+	out  Listing
+}
+
+func (r *reader) fail(file string, record int, err error) error {
+	return &dataset.DataError{File: path.Join(r.root, file), Record: record, Err: err}
+}
+
+// divided reports whether the folder has any of the parts.
+func (r *reader) divided() bool {
+	for _, p := range places {
+		if hasFolder(r.fsys, p.folder) || len(p.lists) > 0 && isFile(r.fsys, p.lists[0]) {
+			return true
+		}
+	}
+	return false
+}
+
+// missing says that a part is not there, and what to do.
+func (r *reader) missing(part Part) error {
+	p := places[part]
+	want := "a folder " + p.folder
+	if len(p.lists) > 0 {
+		want += ", or MSMT17's " + p.lists[0]
+	}
+	for _, sub := range []string{"detected", "labeled"} { // CUHK03-NP holds the set twice
+		if hasFolder(r.fsys, path.Join(sub, p.folder)) {
+			return fmt.Errorf("%w: looked for %s; give the folder %s in it", ErrPart, want, sub)
+		}
+	}
+	return fmt.Errorf("%w: looked for %s", ErrPart, want)
+}
+
+// folder lists the images in dir and below it.
+func (r *reader) folder(dir string) error {
+	return fs.WalkDir(r.fsys, dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return r.fail(name, -1, err)
+		}
+		if !utf8.ValidString(name) {
+			return r.fail(path.Dir(name), -1, fmt.Errorf("the name %q in it is not valid UTF-8: rename it", path.Base(name)))
+		}
+		if name != dir && hidden(e.Name()) {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if e.IsDir() {
+			return nil
+		}
+		if !imageName(name) {
+			r.out.Skipped++
+			return nil
+		}
+		kind := e.Type()
+		if kind&fs.ModeSymlink != 0 {
+			info, err := fs.Stat(r.fsys, name)
+			if err != nil {
+				return r.fail(name, -1, err)
+			}
+			kind = info.Mode().Type()
+		}
+		if !kind.IsRegular() { // opening it could block for ever
+			return r.fail(name, -1, errors.New("no regular file, but called like an image: remove it"))
+		}
+		return r.add(name, name, -1)
+	})
+}
+
+// add parses the name of an image; where it does not fit, the error is about a
+// line of a list or about the file itself.
+func (r *reader) add(name, where string, line int) error {
+	if r.out.Pattern == nil {
+		if r.out.Pattern = Recognise(name); r.out.Pattern == nil {
+			return r.fail(where, line, fmt.Errorf("%w: %s fits none of %s; give a pattern", ErrName, path.Base(name), strings.Join(Patterns(), ", ")))
+		}
+	}
+	n, err := r.out.Pattern.Parse(name)
+	if err != nil {
+		return r.fail(where, line, err)
+	}
+	r.out.Images = append(r.out.Images, Image{name, n})
+	return nil
+}
+
+// lists reads MSMT17's lists, of which the first must be there. A line is a
+// file and a label, which is the identity in the name.
+func (r *reader) lists(names, below []string) error {
+	dir := ""
+	for _, b := range below {
+		if hasFolder(r.fsys, b) {
+			dir = b
+			break
+		}
+	}
+	if dir == "" {
+		return r.fail(".", -1, fmt.Errorf("%w: %s is there, the folder %s of its images is not", ErrPart, names[0], strings.Join(below, " or ")))
+	}
+	for i, name := range names {
+		f, err := r.fsys.Open(name)
+		if i > 0 && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return r.fail(name, -1, err)
+		}
+		err = r.list(f, name, dir)
+		f.Close() // opened for reading: nothing is lost if this fails
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) list(f fs.File, name, dir string) error {
+	lines := bufio.NewScanner(f)
+	for record := 0; lines.Scan(); record++ {
+		words := strings.Fields(lines.Text())
+		switch {
+		case len(words) == 0:
+			continue
+		case len(words) != 2 || !fs.ValidPath(words[0]) || !utf8.ValidString(words[0]):
+			return r.fail(name, record, fmt.Errorf("%w %.80q: want a file and a label", ErrList, lines.Text()))
+		}
+		if err := r.add(path.Join(dir, words[0]), name, record); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return r.fail(name, -1, err)
+	}
+	return nil
+}
+
+// Persons is the training images as a classification of identities.
+type Persons struct {
+	*dataset.Files
+	records []Image
+}
+
+// Record returns what is known of sample i.
+func (p *Persons) Record(i int) Image { return p.records[i] }
+
+// Read returns the training images, as *Persons, with a class for each
+// identity, named by its number in four digits. Junk and distractors are left
+// out. Val and Test are nil: the identities of the test are others.
+func Read(fsys fs.FS, opts Options) (dataset.Splits, error) {
+	list, err := List(fsys, Train, opts)
+	if err != nil {
+		return dataset.Splits{}, err
+	}
+	images := slices.DeleteFunc(list.Images, func(m Image) bool { return m.PID == Junk || list.Pattern.Distractor(m.Name) })
+	if len(images) == 0 {
+		return dataset.Splits{}, &dataset.DataError{File: cmp.Or(opts.Root, "."), Record: -1,
+			Err: fmt.Errorf("%w to train on: all are junk or distractors", ErrEmpty)}
+	}
+	var pids []int
+	for _, m := range images {
+		pids = append(pids, m.PID)
+	}
+	slices.Sort(pids)
+	pids = slices.Compact(pids)
+	classes := make([]string, len(pids))
+	labels := make(map[int]int, len(pids))
+	for label, pid := range pids {
+		classes[label] = fmt.Sprintf("%04d", pid)
+		labels[pid] = label
+	}
+	files := make([]dataset.File, len(images))
+	for i, m := range images {
+		files[i] = dataset.File{Name: m.File, Label: labels[m.PID]}
+	}
+	name := list.Pattern.String()
+	if !slices.Contains(Patterns(), name) {
+		name = "market1501" // the layout, with names of its own
+	}
+	return dataset.Splits{Train: &Persons{dataset.NewFiles(name+"/train", fsys, opts.Root, classes, files), images}}, nil
+}
+
+func imageName(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".jpg", ".jpeg", ".png":
+		return true
+	}
+	return false
+}
+
+func hidden(name string) bool { return strings.HasPrefix(name, ".") }
+
+func hasFolder(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.IsDir()
+}
+
+func isFile(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.Mode().IsRegular()
+}
