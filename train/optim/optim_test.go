@@ -151,3 +151,20 @@ func TestSchedulesBeyondPyTorch(t *testing.T) {
 		t.Errorf("half-way through warm-up the rate is %g, want %g", got, want)
 	}
 }
+
+func BenchmarkUpdate(b *testing.B) {
+	const n = 1 << 20
+	w, g := make([]float32, n), make([]float32, n)
+	for i := range g {
+		g[i] = float32(i%7) - 3
+	}
+	for _, tc := range everyOptimizer {
+		b.Run(tc.name, func(b *testing.B) {
+			state := slots(tc.optimizer, n)
+			b.SetBytes(4 * n)
+			for i := 0; b.Loop(); i++ {
+				tc.optimizer.Update(w, g, state, tc.rate, i)
+			}
+		})
+	}
+}
