@@ -21,7 +21,7 @@ type Estimate struct {
 
 const (
 	warmupSteps  = 2  // not measured: they set things up
-	measureSteps = 50 // at most
+	measureSteps = 20 // at most
 )
 
 // Measure trains for a few steps and validates on a few mini-batches, for about

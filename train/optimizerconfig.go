@@ -132,6 +132,9 @@ const (
 	ScheduleConstant  ScheduleKind = "constant"
 )
 
+// maxEpochs keeps the steps of a schedule within an int.
+const maxEpochs = 1e9
+
 // ScheduleConfig says how the learning rate changes. Settings that its kind does
 // not know must be left out.
 type ScheduleConfig struct {
@@ -182,19 +185,19 @@ func (s ScheduleConfig) validate(at string) []error {
 		return faults
 	}
 	check(step || s.Every == 0, "every", "the schedule %s has none", s.Kind)
-	check(!step || s.Every > 0, "every", "%d is not positive", s.Every)
+	check(!step || s.Every > 0 && s.Every <= maxEpochs, "every", "%d is not between 1 and %d", s.Every, maxEpochs)
 	check(step || multi || s.Factor == 0, "factor", "the schedule %s has none", s.Kind)
 	check(!(step || multi) || s.Factor > 0 && finite(s.Factor), "factor", "%g is not a positive number", s.Factor)
 	check(multi || len(s.Milestones) == 0, "milestones", "the schedule %s has none", s.Kind)
 	check(!multi || len(s.Milestones) > 0, "milestones", "missing; name the epochs after which the learning rate changes")
 	for i, m := range s.Milestones {
-		check(m > 0 && (i == 0 || m > s.Milestones[i-1]), "milestones", "%v are not positive and rising", s.Milestones)
+		check(m > 0 && m <= maxEpochs && (i == 0 || m > s.Milestones[i-1]), "milestones", "%v do not rise from 1 on to at most %d", s.Milestones, maxEpochs)
 	}
 	check(cosine || s.Length == 0, "length", "the schedule %s has none", s.Kind)
-	check(!cosine || s.Length > 0, "length", "%d is not positive", s.Length)
+	check(!cosine || s.Length > 0 && s.Length <= maxEpochs, "length", "%d is not between 1 and %d", s.Length, maxEpochs)
 	check(cosine || s.EndFactor == 0, "end_factor", "the schedule %s has none", s.Kind)
 	check(s.EndFactor >= 0 && finite(s.EndFactor), "end_factor", "%g is not a number of at least 0", s.EndFactor)
-	check(s.Warmup >= 0 && finite(s.Warmup), "warmup", "%g is not a number of at least 0", s.Warmup)
+	check(s.Warmup >= 0 && s.Warmup <= maxEpochs, "warmup", "%g is not between 0 and %d", s.Warmup, maxEpochs)
 	return faults
 }
 

@@ -63,6 +63,9 @@ func TestStopsAndGoesOn(t *testing.T) {
 		if !strings.Contains(first.stderr, tc.said) || !strings.Contains(first.stderr, "dml train --resume "+run) {
 			t.Errorf("%s: %s", tc.flag, first.stderr)
 		}
+		if tc.flag == "--time" && first.stdout != "" {
+			t.Errorf("results before the first epoch: %s", first.stdout)
+		}
 		if text := events(t, run); !strings.Contains(text, `"event":"stopped"`) || !strings.Contains(text, `"detail":"`+tc.reason+`"`) {
 			t.Errorf("%s is recorded as %s", tc.flag, text)
 		}
@@ -156,6 +159,10 @@ func TestResumeRestoresTheThreads(t *testing.T) {
 	}
 	if text := events(t, run); !strings.Contains(text, `"event":"drift"`) {
 		t.Errorf("recorded as %s", text)
+	}
+
+	if dir := must(rundir.Open(run)); dir.Config().Threads != 1 {
+		t.Errorf("after the drift the configuration says %d threads", dir.Config().Threads)
 	}
 
 	// Without --threads a run keeps what this machine has.

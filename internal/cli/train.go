@@ -178,7 +178,7 @@ func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg train.Con
 	}
 	if drift := session.Drift(states[0]); drift != nil {
 		c.say("--allow-drift: %v", drift)
-		if err := record("drift", drift.Error()); err != nil {
+		if err := errors.Join(record("drift", drift.Error()), dir.SetMachine(session.Machine())); err != nil {
 			return err
 		}
 	}
@@ -285,6 +285,9 @@ func (c *console) runSession(ctx context.Context, session *train.Session, dir *r
 		c.say("stopped after step %d, with the state saved; to continue: %s --max-steps N", sum.Step, resume)
 	case train.StopPatience:
 		c.say("stopped after epoch %d, as no student got better any more, with the state saved; to continue: %s --patience N", sum.Epoch, resume)
+	}
+	if sum.Epoch == 0 { // nothing has been validated yet
+		return nil
 	}
 	if err := dir.WriteResults(sum); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/train"
@@ -50,15 +51,13 @@ func (d *Dir) Recover(accept func(train.State) error) ([]train.State, Recovery, 
 	at, ok := s.newest(next, Last)
 	newest := s.reasons()
 	if !ok {
-		if at, ok = s.newest(previous, Best); !ok {
-			return nil, Recovery{}, fmt.Errorf("%s: %w:\n%w", d.path, ErrNoState, errors.Join(newest...))
-		}
+		at, ok = s.newest(previous, Best)
 	}
-	if err := s.look(Best); err != nil {
+	switch err := s.look(Best); {
+	case err != nil:
 		return nil, Recovery{}, err
-	}
-	if s.failed != nil {
-		return nil, Recovery{}, s.failed
+	case !ok:
+		return nil, Recovery{}, fmt.Errorf("%s: %w:\n%w", d.path, ErrNoState, errors.Join(newest...))
 	}
 	if err := errors.Join(d.removeLeftovers(), d.cutMetrics(at.Epoch), s.restore(at)); err != nil {
 		return nil, Recovery{}, err
@@ -78,12 +77,11 @@ type survey struct {
 	failed  error                  // of the file system
 }
 
-// look reads a checkpoint of every student, unless it did before.
+// look reads a checkpoint of every student, unless it did before. It returns the
+// errors of the file system so far.
 func (s *survey) look(which string) error {
-	for _, w := range s.looked {
-		if w == which {
-			return nil
-		}
+	if slices.Contains(s.looked, which) {
+		return s.failed
 	}
 	s.looked = append(s.looked, which)
 	for _, student := range s.dir.Students() {

@@ -124,11 +124,22 @@ func (d *Dir) Begin(states []train.State) error {
 	if err := d.Save(states); err != nil {
 		return err
 	}
+	return d.writeConfig()
+}
+
+func (d *Dir) writeConfig() error {
 	text, err := yaml.Marshal(d.cfg)
 	if err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(d.file(configFile), text, 0o644)
+}
+
+// SetMachine keeps the threads and the backend of a machine in the configuration,
+// for the next resume.
+func (d *Dir) SetMachine(m train.Machine) error {
+	d.cfg.Threads, d.cfg.Backend = m.Threads, m.Backend
+	return d.writeConfig()
 }
 
 // Open finds an existing run to read from.

@@ -170,6 +170,11 @@ func TestAKillWhileSaving(t *testing.T) {
 			return errors.Join(d.write(newer[0], next), d.write(newer[1], next),
 				os.WriteFile(d.file(progressFile), []byte(`{"epoch":2,"step":0}`), 0o644))
 		}, 2, 2},
+		{"one state half moved", func(d *Dir, newer []train.State) error {
+			return errors.Join(d.write(newer[0], next), d.write(newer[1], next),
+				os.WriteFile(d.file(progressFile), []byte(`{"epoch":2,"step":0}`), 0o644),
+				os.Rename(d.checkpointPath(newer[0].Name, Last), d.checkpointPath(newer[0].Name, previous)))
+		}, 2, 2},
 		{"one state moved", func(d *Dir, newer []train.State) error {
 			return errors.Join(d.write(newer[0], Last), d.write(newer[1], next),
 				os.WriteFile(d.file(progressFile), []byte(`{"epoch":2,"step":0}`), 0o644))
