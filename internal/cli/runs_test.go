@@ -40,7 +40,7 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("%s was made", out)
 	}
 	limited := mustRun(t, small(mnistFolder(t, 60, 12), out, "--dry-run", "--epochs", "1000000", "--max-steps", "4")...)
-	if !strings.Contains(limited.stdout, "total       0s (until it is stopped)") {
+	if !strings.Contains(limited.stdout, "s (until it is stopped)") {
 		t.Errorf("four steps:\n%s", limited.stdout)
 	}
 }
