@@ -88,13 +88,13 @@ func TestNothingThatDivergedIsSaved(t *testing.T) {
 func TestDriftIsRefused(t *testing.T) {
 	store, _ := run(t, newSession(t, tinyConfig()), t.Context(), Events{})
 	for want, change := range map[string]func(*Machine){
-		"threads: 2, was 1":                      func(m *Machine) { m.Threads = 1 },
-		"students: side by side on 1 threads":    func(m *Machine) { m.Lineup = "in turn on 2 threads" },
-		"was abacus":                             func(m *Machine) { m.Backend = "abacus" },
-		"version of the library: ":               func(m *Machine) { m.Library = "0.1" },
-		"instruction set: ":                      func(m *Machine) { m.InstructionSet = "mmx" },
-		", was vax":                              func(m *Machine) { m.Processor = "vax" },
-		"threads: 2, was 9; students: side by s": func(m *Machine) { *m = Machine{Threads: 9} },
+		"threads: 2, was 1":                       func(m *Machine) { m.Threads = 1 },
+		"students: side by side on 1 thread each": func(m *Machine) { m.Lineup = "in turn on 2 threads" },
+		"was abacus":                              func(m *Machine) { m.Backend = "abacus" },
+		"version of the library: ":                func(m *Machine) { m.Library = "0.1" },
+		"instruction set: ":                       func(m *Machine) { m.InstructionSet = "mmx" },
+		", was vax":                               func(m *Machine) { m.Processor = "vax" },
+		"threads: 2, was 9; students: side by s":  func(m *Machine) { *m = Machine{Threads: 9} },
 	} {
 		states := append([]State(nil), store.last...)
 		change(&states[1].Machine)

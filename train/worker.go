@@ -41,10 +41,14 @@ type lineup struct {
 }
 
 func (l lineup) String() string {
-	if l.sideBySide {
-		return fmt.Sprintf("side by side on %d threads each", l.threads)
+	threads := fmt.Sprintf("%d threads", l.threads)
+	if l.threads == 1 {
+		threads = "1 thread"
 	}
-	return fmt.Sprintf("in turn on %d threads", l.threads)
+	if l.sideBySide {
+		return "side by side on " + threads + " each"
+	}
+	return "in turn on " + threads
 }
 
 // similarCost is how many times dearer the dearest student may be than the
