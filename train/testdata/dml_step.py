@@ -77,15 +77,22 @@ class Block(torch.nn.Module):
         return relu(y + x)
 
 
-class ResNet8(torch.nn.Module):
-    def __init__(self):
+class ResNet(torch.nn.Module):
+    """ResNet-8 with one block a stage, ResNet-20 with three."""
+
+    def __init__(self, blocks=1):
         super().__init__()
         self.conv1 = torch.nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = torch.nn.BatchNorm2d(16)
-        self.layer1 = torch.nn.Sequential(Block(16, 16, 1))
-        self.layer2 = torch.nn.Sequential(Block(16, 32, 2))
-        self.layer3 = torch.nn.Sequential(Block(32, 64, 2))
+        self.layer1 = self.stage(16, 16, 1, blocks)
+        self.layer2 = self.stage(16, 32, 2, blocks)
+        self.layer3 = self.stage(32, 64, 2, blocks)
         self.linear = torch.nn.Linear(64, CLASSES)
+
+    @staticmethod
+    def stage(channels, width, stride, blocks):
+        rest = [Block(width, width, 1) for _ in range(blocks - 1)]
+        return torch.nn.Sequential(Block(channels, width, stride), *rest)
 
     def forward(self, x):
         x = relu(self.bn1(self.conv1(x)))
@@ -107,9 +114,9 @@ class Rectifier:
 relu = Rectifier()
 
 
-def student(seed, index):
+def student(seed, index, blocks=1):
     """A student whose trained tensors, in the order of the layers, draw from consecutive counters."""
-    net = ResNet8().double()
+    net = ResNet(blocks).double()
     counter = seed * SEED_COUNTERS + (index + 1) * STUDENT_COUNTERS
     with torch.no_grad():
         for name, p in net.named_parameters():
