@@ -49,9 +49,12 @@ type Config struct {
 // StudentConfig describes one student.
 type StudentConfig struct {
 	Name string `yaml:"name"` // default: architecture and number, as in resnet20-1
-	// Arch is a name that models.Lookup knows, or the path of an
-	// architecture's .json file.
+	// Arch is an architecture by name, or the path of a .json file that
+	// describes one; see models.Find.
 	Arch string `yaml:"arch"`
+	// Network is an architecture of one's own, made for the images and classes
+	// of the data, in place of Arch.
+	Network *models.Network `yaml:"-"`
 	// Seed of the initial weights; default: from the run's seed and the
 	// student's number, so that equal architectures start apart.
 	Seed uint64 `yaml:"seed,omitempty"`
@@ -84,7 +87,10 @@ func (c Config) WithDefaults() Config {
 	count := make(map[string]int)
 	for i := range c.Students {
 		s := &c.Students[i]
-		arch := models.NameOf(s.Arch)
+		if s.Network != nil {
+			setDefault(&s.Arch, goArch+s.Network.Name)
+		}
+		arch := s.architecture()
 		count[arch]++
 		setDefault(&s.Name, fmt.Sprintf("%s-%d", arch, count[arch]))
 		setDefault(&s.Seed, c.Seed*1000+uint64(i)+1)
@@ -98,7 +104,7 @@ func (c Config) WithDefaults() Config {
 	if c.Name == "" {
 		parts := []string{string(c.Mode)}
 		for _, s := range c.Students {
-			parts = append(parts, models.NameOf(s.Arch))
+			parts = append(parts, s.architecture())
 		}
 		c.Name = strings.Join(parts, "-")
 	}
@@ -130,10 +136,8 @@ func (c Config) Validate() error {
 		check(validStudentName(s.Name), "%s.name: %q cannot be the name of a student's folder in a run", at, s.Name)
 		check(!names[s.Name], "%s.name: %q is used twice", at, s.Name)
 		names[s.Name] = true
-		if !models.IsFile(s.Arch) { // a finished run must not need its files
-			_, err := models.Lookup(s.Arch)
-			check(err == nil, "%s.arch: %w", at, err)
-		}
+		err := s.archFault()
+		check(err == nil, "%s.arch: %w", at, err)
 		faults = append(faults, s.initFaults(at)...)
 		if s.Optimizer != nil {
 			faults = append(faults, s.Optimizer.validate(at+".optimizer")...)

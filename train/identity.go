@@ -26,6 +26,8 @@ func (s *Session) identity(data dataset.Splits, teacher Teacher) (json.RawMessag
 	cfg.Students = slices.Clone(cfg.Students)
 	for i := range cfg.Students {
 		cfg.Students[i].Init = "" // InitSHA256 tells the file from others
+		// States hold the network itself: a file may have moved.
+		cfg.Students[i].Arch = cfg.Students[i].architecture()
 	}
 	cfg.Data.Cache = nil
 	id := map[string]string{
@@ -53,6 +55,9 @@ func flatten(out map[string]string, path string, v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+			if name == "-" {
+				continue
+			}
 			flatten(out, strings.TrimPrefix(path+"."+name, "."), v.Field(i))
 		}
 	case reflect.Slice:

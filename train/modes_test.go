@@ -7,16 +7,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/internal/kernel"
 )
 
-// goldenSteppedCohort takes the golden pair a few steps.
-func goldenSteppedCohort(t *testing.T, steps int, opts cohortOptions) *cohort {
+// goldenPair makes the golden pair with any options.
+func goldenPair(t *testing.T, backend kernel.Backend, opts cohortOptions) *cohort {
 	t.Helper()
 	net := goldenNetwork(t)
-	golden := readGolden(t, net)
-	opts.batch, opts.threads = goldenBatch, 1
-	c, err := newCohort(ref.New(), []member{{"a", net, golden[0].initial, goldenRule()}, {"b", net, golden[1].initial, goldenRule()}}, opts)
+	opts.batch = goldenBatch
+	c, err := newCohort(backend, []member{{"a", net, goldenWeights(t, net, 0), goldenRule()}, {"b", net, goldenWeights(t, net, 1), goldenRule()}}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +24,15 @@ func goldenSteppedCohort(t *testing.T, steps int, opts cohortOptions) *cohort {
 			t.Error(err)
 		}
 	})
+	return c
+}
+
+// goldenSteppedCohort takes the golden pair a few steps.
+func goldenSteppedCohort(t *testing.T, steps int, opts cohortOptions) *cohort {
+	t.Helper()
+	backends := goldenBackends(t)
+	opts.threads = 1
+	c := goldenPair(t, backends[len(backends)-1], opts)
 	for step := range steps {
 		if err := c.step(goldenMiniBatch(step), step); err != nil {
 			t.Fatal(err)
@@ -102,7 +110,7 @@ func TestSequentialOrder(t *testing.T) {
 
 // TestOwnViews: every student sees its own view, and the teacher each of them.
 func TestOwnViews(t *testing.T) {
-	teacher := &fixedTeacher{}
+	teacher := &fixedTeacher{classes: linearClasses}
 	c := linearCohort(t, cohortOptions{mode: ModeDistill, teacher: teacher, mimicry: ramp{value: 1}, ownViews: true})
 	batch := linearMiniBatch()
 	if err := c.step(batch, 0); err != nil {

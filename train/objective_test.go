@@ -75,16 +75,16 @@ func linearMiniBatch() *dataset.Batch {
 }
 
 // fixedTeacher has logits that are a simple function of its two inputs a sample.
-type fixedTeacher struct{ calls int }
+type fixedTeacher struct{ classes, calls int }
 
 func (t *fixedTeacher) Info() TeacherInfo {
-	return TeacherInfo{Name: "fixed", Classes: linearClasses, Fingerprint: "fixed"}
+	return TeacherInfo{Name: "fixed", Classes: t.classes, Fingerprint: "fixed"}
 }
 
 func (t *fixedTeacher) Logits(dst, images []float32) error {
 	t.calls++
 	for i := range dst {
-		n, c := i/linearClasses, i%linearClasses
+		n, c := i/t.classes, i%t.classes
 		dst[i] = 4 * images[2*n+c%2] * float32(c-2)
 	}
 	return nil
@@ -176,7 +176,7 @@ func TestLossOfEveryMode(t *testing.T) {
 func checkLoss(t *testing.T, mode Mode, mimicry MimicryConfig, smoothing float64) {
 	t.Helper()
 	opts := cohortOptions{mode: mode, mimicry: mimicry.ramp(1), loss: objectiveSpec{temperature: mimicry.Temperature, smoothing: smoothing}}
-	teacher := &fixedTeacher{}
+	teacher := &fixedTeacher{classes: linearClasses}
 	taught := make([]float32, linearBatch*linearClasses)
 	batch := linearMiniBatch()
 	batch.Second = batch.Second[:1]

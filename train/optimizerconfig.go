@@ -233,6 +233,13 @@ type updateRule struct {
 
 // updateRule returns that of a student, for epochs of so many steps.
 func (c Config) updateRule(s StudentConfig, steps int) updateRule {
+	optimizer, schedule := c.learning(s)
+	return updateRule{optimizer.optimizer, schedule.schedule(optimizer.LearningRate, steps)}
+}
+
+// learning returns the optimizer and schedule of a student: its own, or the
+// run's.
+func (c Config) learning(s StudentConfig) (OptimizerConfig, ScheduleConfig) {
 	optimizer, schedule := c.Optimizer, c.Schedule
 	if s.Optimizer != nil {
 		optimizer = *s.Optimizer
@@ -240,7 +247,7 @@ func (c Config) updateRule(s StudentConfig, steps int) updateRule {
 	if s.Schedule != nil {
 		schedule = *s.Schedule
 	}
-	return updateRule{optimizer.optimizer, schedule.schedule(optimizer.LearningRate, steps)}
+	return optimizer, schedule
 }
 
 func finite(v float64) bool { return !math.IsInf(v, 0) && !math.IsNaN(v) }

@@ -55,11 +55,6 @@ type Options struct {
 // New prepares a run. Data must have a training and a validation part; nothing
 // reads its test part.
 func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
-	return prepare(cfg, data, opts, models.Build)
-}
-
-// prepare is New with any way to make a student's architecture.
-func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch string, input models.Shape, classes int) (*models.Network, error)) (*Session, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -96,7 +91,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 	members := make([]member, len(cfg.Students))
 	s.records = make([]StudentSummary, len(cfg.Students))
 	for i, sc := range cfg.Students {
-		net, err := build(sc.Arch, models.Shape{C: shape.Channels, H: shape.Height, W: shape.Width}, len(s.classes))
+		net, err := sc.build(models.Shape{C: shape.Channels, H: shape.Height, W: shape.Width}, len(s.classes))
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +104,7 @@ func prepare(cfg Config, data dataset.Splits, opts Options, build func(arch stri
 		if err != nil {
 			return nil, err
 		}
-		s.records[i] = StudentSummary{Name: sc.Name, Arch: models.NameOf(sc.Arch), Parameters: parameters}
+		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.architecture(), Parameters: parameters}
 	}
 	s.cohort, err = newCohort(opts.Backend, members, cohortOptions{
 		mode: cfg.Mode, order: cfg.Order, mimicry: cfg.Mimicry.ramp(s.loader.Batches()),

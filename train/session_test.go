@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,12 +61,7 @@ func tinyData(t *testing.T) dataset.Splits {
 
 func newSession(t *testing.T, cfg Config) *Session {
 	t.Helper()
-	return newSessionOf(t, cfg, models.Build)
-}
-
-func newSessionOf(t *testing.T, cfg Config, build func(string, models.Shape, int) (*models.Network, error)) *Session {
-	t.Helper()
-	s, err := prepare(cfg, tinyData(t), Options{}, build)
+	s, err := New(cfg, tinyData(t), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +71,20 @@ func newSessionOf(t *testing.T, cfg Config, build func(string, models.Shape, int
 		}
 	})
 	return s
+}
+
+// own gives every student of a configuration a network of its own making.
+func own(t *testing.T, cfg Config, build func(string, models.Shape, int) (*models.Network, error)) Config {
+	t.Helper()
+	cfg.Students = slices.Clone(cfg.Students)
+	for i := range cfg.Students {
+		net, err := build("", models.Shape{C: 1, H: 12, W: 12}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Students[i].Arch, cfg.Students[i].Network = "", net
+	}
+	return cfg
 }
 
 func run(t *testing.T, s *Session, ctx context.Context, events Events) (*memoryStore, Summary) {
@@ -151,7 +161,7 @@ func TestInterruptedRunResumesExactly(t *testing.T) {
 	every := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 	t.Run("convnet", func(t *testing.T) { checkResumes(t, func() *Session { return newSession(t, tinyConfig()) }, every...) })
 	t.Run("dropout", func(t *testing.T) {
-		checkResumes(t, func() *Session { return newSessionOf(t, tinyConfig(), withDropout) }, every...)
+		checkResumes(t, func() *Session { return newSession(t, own(t, tinyConfig(), withDropout)) }, every...)
 	})
 }
 

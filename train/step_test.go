@@ -166,14 +166,24 @@ func TestStepAllocatesLittle(t *testing.T) {
 		if backend.Info().Name == "ref" {
 			continue // the reference kernels allocate as they like
 		}
-		c, _ := goldenCohort(t, backend, ModeDML, 2, false)
-		batch := goldenMiniBatch(0)
-		if n := testing.AllocsPerRun(20, func() {
-			if err := c.step(batch, 0); err != nil {
-				t.Fatal(err)
+		for name, opts := range map[string]cohortOptions{
+			"dml":         {mode: ModeDML, mimicry: ramp{value: 1}},
+			"sequential":  {mode: ModeDML, order: OrderSequential, mimicry: ramp{value: 1}},
+			"dml_e":       {mode: ModeDMLEnsemble, mimicry: ramp{value: 1, steps: 5}, loss: objectiveSpec{temperature: 2, smoothing: 0.1}},
+			"distill":     {mode: ModeDistill, mimicry: ramp{value: 1}, teacher: &fixedTeacher{classes: goldenClasses}},
+			"independent": {mode: ModeIndependent},
+		} {
+			opts.threads = 2
+			c := goldenPair(t, backend, opts)
+			batch := goldenMiniBatch(0)
+			batch.Second = [][]float32{batch.Images}
+			if n := testing.AllocsPerRun(20, func() {
+				if err := c.step(batch, 0); err != nil {
+					t.Fatal(err)
+				}
+			}); n > 4 {
+				t.Errorf("%s: %v allocations a step", name, n)
 			}
-		}); n > 4 {
-			t.Errorf("%v allocations a step", n)
 		}
 	}
 }

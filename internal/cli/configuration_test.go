@@ -17,6 +17,9 @@ import (
 func configKeys(v reflect.Value, prefix string, add func(key, kind, standard string)) {
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		if name == "-" {
+			continue // not in the file
+		}
 		key, field := prefix+name, v.Field(i)
 		if field.Kind() == reflect.Pointer {
 			if field.Type().Elem().Kind() == reflect.Struct { // documented where it is not optional

@@ -84,26 +84,8 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if cfg, err = trainConfig(ctx, settings); err != nil {
 			return err
 		}
-		// A run can be resumed and evaluated from any folder.
-		if cfg.Data.Path, err = filepath.Abs(cfg.Data.Path); err != nil {
+		if err := makeAbsolute(&cfg); err != nil {
 			return err
-		}
-		for i := range cfg.Students {
-			arch := &cfg.Students[i].Arch
-			if !models.IsFile(*arch) {
-				continue
-			}
-			if *arch, err = filepath.Abs(*arch); err != nil {
-				return err
-			}
-			if _, err := models.Find(*arch); err != nil { // before the data are read
-				return err
-			}
-		}
-		if cfg.Teacher.Path != "" {
-			if cfg.Teacher.Path, err = filepath.Abs(cfg.Teacher.Path); err != nil {
-				return err
-			}
 		}
 		if sources, err = warmstart.OpenAll(&cfg); err != nil {
 			return err
@@ -189,6 +171,34 @@ func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg train.Con
 	return record("resumed", "")
 }
 
+// makeAbsolute lets a run be resumed and evaluated from any folder.
+func makeAbsolute(cfg *train.Config) error {
+	paths := []*string{&cfg.Data.Path}
+	if cfg.Teacher.Path != "" {
+		paths = append(paths, &cfg.Teacher.Path)
+	}
+	for i := range cfg.Students {
+		if arch := &cfg.Students[i].Arch; models.IsFile(*arch) {
+			paths = append(paths, arch)
+		}
+	}
+	for _, path := range paths {
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+	}
+	for _, s := range cfg.Students {
+		if !models.IsFile(s.Arch) {
+			continue
+		}
+		if _, err := models.Find(s.Arch); err != nil { // before the data are read
+			return err
+		}
+	}
+	return nil
+}
+
 // openTrainingData opens the data of a run with the parts that it trains and
 // validates on.
 func openTrainingData(cfg train.Config) (dataset.Splits, error) {
@@ -255,6 +265,9 @@ func beginRun(ctx context.Context, dir *rundir.Dir, session *train.Session, repo
 // runSession trains to the end or to an interrupt, and prints the result.
 func (c *console) runSession(ctx context.Context, session *train.Session, dir *rundir.Dir, quiet bool) error {
 	resume := c.command("train", "--resume", dir.Path())
+	for _, warning := range session.Warnings() {
+		c.say("warning: %s", warning)
+	}
 	show := newProgress(c.stderr, quiet, dir.Config())
 	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
 	show.finish()

@@ -73,7 +73,7 @@ func nonzero(s setting) setting {
 // of train.Config, so that a flag that is not given changes nothing.
 func trainSettings() []setting {
 	return slices.Concat(dataSettings(), modeSettings(), []setting{
-		{"students", &cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`; see dml models"}, applyStudents},
+		{"students", &cli.StringSliceFlag{Name: "student", Usage: "add a student: `[NAME=]ARCH`, of dml models or the path of a .json file"}, applyStudents},
 		{"students[].init", &cli.StringSliceFlag{Name: "init", Usage: "start a student from the weights of `STUDENT=FILE`: an ONNX model, a checkpoint, a run, or safetensors"}, applyInit},
 		nonzero(integer("epochs", "epochs", "20", "`N` passes over the training data", func(c *train.Config) *int { return &c.Epochs })),
 		nonzero(integer("batch", "batch", "64", "mini-batches of `N` images", func(c *train.Config) *int { return &c.Batch })),
