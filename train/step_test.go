@@ -177,7 +177,7 @@ func TestStepAllocatesLittle(t *testing.T) {
 			c := goldenPair(t, backend, opts)
 			batch := goldenMiniBatch(0)
 			batch.Second = [][]float32{batch.Images}
-			if n := testing.AllocsPerRun(20, func() {
+			if n := testing.AllocsPerRun(8, func() {
 				if err := c.step(batch, 0); err != nil {
 					t.Fatal(err)
 				}
