@@ -16,8 +16,6 @@ import (
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
-var cifarShape = dataset.Shape{Channels: 3, Height: 32, Width: 32}
-
 func training(batch, workers int) dataset.LoaderOptions {
 	return dataset.LoaderOptions{
 		Batch: batch, Shape: dataset.Shape{Channels: 3, Height: 8, Width: 8},
@@ -315,32 +313,6 @@ func TestLoaderSteadyState(t *testing.T) {
 	if short, long := allocs(200), allocs(2000); long > short+5 {
 		t.Errorf("%v allocations for 20 batches, %v for 200", short, long)
 	}
-}
-
-// BenchmarkLoader reports the samples per second of one worker on CIFAR-sized
-// images with the paper's augmentation.
-func BenchmarkLoader(b *testing.B) {
-	ds := datatest.Random(b, 10000, 10, cifarShape, 1)
-	l := newLoader(b, ds, dataset.LoaderOptions{
-		Batch: 64, Shape: cifarShape, Augment: dataset.Augment{Flip: true, PadCrop: 4},
-		Shuffle: true, DropLast: true, Workers: 1,
-	})
-	b.ReportAllocs()
-	samples := 0
-	for epoch := 0; b.Loop(); epoch++ {
-		e := l.Epoch(context.Background(), epoch, 0)
-		for {
-			batch, err := e.Next()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				b.Fatal(err)
-			}
-			samples += batch.N
-		}
-	}
-	b.ReportMetric(float64(samples)/b.Elapsed().Seconds(), "samples/s")
 }
 
 // mislabelled gives one sample a label that is no class.

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"io/fs"
 )
 
 // Limits of what is decoded. An image beyond them is refused from its header,
@@ -86,10 +87,17 @@ func Decode(data []byte) (Image, error) {
 // DecodeFrom reads r to its end, at most MaxEncodedBytes, and decodes it as
 // Decode does. Errors of r itself are returned wrapped.
 func DecodeFrom(r io.Reader) (Image, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxEncodedBytes+1))
-	if err != nil {
+	var buf bytes.Buffer
+	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		// Room for all of it and for ReadFrom to see the end; a hint only.
+		if info, err := f.Stat(); err == nil && info.Size() > 0 && info.Size() <= MaxEncodedBytes {
+			buf.Grow(int(info.Size()) + bytes.MinRead)
+		}
+	}
+	if _, err := buf.ReadFrom(io.LimitReader(r, MaxEncodedBytes+1)); err != nil {
 		return Image{}, fmt.Errorf("reading image: %w", err)
 	}
+	data := buf.Bytes()
 	if len(data) > MaxEncodedBytes {
 		return Image{}, fmt.Errorf("%w: over %d bytes", ErrTooLarge, MaxEncodedBytes)
 	}

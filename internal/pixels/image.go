@@ -70,12 +70,7 @@ func FromImage(src image.Image) Image {
 	}
 	switch src := src.(type) {
 	case *image.YCbCr:
-		for y := b.Min.Y; y < b.Max.Y; y++ {
-			for x := b.Min.X; x < b.Max.X; x++ {
-				yi, ci := src.YOffset(x, y), src.COffset(x, y)
-				put(color.YCbCrToRGB(src.Y[yi], src.Cb[ci], src.Cr[ci]))
-			}
-		}
+		fromYCbCr(m, src)
 	case *image.NRGBA:
 		for y := b.Min.Y; y < b.Max.Y; y++ {
 			for x := b.Min.X; x < b.Max.X; x++ {
@@ -92,6 +87,27 @@ func FromImage(src image.Image) Image {
 		}
 	}
 	return m
+}
+
+// fromYCbCr is the way of all JPEG files, and so without a call for a pixel.
+func fromYCbCr(m Image, src *image.YCbCr) {
+	halved := 0 // the places of one in two columns share their chroma
+	switch src.SubsampleRatio {
+	case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
+		halved = 1
+	case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
+		halved = 2
+	}
+	left := src.Rect.Min.X
+	for y := range m.Height {
+		luma := src.Y[src.YOffset(left, src.Rect.Min.Y+y):][:m.Width]
+		at := src.COffset(left, src.Rect.Min.Y+y)
+		out := m.Pix[3*y*m.Width:][:3*m.Width]
+		for x, v := range luma {
+			c := at + (left+x)>>halved - left>>halved
+			out[3*x], out[3*x+1], out[3*x+2] = color.YCbCrToRGB(v, src.Cb[c], src.Cr[c])
+		}
+	}
 }
 
 // nrgbaOf undoes alpha premultiplication. color.NRGBAModel would turn a fully
