@@ -97,4 +97,8 @@ func TestSequentialEnsembleResumes(t *testing.T) {
 	cfg.Mimicry = MimicryConfig{Temperature: 2, Weight: new(1.5), WarmupSteps: 8}
 	cfg.Students = append(slices.Clone(cfg.Students), StudentConfig{Arch: "resnet8"})
 	checkResumes(t, func() *Session { return newSession(t, cfg) }, 4, 6)
+	store, _ := run(t, newSession(t, cfg), t.Context(), Events{})
+	if first, second := store.epochs[0].MimicryWeight, store.epochs[1].MimicryWeight; first != 1.5*5/8 || second != 1.5 {
+		t.Errorf("the weight of the mimicry loss is %g after an epoch and %g after two", first, second)
+	}
 }

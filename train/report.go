@@ -30,8 +30,9 @@ type StudentStep struct {
 
 // EpochReport sums up an epoch.
 type EpochReport struct {
-	Epoch           int            `json:"epoch"` // from 1
-	Step            int            `json:"step"`  // steps of the whole run so far
+	Epoch           int            `json:"epoch"`          // from 1
+	Step            int            `json:"step"`           // steps of the whole run so far
+	MimicryWeight   float64        `json:"mimicry_weight"` // of the epoch's last step
 	Students        []StudentEpoch `json:"students"`
 	Ensemble        score.Scores   `json:"ensemble"` // on validation
 	Seconds         float64        `json:"seconds"`

@@ -297,7 +297,7 @@ func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 	lastStep := s.number(s.loader.Batches() - 1)
 	s.progress.Epoch++
 	report := EpochReport{Epoch: s.progress.Epoch, Step: s.progress.Epoch * s.loader.Batches(),
-		Ensemble: s.ensemble, ImagesPerSecond: speed}
+		MimicryWeight: s.cohort.mimicry.at(lastStep), Ensemble: s.ensemble, ImagesPerSecond: speed}
 	step := s.stepReport(s.loader.Batches(), speed)
 	for i, st := range step.Students {
 		r := &s.records[i]
