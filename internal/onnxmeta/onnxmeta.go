@@ -5,7 +5,15 @@
 // Version 1 of the format: the graph's input is a float32 tensor [batch,
 // channels, height, width] of pixels normalised as (x/255 - mean) / std, x in
 // 0..255, channels in the order R, G, B (or one of grey). Other numbers of channels
-// are for tensors that are no images.
+// are for tensors that are no images. Where the graph normalises itself
+// (KeyNormalised), its input is a uint8 tensor [batch, height, width, channels]
+// of the pixels x, and mean and std only tell what the graph does.
+//
+// A file has those of the three outputs that its maker wanted. A file that holds
+// a cohort names its students (KeyStudents). Its probabilities are the mean of
+// the students', its embedding is theirs side by side, L2-normalised as a whole,
+// and it has no logits; each student's own outputs are called as StudentOutput
+// says.
 package onnxmeta
 
 import (
@@ -13,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -21,26 +30,31 @@ const Version = 1
 
 // The names of the graph's input and outputs.
 const (
-	Input         = "input"         // float32 [batch, channels, height, width]
+	Input         = "input"         // float32 [batch, channels, height, width], or uint8 [batch, height, width, channels]
 	Logits        = "logits"        // float32 [batch, classes]
 	Probabilities = "probabilities" // float32 [batch, classes], softmax of the logits
-	Embedding     = "embedding"     // float32 [batch, features], not normalised
+	Embedding     = "embedding"     // float32 [batch, features], not normalised but in a cohort's file
 )
+
+// StudentOutput names an output of one student in a cohort's file, as in
+// "resnet20-1/probabilities".
+func StudentOutput(student, output string) string { return student + "/" + output }
 
 // The keys. Lists are JSON arrays; numbers are in Go's shortest decimal form.
 const (
-	KeyFormat       = "dml.format"       // the format's version: "1"
-	KeyArchitecture = "dml.architecture" // name of the network, such as "resnet32"
-	KeyClasses      = "dml.classes"      // class names in the order of the logits
-	KeyChannels     = "dml.channels"     // 1 (grey) or 3 (RGB) for images
-	KeyHeight       = "dml.height"       // of the input, in pixels
-	KeyWidth        = "dml.width"        // of the input, in pixels
-	KeyMean         = "dml.mean"         // one number a channel, in the 0..1 scale
-	KeyStd          = "dml.std"          // one number a channel, in the 0..1 scale
-	KeyNormalised   = "dml.normalisation_in_graph"
-	KeyDataset      = "dml.dataset"       // what the student was trained on
-	KeyMode         = "dml.training_mode" // such as "dml" or "independent"
-	KeyToolkit      = "dml.toolkit"       // version of the toolkit that wrote the file
+	KeyFormat       = "dml.format"                 // the format's version: "1"
+	KeyArchitecture = "dml.architecture"           // name of the network, such as "resnet32"
+	KeyClasses      = "dml.classes"                // class names in the order of the logits
+	KeyChannels     = "dml.channels"               // 1 (grey) or 3 (RGB) for images
+	KeyHeight       = "dml.height"                 // of the input, in pixels
+	KeyWidth        = "dml.width"                  // of the input, in pixels
+	KeyMean         = "dml.mean"                   // one number a channel, in the 0..1 scale
+	KeyStd          = "dml.std"                    // one number a channel, in the 0..1 scale
+	KeyNormalised   = "dml.normalisation_in_graph" // "true" or "false"
+	KeyStudents     = "dml.students"               // of a cohort's file alone: the students' names
+	KeyDataset      = "dml.dataset"                // what the student was trained on
+	KeyMode         = "dml.training_mode"          // such as "dml" or "independent"
+	KeyToolkit      = "dml.toolkit"                // version of the toolkit that wrote the file
 )
 
 // Metadata is what the keys say.
@@ -52,8 +66,12 @@ type Metadata struct {
 	// NormalisedInGraph says that the graph itself normalises, so that its
 	// input takes raw pixels.
 	NormalisedInGraph bool
-	Dataset, Mode     string
-	Toolkit           string
+	// Students are the names of a cohort's students, in the order of its
+	// embedding; nil in the file of one student. Architecture is theirs
+	// joined by "+" then.
+	Students      []string
+	Dataset, Mode string
+	Toolkit       string
 }
 
 // Errors of Parse; test with errors.Is.
@@ -97,6 +115,11 @@ func (m Metadata) Validate() error {
 			}
 		}
 	}
+	for i, name := range m.Students {
+		if name == "" || slices.Contains(m.Students[:i], name) {
+			fault("%s holds %q, which is empty or there twice", KeyStudents, name)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -113,6 +136,9 @@ func (m Metadata) Pairs() []Pair {
 		{KeyMean, jsonText(m.Mean)},
 		{KeyStd, jsonText(m.Std)},
 		{KeyNormalised, strconv.FormatBool(m.NormalisedInGraph)},
+	}
+	if len(m.Students) > 0 {
+		pairs = append(pairs, Pair{KeyStudents, jsonText(m.Students)})
 	}
 	for _, p := range []Pair{{KeyDataset, m.Dataset}, {KeyMode, m.Mode}, {KeyToolkit, m.Toolkit}} {
 		if p.Value != "" {
@@ -164,6 +190,11 @@ func Parse(props map[string]string) (Metadata, error) {
 	read(KeyMean, &m.Mean)
 	read(KeyStd, &m.Std)
 	read(KeyNormalised, &m.NormalisedInGraph)
+	if _, cohort := props[KeyStudents]; cohort {
+		if read(KeyStudents, &m.Students); len(errs) == 0 && len(m.Students) == 0 {
+			errs = append(errs, fmt.Errorf("%s is %q: it names no student", KeyStudents, props[KeyStudents]))
+		}
+	}
 	if len(errs) == 0 {
 		errs = append(errs, m.Validate())
 	}

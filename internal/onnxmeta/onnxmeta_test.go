@@ -34,7 +34,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, %v, want %+v", got, err, m)
 	}
-	m.NormalisedInGraph, m.Dataset = true, ""
+	m.NormalisedInGraph, m.Dataset, m.Students = true, "", []string{"a", `b "c"`}
 	got, err = Parse(props(m))
 	if err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, %v, want %+v", got, err, m)
@@ -62,6 +62,10 @@ func TestParseFaults(t *testing.T) {
 		{KeyMean, "[0.5]", ErrInvalid},
 		{KeyStd, "[1,0,1]", ErrInvalid},
 		{KeyNormalised, "perhaps", ErrInvalid},
+		{KeyStudents, "resnet20", ErrInvalid},
+		{KeyStudents, "[]", ErrInvalid},
+		{KeyStudents, `["a","a"]`, ErrInvalid},
+		{KeyStudents, `[""]`, ErrInvalid},
 	} {
 		p := props(sample())
 		p[tc.key] = tc.value
@@ -83,11 +87,12 @@ func TestValidateReportsAll(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	p := props(sample())
-	f.Add(p[KeyClasses], p[KeyChannels], p[KeyHeight], p[KeyMean], p[KeyNormalised])
-	f.Add("null", "1e3", "-0", "[1e99]", "0")
-	f.Fuzz(func(t *testing.T, classes, channels, height, mean, normalised string) {
+	f.Add(p[KeyClasses], p[KeyChannels], p[KeyHeight], p[KeyMean], p[KeyNormalised], `["a","b"]`)
+	f.Add("null", "1e3", "-0", "[1e99]", "0", "null")
+	f.Fuzz(func(t *testing.T, classes, channels, height, mean, normalised, students string) {
 		q := props(sample())
 		q[KeyClasses], q[KeyChannels], q[KeyHeight], q[KeyMean], q[KeyNormalised] = classes, channels, height, mean, normalised
+		q[KeyStudents] = students
 		m, err := Parse(q)
 		if err != nil {
 			return
