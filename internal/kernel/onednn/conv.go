@@ -151,14 +151,18 @@ func (e *engine) geometry(s kernel.ConvSpec) C.dml_conv_geometry {
 // winogradFits reports whether our own Winograd kernels compute a pass. On
 // ResNet-32's shapes they take 0.4 of the time of oneDNN's direct convolutions,
 // and 0.75 of that of its Winograd ones; see docs/performance.md. The gradient
-// of many weights spends more on its sums of products than it saves.
+// of many weights waits for memory, for its sums of products: there oneDNN's
+// Winograd is faster, where it has one.
 func (e *engine) winogradFits(s kernel.ConvSpec, pass C.enum_dml_pass) bool {
-	const manyWeights = 256 * 256
 	lanes := int(C.dml_lib_winograd_lanes(e.backend.lib))
+	most := 1 << 19
+	if e.backend.hasWinograd() {
+		most = 1 << 16
+	}
 	return lanes > 0 && e.winogradAllowed(s) &&
 		s.Src.Layout.Block() == lanes && s.Dst.Layout.Block() == lanes && s.Src.C%lanes == 0 && s.Dst.C%lanes == 0 &&
 		max(s.Pad.Top, s.Pad.Left, s.Pad.Bottom, s.Pad.Right) < 3 &&
-		(pass != C.DML_BACKWARD_WEIGHTS || !s.Bias && s.Src.C*s.Dst.C <= manyWeights)
+		(pass != C.DML_BACKWARD_WEIGHTS || !s.Bias && s.Src.C*s.Dst.C <= most)
 }
 
 // winogradAllowed reports whether Winograd's algorithm is allowed and computes the
@@ -177,10 +181,9 @@ func (e *engine) rounds(s kernel.ConvSpec) bool {
 		s.Src.Layout == kernel.NChw16c && s.Dst.Layout == kernel.NChw16c
 }
 
-// libraryAlgorithm returns what oneDNN should compute with. Version 2 has
-// Winograd's algorithm for AVX-512 and float32, version 3 has not.
+// libraryAlgorithm returns what oneDNN should compute with.
 func (e *engine) libraryAlgorithm(s kernel.ConvSpec) C.enum_dml_algorithm {
-	if e.winogradAllowed(s) && !e.rounds(s) && e.backend.has(isaAVX512Core) && min(s.Src.C, s.Dst.C) >= 32 {
+	if e.winogradAllowed(s) && !e.rounds(s) && e.backend.hasWinograd() && min(s.Src.C, s.Dst.C) >= 32 {
 		return C.DML_WINOGRAD_LIBRARY
 	}
 	return C.DML_DIRECT

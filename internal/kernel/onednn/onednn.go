@@ -121,6 +121,14 @@ func (b *backend) isa() int { return int(C.dml_lib_isa(b.lib)) }
 
 func (b *backend) has(bits int) bool { return b.isa()&bits == bits }
 
+// hasWinograd reports whether the library has Winograd's algorithm: version 2 has
+// it for AVX-512 and float32, version 3 no longer.
+func (b *backend) hasWinograd() bool {
+	var major, minor, patch C.int
+	C.dml_lib_version(b.lib, &major, &minor, &patch)
+	return major == 2 && b.has(isaAVX512Core)
+}
+
 // Info describes the loaded library.
 func (b *backend) Info() kernel.Info {
 	var major, minor, patch C.int
