@@ -77,14 +77,10 @@ func (n *Normalizer) Channels() int { return len(n.tables) }
 // tensor. It fails where m's channels are not n's or dst has not exactly
 // Width*Height*Channels elements, and allocates nothing otherwise.
 func (n *Normalizer) Apply(dst []float32, m Image) error {
-	if m.Channels != len(n.tables) {
-		return fmt.Errorf("image has %d channels: the normalisation is for %d", m.Channels, len(n.tables))
+	if err := n.check(dst, m); err != nil {
+		return err
 	}
 	size := m.Width * m.Height
-	if len(m.Pix) != size*m.Channels || len(dst) != len(m.Pix) {
-		return fmt.Errorf("image of %dx%d with %d channels holds %d bytes, its destination %d values: want %d of each",
-			m.Width, m.Height, m.Channels, len(m.Pix), len(dst), size*m.Channels)
-	}
 	if m.Channels == 1 {
 		table := &n.tables[0]
 		for i, v := range m.Pix {
@@ -97,6 +93,35 @@ func (n *Normalizer) Apply(dst []float32, m Image) error {
 	for i := range size {
 		p := m.Pix[3*i : 3*i+3 : 3*i+3]
 		red[i], green[i], blue[i] = tr[p[0]], tg[p[1]], tb[p[2]]
+	}
+	return nil
+}
+
+// ApplyInterleaved writes m, normalised, to dst in HWC order: one sample of an
+// NHWC tensor. It fails where Apply does.
+func (n *Normalizer) ApplyInterleaved(dst []float32, m Image) error {
+	if err := n.check(dst, m); err != nil {
+		return err
+	}
+	for c := range n.tables {
+		table := &n.tables[c]
+		for i := c; i < len(dst); i += len(n.tables) {
+			dst[i] = table[m.Pix[i]]
+		}
+	}
+	return nil
+}
+
+// check reports an image or destination of another size than the other, or
+// other channels than n's.
+func (n *Normalizer) check(dst []float32, m Image) error {
+	if m.Channels != len(n.tables) {
+		return fmt.Errorf("image has %d channels: the normalisation is for %d", m.Channels, len(n.tables))
+	}
+	size := m.Width * m.Height
+	if len(m.Pix) != size*m.Channels || len(dst) != len(m.Pix) {
+		return fmt.Errorf("image of %dx%d with %d channels holds %d bytes, its destination %d values: want %d of each",
+			m.Width, m.Height, m.Channels, len(m.Pix), len(dst), size*m.Channels)
 	}
 	return nil
 }

@@ -29,9 +29,23 @@ func Resize(m Image, width, height int) Image {
 	return r.Crop(nil, m, m.Bounds(), width, height)
 }
 
+// Filter is a way of scaling.
+type Filter int
+
+// The filters, Pillow's of the same names. Bilinear and Bicubic widen when
+// shrinking, so that no source pixel is skipped.
+const (
+	Bilinear Filter = iota // triangle
+	Bicubic                // Keys' cubic convolution with a = -1/2
+	Nearest                // the source pixel under the centre of the result's
+)
+
 // Resizer does what Resize does in memory of its own, which it uses again. The
 // zero Resizer is ready. It is for one goroutine at a time.
 type Resizer struct {
+	// Filter is Bilinear where it is not set; Resize uses no other.
+	Filter Filter
+
 	across, down taps
 	narrow       []uint8 // the source rows, scaled horizontally
 }
@@ -51,7 +65,7 @@ func (r *Resizer) Crop(buf []uint8, m Image, part Rect, width, height int) Image
 	src := m.Pix[part.Y*stride+part.X*c:]
 	// Horizontal before vertical, and 8 bits between, as in Pillow.
 	if width != part.Width {
-		r.across.set(part.Width, width)
+		r.across.set(r.Filter, part.Width, width)
 		to := out.Pix
 		if height != part.Height {
 			r.narrow = grow(r.narrow, width*part.Height*c)
@@ -64,7 +78,7 @@ func (r *Resizer) Crop(buf []uint8, m Image, part Rect, width, height int) Image
 	}
 	switch {
 	case height != part.Height:
-		r.down.set(part.Height, height)
+		r.down.set(r.Filter, part.Height, height)
 		r.down.columns(out.Pix, src, stride, width*c)
 	case width == part.Width:
 		for y := range height {
@@ -92,6 +106,7 @@ const (
 // taps are the weights of one direction: result i is the sum over k of
 // weights[i*most+k] times sample first[i]+k, for count[i] values of k.
 type taps struct {
+	filter       Filter
 	from, to     int
 	most         int
 	first, count []int
@@ -100,14 +115,14 @@ type taps struct {
 }
 
 // set computes the weights that scale from samples to the given number.
-func (t *taps) set(from, to int) {
-	if t.from == from && t.to == to {
+func (t *taps) set(filter Filter, from, to int) {
+	if t.filter == filter && t.from == from && t.to == to {
 		return
 	}
-	t.from, t.to = from, to
+	t.filter, t.from, t.to = filter, from, to
 	scale := float64(from) / float64(to)
-	support := max(scale, 1)
-	shrink := 1 / support
+	shrink := max(scale, 1)
+	support := filter.support() * shrink
 	t.most = 2*int(math.Ceil(support)) + 1
 	if cap(t.first) < to {
 		t.first, t.count = make([]int, to), make([]int, to)
@@ -121,19 +136,46 @@ func (t *taps) set(from, to int) {
 	t.first, t.count, t.weights, t.exact = t.first[:to], t.count[:to], t.weights[:to*t.most], t.exact[:t.most]
 	for i := range to {
 		centre := (float64(i) + 0.5) * scale
+		if filter == Nearest {
+			t.first[i], t.count[i], t.weights[i*t.most] = min(int(centre), from-1), 1, 1<<fixedBits
+			continue
+		}
 		first := max(int(centre-support+0.5), 0)
 		n := min(int(centre+support+0.5), from) - first
 		var sum float64
 		for k := range n {
-			w := max(1-math.Abs((float64(first+k)-centre+0.5)*shrink), 0)
+			w := filter.at((float64(first+k) - centre + 0.5) / shrink)
 			t.exact[k] = w
 			sum += w
 		}
 		for k := range n {
-			t.weights[i*t.most+k] = int32(t.exact[k]/sum*(1<<fixedBits) + 0.5)
+			t.weights[i*t.most+k] = int32(math.Round(t.exact[k] / sum * (1 << fixedBits)))
 		}
 		t.first[i], t.count[i] = first, n
 	}
+}
+
+// support is how far from its centre a filter reaches, in source pixels where
+// it does not shrink.
+func (f Filter) support() float64 {
+	if f == Bicubic {
+		return 2
+	}
+	return 1
+}
+
+// at is the filter's weight at a distance from its centre.
+func (f Filter) at(x float64) float64 {
+	x = math.Abs(x)
+	switch {
+	case f == Bilinear:
+		return max(1-x, 0)
+	case x < 1:
+		return (1.5*x-2.5)*x*x + 1
+	case x < 2:
+		return -0.5 * (((x-5)*x+8)*x - 4)
+	}
+	return 0
 }
 
 // row scales one row of pixels.
@@ -191,7 +233,6 @@ func (t *taps) columns(dst, src []uint8, stride, n int) {
 	}
 }
 
-// round8 is a sum of weighted samples as an 8-bit one. The weights are not
-// negative, and their rounding leaves their sum so close to 1 that a sum can
-// exceed 255 by less than one.
-func round8(sum int32) uint8 { return uint8(min(uint32(sum)>>fixedBits, 255)) }
+// round8 is a sum of weighted samples as an 8-bit one. Rounded weights, and
+// negative ones, let a sum leave 0..255.
+func round8(sum int32) uint8 { return uint8(min(max(sum>>fixedBits, 0), 255)) }
