@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// Cohort is several students as an ensemble: its probabilities are the mean of
-// theirs, its embedding is theirs side by side. It has no logits.
+// Cohort is several students as an ensemble, which joins their outputs as its
+// Ensemble says.
 type Cohort struct {
 	models []*Model
 	gate   gate
 	info   Info
+	join   Ensemble
 }
 
 // OpenCohort opens every file and makes a cohort of the models, as NewCohort
@@ -64,62 +65,80 @@ func distinct(paths []string) error {
 }
 
 // NewCohort makes a cohort of open models, which it closes when it is closed.
-// They must agree in input size, normalisation and classes, and carry
-// metadata; otherwise the error wraps ErrMismatch or ErrNoMetadata, and the
-// models stay as they were. The options of the first model hold.
+// They must agree in the preparation of images and in classes, and say how
+// images are prepared; otherwise the error wraps ErrMismatch or ErrNoMetadata,
+// and the models stay as they were. The options of the first model hold.
 func NewCohort(models ...*Model) (*Cohort, error) {
 	if len(models) == 0 {
 		return nil, fmt.Errorf("infer: %w: there are none", ErrMismatch)
 	}
-	c := &Cohort{models: slices.Clone(models), info: models[0].Info()}
+	first := models[0]
+	c := &Cohort{models: slices.Clone(models), info: first.Info(), join: first.opts.Ensemble}
 	c.info.Path, c.info.Students, c.info.Features = "", len(models), 0
+	if n := len(c.join.Weights); n != 0 && n != len(models) {
+		return nil, fmt.Errorf("infer: %w: %d weights for %d models", ErrMismatch, n, len(models))
+	}
 	var names []string
-	fixedFeatures := true
+	features := make([]int, len(models))
 	for i, m := range models {
-		if m.info.Foreign {
-			return nil, fmt.Errorf("infer: model %d (%s): %w", i+1, m.info.Path, ErrNoMetadata)
+		if m.prepErr != nil {
+			return nil, fmt.Errorf("infer: model %d: %w", i+1, m.prepErr)
 		}
 		if slices.Contains(models[:i], m) {
 			return nil, fmt.Errorf("infer: %w: model %d (%s) occurs twice", ErrMismatch, i+1, m.info.Path)
 		}
-		if err := models[0].info.agree(m.info); err != nil {
-			return nil, fmt.Errorf("infer: %w: model %d (%s) and the first (%s): %w", ErrMismatch, i+1, m.info.Path, models[0].info.Path, err)
+		if err := first.agree(m); err != nil {
+			return nil, fmt.Errorf("infer: %w: model %d (%s) and the first (%s): %w", ErrMismatch, i+1, m.info.Path, first.info.Path, err)
+		}
+		if c.join.Logits && m.desc.Logits.Name == "" {
+			return nil, fmt.Errorf("infer: %w: model %d (%s), whose logits are to be averaged: %w %q", ErrMismatch, i+1, m.info.Path, ErrNoOutput, "logits")
 		}
 		names = append(names, m.info.Architecture)
-		c.info.Features += m.info.Features
-		fixedFeatures = fixedFeatures && m.info.Features > 0
+		features[i] = m.info.Features
 	}
-	if !fixedFeatures {
-		c.info.Features = 0
+	width, err := c.join.features(features)
+	if err != nil {
+		return nil, fmt.Errorf("infer: %w: %w", ErrMismatch, err)
 	}
+	c.info.Features = width
 	c.info.Architecture = strings.Join(names, "+")
 	return c, nil
 }
 
 // agree reports every difference that keeps two models from sharing an input
 // and adding their probabilities.
-func (i Info) agree(o Info) error {
+func (m *Model) agree(o *Model) error {
 	var errs []error
 	differ := func(what string, a, b any) {
 		errs = append(errs, fmt.Errorf("%s %v and %v", what, b, a))
 	}
-	if a, b := [3]int{i.Channels, i.Height, i.Width}, [3]int{o.Channels, o.Height, o.Width}; a != b {
+	p, q := m.prep.preparation, o.prep.preparation
+	if a, b := [3]int{p.channels, p.height, p.width}, [3]int{q.channels, q.height, q.width}; a != b {
 		differ("inputs", a, b)
 	}
-	if i.Batch != o.Batch {
-		differ("batches", i.Batch, o.Batch)
+	if p.mean != q.mean {
+		differ("means", p.mean, q.mean)
 	}
-	if !slices.Equal(i.Mean, o.Mean) {
-		differ("means", i.Mean, o.Mean)
+	if p.std != q.std {
+		differ("standard deviations", p.std, q.std)
 	}
-	if !slices.Equal(i.Std, o.Std) {
-		differ("standard deviations", i.Std, o.Std)
+	if m.info.Uint8 != o.info.Uint8 {
+		differ("inputs of 8-bit pixels", m.info.Uint8, o.info.Uint8)
 	}
-	if !slices.Equal(i.Classes, o.Classes) {
-		differ("classes", i.Classes, o.Classes)
+	if p != q && len(errs) == 0 {
+		differ("preparations", fmt.Sprintf("%+v", p), fmt.Sprintf("%+v", q))
+	}
+	if a, b := m.desc.classCount(), o.desc.classCount(); !slices.Equal(m.info.Classes, o.info.Classes) {
+		differ("classes", m.info.Classes, o.info.Classes)
+	} else if a != b {
+		differ("numbers of classes", a, b)
 	}
 	return errors.Join(errs...)
 }
+
+// classCount is the number of classes, 0 where it is not fixed or there are
+// none.
+func (d Description) classCount() int { return max(d.Probabilities.Sample(), d.Logits.Sample()) }
 
 // Info describes the cohort.
 func (c *Cohort) Info() Info { return c.info.clone() }
@@ -146,8 +165,7 @@ func (c *Cohort) Close() error {
 }
 
 // Run runs every student on a batch of n samples, normalised, [n, channels,
-// height, width]. Probabilities are the mean of the students', Embedding is
-// theirs side by side for each sample, Logits is nil.
+// height, width], and joins their outputs.
 func (c *Cohort) Run(ctx context.Context, batch []float32, n int) (Outputs, error) {
 	out, _, err := c.RunEach(ctx, batch, n)
 	return out, err
@@ -155,73 +173,89 @@ func (c *Cohort) Run(ctx context.Context, batch []float32, n int) (Outputs, erro
 
 // RunEach is Run that also returns the outputs of each student.
 func (c *Cohort) RunEach(ctx context.Context, batch []float32, n int) (Outputs, []Outputs, error) {
-	if err := c.info.checkBatch(batch, n); err != nil {
+	if err := c.info.checkFloats(batch, n); err != nil {
 		return Outputs{}, nil, err
 	}
-	if err := c.gate.enter(); err != nil {
-		return Outputs{}, nil, fmt.Errorf("infer: %w", err)
-	}
-	defer c.gate.leave()
-	return c.students(ctx, batch, n)
+	var each []Outputs
+	out, err := runInside(c, func() (out Outputs, err error) {
+		out, each, err = c.students(ctx, Input{Float32: batch}, n)
+		return out, err
+	})
+	return out, each, err
+}
+
+// RunPixels is Model.RunPixels of every student, joined.
+func (c *Cohort) RunPixels(ctx context.Context, batch []uint8, n int) (Outputs, error) {
+	return runPixels(ctx, c, c.info, batch, n)
 }
 
 // students runs every student on the batch, one after the other: each uses all
 // the threads it was opened with.
-func (c *Cohort) students(ctx context.Context, batch []float32, n int) (Outputs, []Outputs, error) {
+func (c *Cohort) students(ctx context.Context, batch Input, n int) (Outputs, []Outputs, error) {
 	each := make([]Outputs, len(c.models))
 	for i, m := range c.models {
 		var err error
-		if each[i], err = m.Run(ctx, batch, n); err != nil {
+		each[i], err = m.compute(ctx, n, func(dst Input) error {
+			dst.copyFrom(batch)
+			return nil
+		})
+		if err != nil {
 			return Outputs{}, nil, fmt.Errorf("student %d (%s): %w", i+1, m.info.Architecture, err)
 		}
 	}
-	return join(each), each, nil
+	out, err := c.join.outputs(each)
+	return out, each, err
 }
 
-// join averages probabilities and puts embeddings side by side.
-func join(each []Outputs) Outputs {
-	out := Outputs{N: each[0].N, Probabilities: make([]float32, len(each[0].Probabilities))}
-	for i := range out.Probabilities {
-		var sum float64
-		for _, o := range each {
-			sum += float64(o.Probabilities[i])
-		}
-		out.Probabilities[i] = float32(sum / float64(len(each)))
+// compute prepares a batch once for all students.
+func (c *Cohort) compute(ctx context.Context, n int, fill func(Input) error) (Outputs, error) {
+	if ctx.Err() != nil {
+		return Outputs{}, cancelled(ctx)
 	}
-	for i := range out.N {
-		for _, o := range each {
-			width := len(o.Embedding) / o.N
-			out.Embedding = append(out.Embedding, o.Embedding[i*width:(i+1)*width]...)
-		}
-	}
-	return out
-}
-
-// run prepares a batch once for all students.
-func (c *Cohort) run(ctx context.Context, n int, fill func(dst []float32) error) (Outputs, error) {
-	if err := c.gate.enter(); err != nil {
-		return Outputs{}, fmt.Errorf("infer: %w", err)
-	}
-	defer c.gate.leave()
-	batch := make([]float32, n*c.info.sampleSize())
+	batch := newInput(c.input(), n, c.info.sampleSize())
 	if err := fill(batch); err != nil {
-		return Outputs{}, fmt.Errorf("infer: %w", err)
+		return Outputs{}, err
 	}
 	out, _, err := c.students(ctx, batch, n)
 	return out, err
 }
 
-// Predict classifies images by the mean of the students' probabilities.
+// Predict classifies images by the students' joint probabilities.
 func (c *Cohort) Predict(ctx context.Context, images ...Image) ([]Prediction, error) {
 	return predict(ctx, c, images)
 }
 
-// Embed returns the students' embeddings side by side, L2-normalised as a
-// whole.
+// Embed returns the students' joint embeddings, L2-normalised.
 func (c *Cohort) Embed(ctx context.Context, images ...Image) ([][]float32, error) {
 	return embed(ctx, c, images)
 }
 
+// enter starts a call of the cohort and of every student, so that none can be
+// closed under it.
+func (c *Cohort) enter() error {
+	if err := c.gate.enter(); err != nil {
+		return err
+	}
+	for i, m := range c.models {
+		if err := m.enter(); err != nil {
+			for _, entered := range c.models[:i] {
+				entered.leave()
+			}
+			c.gate.leave()
+			return fmt.Errorf("student %d (%s): %w", i+1, m.info.Architecture, err)
+		}
+	}
+	return nil
+}
+
+func (c *Cohort) leave() {
+	for _, m := range c.models {
+		m.leave()
+	}
+	c.gate.leave()
+}
+
 func (c *Cohort) preparer() (*preparer, error) { return c.models[0].preparer() }
 func (c *Cohort) options() Options             { return c.models[0].opts }
+func (c *Cohort) input() TensorInfo            { return c.models[0].desc.Input }
 func (c *Cohort) classes() []string            { return c.info.Classes }

@@ -65,7 +65,9 @@ func TestCohort(t *testing.T) {
 		}
 		for s, o := range each {
 			for k := range 64 {
-				if !near(got.Embedding[i*128+s*64+k], o.Embedding[i*64+k]) || !near(students[s].Embedding[i*64+k], o.Embedding[i*64+k]) {
+				// Of length 1 each, and of equal weight.
+				want := float64(o.Embedding[i*64+k]) / length(o.Embedding[i*64:(i+1)*64]) * math.Sqrt(.5)
+				if !near(got.Embedding[i*128+s*64+k], float32(want)) || !near(students[s].Embedding[i*64+k], o.Embedding[i*64+k]) {
 					t.Fatalf("sample %d student %d feature %d", i, s, k)
 				}
 			}
@@ -101,12 +103,8 @@ func TestCohort(t *testing.T) {
 	if err != nil || len(v) != 2 || len(v[0]) != 128 {
 		t.Fatalf("%d vectors, %v", len(v), err)
 	}
-	var norm float64
-	for _, x := range v[1] {
-		norm += float64(x) * float64(x)
-	}
-	if math.Abs(norm-1) > 1e-5 {
-		t.Errorf("length %v", math.Sqrt(norm))
+	if l := length(v[1]); math.Abs(l-1) > 1e-5 {
+		t.Errorf("length %v", l)
 	}
 	if _, err := c.Run(context.Background(), batch, n+1); !errors.Is(err, ErrWrongInput) {
 		t.Errorf("wrong size: %v", err)

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -21,8 +22,17 @@ var (
 	ErrNoMetadata = errors.New("the model has no metadata about its images")
 	// ErrMismatch: models do not fit together as a cohort.
 	ErrMismatch = errors.New("the models are no cohort")
-	// ErrWrongInput: a tensor of the wrong size, or no images at all.
+	// ErrWrongInput: a tensor of the wrong type or size, or no images at all.
 	ErrWrongInput = errors.New("wrong input")
+	// ErrWrongSize: a tensor of the wrong size. Such an error is a *SizeError,
+	// and an ErrWrongInput too.
+	ErrWrongSize = errors.New("wrong size")
+	// ErrCancelled: the call's context ended it. Such an error wraps the
+	// context's cause too.
+	ErrCancelled = errors.New("cancelled")
+	// ErrNoProvider: the library lacks the execution provider asked for. The
+	// error is a *ProviderError.
+	ErrNoProvider = errors.New("execution provider is not available")
 	// ErrImage: an image cannot be read or decoded.
 	ErrImage = errors.New("unreadable image")
 	// ErrNoOutput: the model lacks the output that a call needs.
@@ -46,3 +56,35 @@ func (e *RuntimeTooOldError) Error() string {
 }
 
 func (e *RuntimeTooOldError) Unwrap() error { return ErrRuntimeTooOld }
+
+// SizeError says how long a raw batch is and how long it should be. errors.Is
+// finds ErrWrongSize and ErrWrongInput in it.
+type SizeError struct {
+	Values    int // in the batch
+	Samples   int // it is said to have
+	PerSample int // values of a sample that the model takes
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("%s: %s: %d values for %d samples of %d", ErrWrongInput, ErrWrongSize, e.Values, e.Samples, e.PerSample)
+}
+
+func (e *SizeError) Unwrap() []error { return []error{ErrWrongInput, ErrWrongSize} }
+
+// ProviderError says which execution provider cannot be used, and why.
+// errors.Is finds ErrNoProvider in it.
+type ProviderError struct {
+	Name string
+	Err  error // what ONNX Runtime says
+}
+
+func (e *ProviderError) Error() string {
+	return fmt.Sprintf("%s: %s: %v; leave it out to compute on the processor, or give a library that was built with it", ErrNoProvider, e.Name, e.Err)
+}
+
+func (e *ProviderError) Unwrap() []error { return []error{ErrNoProvider, e.Err} }
+
+// cancelled is the error of a call whose context has ended.
+func cancelled(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", ErrCancelled, context.Cause(ctx))
+}

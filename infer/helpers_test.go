@@ -5,6 +5,7 @@ package infer
 import (
 	"image"
 	"image/color"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -92,4 +93,13 @@ func picture(width, height int, seed uint64) *image.NRGBA {
 		}
 	}
 	return m
+}
+
+// length is the Euclidean length of v.
+func length(v []float32) float64 {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
 }

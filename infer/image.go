@@ -6,7 +6,6 @@ import (
 	"image"
 	"os"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
@@ -33,7 +32,7 @@ func (m Image) load() (pixels.Image, error) {
 	switch {
 	case m.decoded != nil:
 		size := m.decoded.Bounds().Size()
-		if size.X < 1 || size.Y < 1 || size.X > pixels.MaxSide || size.Y > pixels.MaxSide || size.X*size.Y > pixels.MaxPixels {
+		if size.X < 1 || size.Y < 1 || tooLarge(size.X, size.Y) {
 			return pixels.Image{}, fmt.Errorf("%w: %dx%d pixels; the limit is %d on a side and %d in all",
 				ErrImage, size.X, size.Y, pixels.MaxSide, pixels.MaxPixels)
 		}
@@ -69,25 +68,7 @@ func decoded(img pixels.Image, err error) (pixels.Image, error) {
 	return img, nil
 }
 
-// preparer turns images into input samples as a model's metadata says.
-type preparer struct {
-	channels, height, width int
-	norm                    *pixels.Normalizer
-}
-
-func newPreparer(meta onnxmeta.Metadata) (*preparer, error) {
-	norm, err := pixels.NewNormalizer(pixels.Norm{Mean: meta.Mean, Std: meta.Std}, meta.Channels)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	return &preparer{channels: meta.Channels, height: meta.Height, width: meta.Width, norm: norm}, nil
-}
-
-// sample writes the image to dst, one sample [channels, height, width].
-func (p *preparer) sample(dst []float32, m Image) error {
-	img, err := m.load()
-	if err != nil {
-		return err
-	}
-	return p.norm.Apply(dst, pixels.Fit(img, p.channels, p.width, p.height))
+// tooLarge reports a size beyond what is decoded.
+func tooLarge(width, height int) bool {
+	return width > pixels.MaxSide || height > pixels.MaxSide || width*height > pixels.MaxPixels
 }

@@ -7,26 +7,45 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
 
-// engine is what predicting and embedding need of a Model or Cohort.
+// engine is what predicting and embedding need of a Model, Cohort or Batcher.
 type engine interface {
-	run(ctx context.Context, n int, fill func(dst []float32) error) (Outputs, error)
+	// enter starts a call, which leave ends; compute is called between.
+	enter() error
+	leave()
+	compute(ctx context.Context, n int, fill func(Input) error) (Outputs, error)
 	preparer() (*preparer, error)
 	options() Options
+	input() TensorInfo
 	classes() []string
+}
+
+// runInside makes a call of e, and its error one of this package.
+func runInside(e engine, call func() (Outputs, error)) (Outputs, error) {
+	if err := e.enter(); err != nil {
+		return Outputs{}, fmt.Errorf("infer: %w", err)
+	}
+	defer e.leave()
+	out, err := call()
+	if err != nil {
+		return Outputs{}, fmt.Errorf("infer: %w", err)
+	}
+	return out, nil
 }
 
 // predict classifies images in batches.
 func predict(ctx context.Context, e engine, images []Image) ([]Prediction, error) {
 	out := make([]Prediction, 0, len(images))
 	err := inBatches(ctx, e, images, func(o Outputs) error {
-		if o.Probabilities == nil {
-			return fmt.Errorf("infer: %w %q", ErrNoOutput, "probabilities")
+		p := o.posterior()
+		if p == nil {
+			return fmt.Errorf("%w %q", ErrNoOutput, "probabilities")
 		}
-		for p := range rows(o.Probabilities, o.N) {
+		for p := range rows(p, o.N) {
 			out = append(out, Prediction{Probabilities: p, Top: top(p, e.classes(), e.options().topK())})
 		}
 		return nil
@@ -42,7 +61,7 @@ func embed(ctx context.Context, e engine, images []Image) ([][]float32, error) {
 	out := make([][]float32, 0, len(images))
 	err := inBatches(ctx, e, images, func(o Outputs) error {
 		if o.Embedding == nil {
-			return fmt.Errorf("infer: %w %q", ErrNoOutput, "embedding")
+			return fmt.Errorf("%w %q", ErrNoOutput, "embedding")
 		}
 		for v := range rows(o.Embedding, o.N) {
 			normalise(v)
@@ -56,50 +75,60 @@ func embed(ctx context.Context, e engine, images []Image) ([][]float32, error) {
 	return out, nil
 }
 
-// inBatches prepares images and runs them, and hands on each batch's results.
+// inBatches prepares images and runs them, and hands on each batch's results,
+// all as one call.
 func inBatches(ctx context.Context, e engine, images []Image, take func(Outputs) error) error {
-	prep, err := e.preparer()
-	if err != nil {
-		return fmt.Errorf("infer: %w", err)
-	}
-	if len(images) == 0 {
-		return fmt.Errorf("infer: %w: no images", ErrWrongInput)
-	}
-	size := e.options().maxBatch()
-	for start := 0; start < len(images); start += size {
-		batch := images[start:min(start+size, len(images))]
-		out, err := e.run(ctx, len(batch), func(dst []float32) error {
-			i, err := prepareAll(ctx, prep, dst, batch)
-			if err != nil && len(images) > 1 {
-				return fmt.Errorf("image %d: %w", start+i+1, err)
-			}
-			return err
-		})
+	_, err := runInside(e, func() (Outputs, error) {
+		prep, err := e.preparer()
 		if err != nil {
-			return err
+			return Outputs{}, err
 		}
-		if err := take(out); err != nil {
-			return err
+		if len(images) == 0 {
+			return Outputs{}, fmt.Errorf("%w: no images", ErrWrongInput)
 		}
-	}
-	return nil
+		size := e.options().maxBatch()
+		if fixed := int(e.input().Dims[0]); fixed > 0 {
+			size = max(fixed, size/fixed*fixed)
+		}
+		for start := 0; start < len(images); start += size {
+			batch := images[start:min(start+size, len(images))]
+			out, err := e.compute(ctx, len(batch), func(dst Input) error {
+				i, err := prepareAll(ctx, prep, dst, batch)
+				if err != nil && len(images) > 1 {
+					return fmt.Errorf("image %d: %w", start+i+1, err)
+				}
+				return err
+			})
+			if err != nil {
+				return Outputs{}, err
+			}
+			if err := take(out); err != nil {
+				return Outputs{}, err
+			}
+		}
+		return Outputs{}, nil
+	})
+	return err
 }
 
 // prepareAll writes images to dst on all cores. The error is that of the first
 // image at fault, whose index comes with it.
-func prepareAll(ctx context.Context, prep *preparer, dst []float32, images []Image) (int, error) {
+func prepareAll(ctx context.Context, prep *preparer, dst Input, images []Image) (int, error) {
 	errs := make([]error, len(images))
-	sample := len(dst) / len(images)
+	sample := prep.channels * prep.height * prep.width
 	var next atomic.Int64
 	work := func() {
+		var space workspace
 		for {
 			i := int(next.Add(1)) - 1
 			if i >= len(images) {
 				return
 			}
-			if errs[i] = context.Cause(ctx); errs[i] == nil {
-				errs[i] = prep.sample(dst[i*sample:(i+1)*sample], images[i])
+			if ctx.Err() != nil {
+				errs[i] = cancelled(ctx)
+				continue
 			}
+			errs[i] = prep.sample(&space, dst.part(i, i+1, sample), images[i])
 		}
 	}
 	var wg sync.WaitGroup
@@ -128,7 +157,27 @@ func rows(v []float32, n int) func(yield func([]float32) bool) {
 	}
 }
 
-// top returns the k most probable classes, equal ones in class order.
+// posterior is the probabilities, or the softmax of the logits where the
+// network gives only these; nil where it gives neither.
+func (o Outputs) posterior() []float32 {
+	if o.Probabilities != nil || o.Logits == nil {
+		return o.Probabilities
+	}
+	p := make([]float32, 0, len(o.Logits))
+	for row := range rows(o.Logits, o.N) {
+		most, sum := slices.Max(row), 0.0
+		for _, v := range row {
+			sum += math.Exp(float64(v - most))
+		}
+		for _, v := range row {
+			p = append(p, float32(math.Exp(float64(v-most))/sum))
+		}
+	}
+	return p
+}
+
+// top returns the k most probable classes, equal ones in class order. A class
+// without a label has its number.
 func top(p []float32, labels []string, k int) []Score {
 	order := make([]int, len(p))
 	for i := range order {
@@ -137,7 +186,11 @@ func top(p []float32, labels []string, k int) []Score {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[b], p[a]) })
 	out := make([]Score, min(k, len(p)))
 	for i := range out {
-		out[i] = Score{Class: order[i], Label: labels[order[i]], Probability: p[order[i]]}
+		label := strconv.Itoa(order[i])
+		if order[i] < len(labels) {
+			label = labels[order[i]]
+		}
+		out[i] = Score{Class: order[i], Label: label, Probability: p[order[i]]}
 	}
 	return out
 }

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/pixels"
 )
 
-// Model is one ONNX model, ready to run.
+// Model is one network, ready to run.
 type Model struct {
-	session session
+	backend Backend
+	desc    Description
 	gate    gate
 	info    Info
 	opts    Options
@@ -20,8 +23,8 @@ type Model struct {
 }
 
 // Open loads a model from a file. The error wraps that of opening the file,
-// ErrNotONNX, ErrUnsupported, ErrNoRuntime or ErrRuntimeTooOld, and names the
-// file.
+// ErrNotONNX, ErrUnsupported, ErrNoRuntime, ErrRuntimeTooOld or ErrNoProvider,
+// and names the file.
 func Open(path string, opts Options) (*Model, error) {
 	return open(source{path: path}, opts)
 }
@@ -29,51 +32,84 @@ func Open(path string, opts Options) (*Model, error) {
 // OpenBytes loads a model from the bytes of an ONNX file, as Open does. They
 // are not needed afterwards.
 func OpenBytes(model []byte, opts Options) (*Model, error) {
+	if model == nil {
+		model = []byte{}
+	}
 	return open(source{data: model}, opts)
+}
+
+// OpenFS loads a model from a file of a file system, such as one that is
+// embedded in the program, as Open does.
+func OpenFS(fsys fs.FS, name string, opts Options) (*Model, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("infer: %w", err)
+	}
+	return open(source{path: name, data: data}, opts)
 }
 
 func open(src source, opts Options) (*Model, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	s, err := openSession(src, opts)
+	b, err := openSession(src, opts)
 	if err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	m, err := newModel(s, opts)
+	m, err := newModel(b, opts)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("infer: %s: %w", src, err), s.close())
+		return nil, errors.Join(fmt.Errorf("infer: %s: %w", src, err), b.Close())
 	}
-	m.info.Path = src.path
 	if m.prepErr != nil {
 		m.prepErr = fmt.Errorf("%s: %w", src, m.prepErr)
 	}
 	return m, nil
 }
 
-// newModel makes a model of a session, after checking that the metadata fits
-// the graph.
-func newModel(s session, opts Options) (*Model, error) {
-	d := s.describe()
-	m := &Model{session: s, opts: opts, info: Info{
-		Students: 1,
-		Batch:    int(max(0, d.input.dims[0])),
-		Features: d.outputs[embedding].sampleOrZero(),
-		Runtime:  d.version,
-	}}
-	if dims := d.input.dims; len(dims) == 4 {
-		m.info.Channels, m.info.Height, m.info.Width = int(dims[1]), int(dims[2]), int(dims[3])
-	} else {
-		m.info.Channels = d.input.sample()
+// New makes a model of a backend, which closes with it. It uses of the options
+// what is not about opening a file. On an error the backend stays open.
+func New(b Backend, opts Options) (*Model, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
 	}
-	meta, err := onnxmeta.Parse(d.props)
-	if errors.Is(err, onnxmeta.ErrNone) {
-		m.info.Foreign = true
-		m.prepErr = fmt.Errorf("%w: prepare them yourself and use Run", ErrNoMetadata)
-		return m, nil
-	}
+	m, err := newModel(b, opts)
 	if err != nil {
+		return nil, fmt.Errorf("infer: %w", err)
+	}
+	return m, nil
+}
+
+// newModel makes a model of a backend, after checking that the metadata, or
+// the preset, fits the graph.
+func newModel(b Backend, opts Options) (*Model, error) {
+	d := b.Describe()
+	if d.Input.Sample() == 0 {
+		return nil, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic", ErrUnsupported, d.Input.Name, d.Input.Dims)
+	}
+	m := &Model{backend: b, desc: d, opts: opts, info: Info{
+		Path:     d.Path,
+		Students: 1,
+		Batch:    int(max(0, d.Input.Dims[0])),
+		Features: d.Embedding.Sample(),
+		Uint8:    d.Input.Uint8,
+		Runtime:  d.Runtime,
+	}}
+	if dims := d.Input.Dims; len(dims) != 4 {
+		m.info.Channels = d.Input.Sample()
+	} else if d.Input.Uint8 || opts.Preset != nil && opts.Preset.Layout == "nhwc" {
+		m.info.Height, m.info.Width, m.info.Channels = int(dims[1]), int(dims[2]), int(dims[3])
+	} else {
+		m.info.Channels, m.info.Height, m.info.Width = int(dims[1]), int(dims[2]), int(dims[3])
+	}
+	meta, err := onnxmeta.Parse(d.Metadata)
+	switch {
+	case errors.Is(err, onnxmeta.ErrNone):
+		m.info.Foreign = true
+		return m, m.usePreset()
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case opts.Preset != nil:
+		return nil, fmt.Errorf("%w: it says itself how images are prepared; open it without a preset", ErrUnsupported)
 	}
 	if err := checkInterface(d, meta); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -81,38 +117,55 @@ func newModel(s session, opts Options) (*Model, error) {
 	m.info.Architecture, m.info.Classes = meta.Architecture, meta.Classes
 	m.info.Mean, m.info.Std = meta.Mean, meta.Std
 	m.info.Dataset, m.info.Mode, m.info.Toolkit = meta.Dataset, meta.Mode, meta.Toolkit
-	m.prep, m.prepErr = newPreparer(meta)
+	m.info.NormalisedInGraph = meta.NormalisedInGraph
+	m.prep, m.prepErr = newPreparer(meta, d.Input.Uint8)
 	return m, nil
 }
 
-// sampleOrZero is the sample size of an output, 0 for one that is not there.
-func (t tensorInfo) sampleOrZero() int {
-	if t.name == "" {
-		return 0
+// usePreset takes from the options what a model without metadata does not say.
+func (m *Model) usePreset() error {
+	if m.opts.Preset == nil {
+		m.prepErr = fmt.Errorf("%w: give a preset, or prepare them yourself and use Run", ErrNoMetadata)
+		return nil
 	}
-	return t.sample()
+	preset := m.opts.Preset.clone()
+	for _, out := range []TensorInfo{m.desc.Logits, m.desc.Probabilities} {
+		if n := out.Sample(); len(preset.Classes) > 0 && n > 0 && n != len(preset.Classes) {
+			return fmt.Errorf("%w: its output %q has the shape %v, the preset has %d classes", ErrUnsupported, out.Name, out.Dims, len(preset.Classes))
+		}
+	}
+	var err error
+	if m.prep, err = presetPreparer(*preset, m.desc.Input); err != nil {
+		return err
+	}
+	m.info.Classes, m.info.Mean, m.info.Std = preset.Classes, preset.Mean, preset.Std
+	return nil
 }
 
 // checkInterface reports every contradiction between a graph and its
 // metadata.
-func checkInterface(d description, meta onnxmeta.Metadata) error {
+func checkInterface(d Description, meta onnxmeta.Metadata) error {
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if meta.NormalisedInGraph {
-		fault("its metadata says that the graph normalises, which this version cannot serve")
-	}
 	want := []int64{int64(meta.Channels), int64(meta.Height), int64(meta.Width)}
-	if d.input.name != onnxmeta.Input || !slices.Equal(d.input.dims[1:], want) {
-		fault("its input is %q %v, its metadata says %q [batch %v]", d.input.name, d.input.dims, onnxmeta.Input, want)
+	if d.Input.Uint8 {
+		want = []int64{want[1], want[2], want[0]}
 	}
-	for role, name := range []string{onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding} {
-		out := d.outputs[role]
-		switch {
-		case out.name != name:
-			fault("it lacks the output %q", name)
-		case role != embedding && out.sample() != len(meta.Classes):
-			fault("its output %q has the shape %v for %d classes", name, out.dims, len(meta.Classes))
+	if d.Input.Name != onnxmeta.Input || !slices.Equal(d.Input.Dims[1:], want) {
+		fault("its input is %q %v, its metadata says %q [batch %v]", d.Input.Name, d.Input.Dims, onnxmeta.Input, want)
+	}
+	if d.Input.Uint8 != meta.NormalisedInGraph {
+		fault("its metadata says %s=%v, which does not go with its type of input", onnxmeta.KeyNormalised, meta.NormalisedInGraph)
+	}
+	found := false
+	for _, role := range d.roles() {
+		found = found || role.info.Name == role.name
+		if n := role.info.Sample(); role.info.Name == role.name && role.name != onnxmeta.Embedding && n != len(meta.Classes) {
+			fault("its output %q has the shape %v for %d classes", role.name, role.info.Dims, len(meta.Classes))
 		}
+	}
+	if !found {
+		fault("it has none of the outputs %q, %q and %q", onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding)
 	}
 	return errors.Join(errs...)
 }
@@ -130,51 +183,62 @@ func (m *Model) Close() error {
 	if !m.gate.close() {
 		return nil
 	}
-	return m.session.close()
+	return m.backend.Close()
 }
 
 // Run runs the network on a batch of n samples, normalised, [n, channels,
-// height, width]. The error wraps ErrWrongInput for any other size.
+// height, width]. The error wraps ErrWrongSize for any other size, and
+// ErrWrongInput for a model that takes 8-bit pixels. A model whose batch is
+// fixed takes any n, too: the last batch is filled up.
 func (m *Model) Run(ctx context.Context, batch []float32, n int) (Outputs, error) {
-	if err := m.info.checkBatch(batch, n); err != nil {
+	if err := m.info.checkFloats(batch, n); err != nil {
 		return Outputs{}, err
 	}
-	return m.run(ctx, n, func(dst []float32) error {
-		copy(dst, batch)
-		return nil
+	return runInside(m, func() (Outputs, error) {
+		return m.compute(ctx, n, func(dst Input) error {
+			copy(dst.Float32, batch)
+			return nil
+		})
 	})
+}
+
+// RunPixels runs the network on a batch of n images of the model's size, 8-bit
+// pixels [n, height, width, channels] in the order of its channels. They are
+// normalised as the model's metadata or preset says.
+func (m *Model) RunPixels(ctx context.Context, batch []uint8, n int) (Outputs, error) {
+	return runPixels(ctx, m, m.info, batch, n)
 }
 
 // sampleSize is the number of values of one input sample.
 func (i Info) sampleSize() int { return i.Channels * max(1, i.Height) * max(1, i.Width) }
 
-func (i Info) checkBatch(batch []float32, n int) error {
-	if size := i.sampleSize(); n < 1 || len(batch) != n*size {
-		return fmt.Errorf("infer: %w: %d values for %d samples of %d", ErrWrongInput, len(batch), n, size)
+func (i Info) checkFloats(batch []float32, n int) error {
+	if i.Uint8 {
+		return fmt.Errorf("infer: %w: the model takes 8-bit pixels; use RunPixels", ErrWrongInput)
+	}
+	return i.checkSize(len(batch), n)
+}
+
+func (i Info) checkSize(values, n int) error {
+	if size := i.sampleSize(); n < 1 || values/n != size || values%n != 0 {
+		return fmt.Errorf("infer: %w", &SizeError{Values: values, Samples: n, PerSample: size})
 	}
 	return nil
 }
 
-// run runs n samples that fill writes.
-func (m *Model) run(ctx context.Context, n int, fill func(dst []float32) error) (Outputs, error) {
-	if err := m.gate.enter(); err != nil {
-		return Outputs{}, fmt.Errorf("infer: %w", err)
+// compute runs n samples that fill writes. It is for calls that have entered.
+func (m *Model) compute(ctx context.Context, n int, fill func(Input) error) (Outputs, error) {
+	if ctx.Err() != nil {
+		return Outputs{}, cancelled(ctx)
 	}
-	defer m.gate.leave()
-	if err := ctx.Err(); err != nil {
-		return Outputs{}, fmt.Errorf("infer: %w", context.Cause(ctx))
+	if batch := m.info.Batch; batch > 0 && n != batch {
+		return chunked(ctx, m.backend, batch, n, fill)
 	}
-	if m.info.Batch > 0 && n != m.info.Batch {
-		return Outputs{}, fmt.Errorf("infer: %w: %d samples for a model with the fixed batch %d", ErrWrongInput, n, m.info.Batch)
-	}
-	out, err := m.session.run(ctx, n, fill)
-	if err != nil {
-		return Outputs{}, fmt.Errorf("infer: %w", err)
-	}
-	return out, nil
+	return m.backend.Run(ctx, n, fill)
 }
 
-// Predict classifies images. A model without metadata gives ErrNoMetadata.
+// Predict classifies images. A model that does not say how to prepare them
+// gives ErrNoMetadata.
 func (m *Model) Predict(ctx context.Context, images ...Image) ([]Prediction, error) {
 	return predict(ctx, m, images)
 }
@@ -184,6 +248,32 @@ func (m *Model) Embed(ctx context.Context, images ...Image) ([][]float32, error)
 	return embed(ctx, m, images)
 }
 
+func (m *Model) enter() error                 { return m.gate.enter() }
+func (m *Model) leave()                       { m.gate.leave() }
 func (m *Model) preparer() (*preparer, error) { return m.prep, m.prepErr }
 func (m *Model) options() Options             { return m.opts }
+func (m *Model) input() TensorInfo            { return m.desc.Input }
 func (m *Model) classes() []string            { return m.info.Classes }
+
+// runPixels is RunPixels of every engine.
+func runPixels(ctx context.Context, e engine, info Info, batch []uint8, n int) (Outputs, error) {
+	prep, err := e.preparer()
+	if err != nil {
+		return Outputs{}, fmt.Errorf("infer: %w", err)
+	}
+	if err := info.checkSize(len(batch), n); err != nil {
+		return Outputs{}, err
+	}
+	size := info.sampleSize()
+	return runInside(e, func() (Outputs, error) {
+		return e.compute(ctx, n, func(dst Input) error {
+			for i := range n {
+				img := pixels.Image{Width: prep.width, Height: prep.height, Channels: prep.channels, Pix: batch[i*size : (i+1)*size]}
+				if err := prep.store(dst.part(i, i+1, size), img); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// Predictor is a model or a cohort of models.
+// Predictor is a model, a cohort of models, or one of these behind a Batcher or
+// a Slot.
 type Predictor interface {
 	// Predict classifies images, in order. It fails as a whole; the error
 	// names the image at fault.
@@ -26,6 +27,8 @@ type Predictor interface {
 var (
 	_ Predictor = (*Model)(nil)
 	_ Predictor = (*Cohort)(nil)
+	_ Predictor = (*Batcher)(nil)
+	_ Predictor = (*Slot)(nil)
 )
 
 // Outputs holds the raw results of N samples, each row-major with N rows. A
@@ -51,18 +54,20 @@ type Score struct {
 }
 
 // Info describes what a Predictor runs. Where a model carries no metadata, the
-// texts and lists that come from it are empty.
+// texts that come from it are empty, and the lists are those of the preset.
 type Info struct {
 	Path                    string // file, or "" for a model from bytes
 	Architecture            string // of a cohort: its students', joined by "+"
 	Students                int    // number of models
 	Channels, Height, Width int    // of an input sample; Height and Width are 0 where it is no image
-	Batch                   int    // samples in a batch; 0 means any number
+	Batch                   int    // samples in a batch of the network; 0 means any number
 	Features                int    // length of an embedding; 0 where there is none or it is not fixed
 	Classes                 []string
 	Mean, Std               []float32 // (x/255 - Mean) / Std
 	Dataset, Mode, Toolkit  string
-	Foreign                 bool   // without our metadata: raw tensors only
+	Foreign                 bool   // without our metadata: raw tensors only, or a preset
+	Uint8                   bool   // the network takes 8-bit pixels: RunPixels instead of Run
+	NormalisedInGraph       bool   // by the network itself, with Mean and Std
 	Runtime                 string // version of ONNX Runtime's library
 }
 
@@ -79,6 +84,14 @@ type Options struct {
 	// MaxBatch is how many images Predict and Embed give the network at once;
 	// 0 means 32.
 	MaxBatch int
+	// Preset prepares images for a model that carries no metadata about them;
+	// one that does is refused with ErrUnsupported.
+	Preset *Preset
+	// Provider computes instead of the processor.
+	Provider Provider
+	// Ensemble is how a cohort joins its students; a single model has no use
+	// for it.
+	Ensemble Ensemble
 }
 
 // Validate reports every fault of o, joined.
@@ -92,6 +105,12 @@ func (o Options) Validate() error {
 			errs = append(errs, fmt.Errorf("infer: %s is %d; it cannot be negative", field.name, field.value))
 		}
 	}
+	if o.Preset != nil {
+		if err := o.Preset.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("infer: %w", err))
+		}
+	}
+	errs = append(errs, o.Provider.validate(), o.Ensemble.validate())
 	return errors.Join(errs...)
 }
 

@@ -15,7 +15,7 @@ import (
 // runner holds the tensors of one call of n samples.
 type runner struct {
 	n       int
-	data    []float32   // of the input
+	data    Input
 	buffers [][]float32 // of each output; nil where ONNX Runtime allocates
 	inputs  []ort.Value
 	outputs []ort.Value // nil where ONNX Runtime allocates
@@ -25,38 +25,47 @@ type runner struct {
 	pin runtime.Pinner
 }
 
-func newRunner(n int, s *ortSession) (*runner, error) {
+func newRunner(n int, s *ortSession) (_ *runner, err error) {
 	r := &runner{n: n}
-	tensor := func(info tensorInfo, sample int) ([]float32, ort.Value, error) {
-		shape := append(ort.Shape{int64(n)}, info.dims[1:]...)
-		data := make([]float32, n*sample)
-		r.pin.Pin(&data[0])
-		t, err := ort.NewTensor(shape, data)
+	defer func() {
 		if err != nil {
-			return nil, nil, err
+			err = errors.Join(err, r.destroy())
 		}
-		return data, t, nil
-	}
+	}()
 	var in ort.Value
-	var err error
-	if r.data, in, err = tensor(s.desc.input, s.desc.input.sample()); err != nil {
-		return nil, errors.Join(err, r.destroy())
+	if input := s.desc.Input; input.Uint8 {
+		r.data.Uint8, in, err = tensor[uint8](r, input)
+	} else {
+		r.data.Float32, in, err = tensor[float32](r, input)
+	}
+	if err != nil {
+		return r, err
 	}
 	r.inputs = []ort.Value{in}
-	for _, role := range s.roles {
+	for _, output := range s.outputs {
 		var buffer []float32
 		var out ort.Value
-		if info := s.desc.outputs[role]; info.sample() > 0 {
-			if buffer, out, err = tensor(info, info.sample()); err != nil {
-				return nil, errors.Join(err, r.destroy())
+		if output.Sample() > 0 {
+			if buffer, out, err = tensor[float32](r, output); err != nil {
+				return r, err
 			}
 		}
 		r.buffers, r.outputs = append(r.buffers, buffer), append(r.outputs, out)
 	}
-	if r.options, err = ort.NewRunOptions(); err != nil {
-		return nil, errors.Join(err, r.destroy())
+	r.options, err = ort.NewRunOptions()
+	return r, err
+}
+
+// tensor makes one for r's samples, in Go's memory.
+func tensor[T float32 | uint8](r *runner, info TensorInfo) ([]T, ort.Value, error) {
+	shape := append(ort.Shape{int64(r.n)}, info.Dims[1:]...)
+	data := make([]T, r.n*info.Sample())
+	r.pin.Pin(&data[0])
+	t, err := ort.NewTensor(shape, data)
+	if err != nil {
+		return nil, nil, err
 	}
-	return r, nil
+	return data, t, nil
 }
 
 func (r *runner) destroy() error {
@@ -79,8 +88,8 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 	if ctx.Done() == nil {
 		return r.collect(s, s.session.RunWithOptions(r.inputs, r.outputs, r.options))
 	}
-	if err := ctx.Err(); err != nil {
-		return Outputs{}, context.Cause(ctx)
+	if ctx.Err() != nil {
+		return Outputs{}, cancelled(ctx)
 	}
 	var terminateErr error
 	terminated := make(chan struct{})
@@ -96,7 +105,7 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 	resetErr := r.options.UnsetTerminate()
 	out, err := r.collect(s, err)
 	if err != nil {
-		err = context.Cause(ctx)
+		err = cancelled(ctx)
 	}
 	return out, errors.Join(err, terminateErr, resetErr)
 }
@@ -106,10 +115,10 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 	out := Outputs{N: r.n}
 	results := out.results()
-	for i, role := range s.roles {
+	for i, output := range s.outputs {
 		if buffer := r.buffers[i]; buffer != nil {
 			if err == nil {
-				*results[role] = slices.Clone(buffer)
+				*results[s.places[i]] = slices.Clone(buffer)
 			}
 			continue
 		}
@@ -117,9 +126,9 @@ func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 			continue
 		}
 		if t, ok := r.outputs[i].(*ort.Tensor[float32]); ok && len(t.GetData())%r.n == 0 {
-			*results[role] = slices.Clone(t.GetData())
+			*results[s.places[i]] = slices.Clone(t.GetData())
 		} else if err == nil {
-			err = fmt.Errorf("%w: output %q has the shape %v for %d samples", ErrUnsupported, s.desc.outputs[role].name, r.outputs[i].GetShape(), r.n)
+			err = fmt.Errorf("%w: output %q has the shape %v for %d samples", ErrUnsupported, output.Name, r.outputs[i].GetShape(), r.n)
 		}
 		err = errors.Join(err, r.outputs[i].Destroy())
 		r.outputs[i] = nil

@@ -18,15 +18,16 @@ import (
 // ortSession runs a model on ONNX Runtime.
 type ortSession struct {
 	session *ort.DynamicAdvancedSession
-	desc    description
-	roles   []int // role of each of the session's outputs
+	desc    Description
+	outputs []TensorInfo // of the session
+	places  []int        // of each of them in Outputs.results
 
 	mu   sync.Mutex
 	idle []*runner
 }
 
 // openSession loads a model. What opening needed is undone on an error.
-func openSession(src source, opts Options) (_ session, err error) {
+func openSession(src source, opts Options) (_ Backend, err error) {
 	if err := src.check(); err != nil {
 		return nil, err
 	}
@@ -36,45 +37,48 @@ func openSession(src source, opts Options) (_ session, err error) {
 	s := &ortSession{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("%s: %w", src, err), s.close())
+			err = errors.Join(fmt.Errorf("%s: %w", src, err), s.Close())
 		}
 	}()
 	inputs, outputs, err := src.describe()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if s.desc.input, err = soleInput(inputs); err != nil {
+	if s.desc.Input, err = soleInput(inputs, opts.Preset); err != nil {
 		return nil, err
 	}
-	all := make([]tensorInfo, 0, len(outputs))
+	all := make([]TensorInfo, 0, len(outputs))
 	for _, out := range outputs {
-		if isFloatTensor(out) {
-			all = append(all, tensorInfo{name: out.Name, dims: out.Dimensions})
+		if isTensor(out, ort.TensorElementDataTypeFloat) {
+			all = append(all, TensorInfo{Name: out.Name, Dims: out.Dimensions})
 		}
 	}
-	s.desc.outputs = assignOutputs(all)
+	s.desc.Assign(all, opts.Preset)
 	var names []string
-	for role, out := range s.desc.outputs {
-		if out.name != "" {
-			names, s.roles = append(names, out.name), append(s.roles, role)
+	for place, role := range s.desc.roles() {
+		if role.info.Name != "" {
+			names, s.outputs, s.places = append(names, role.info.Name), append(s.outputs, *role.info), append(s.places, place)
 		}
 	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: it has no float32 output", ErrUnsupported)
 	}
-	if s.session, err = src.session(s.desc.input.name, names, opts.Threads); err != nil {
+	if s.session, err = src.session(s.desc.Input.Name, names, opts); err != nil {
+		if errors.Is(err, ErrNoProvider) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if s.desc.props, err = s.metadata(); err != nil {
+	if s.desc.Metadata, err = s.metadata(); err != nil {
 		return nil, fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
 	}
-	s.desc.version = ort.GetVersion()
+	s.desc.Path, s.desc.Runtime = src.path, ort.GetVersion()
 	return s, nil
 }
 
 // check looks at the bytes before ONNX Runtime does.
 func (s source) check() error {
-	if s.path == "" {
+	if s.data != nil {
 		return checkModel(bytes.NewReader(s.data), int64(len(s.data)))
 	}
 	info, err := os.Stat(s.path) // opening a special file could block for ever
@@ -96,7 +100,7 @@ func (s source) check() error {
 }
 
 func (s source) describe() (inputs, outputs []ort.InputOutputInfo, err error) {
-	if s.path == "" {
+	if s.data != nil {
 		return ort.GetInputOutputInfoWithONNXData(s.data)
 	}
 	// This loads the model a first time, only to read its interface.
@@ -111,44 +115,50 @@ func (s source) describe() (inputs, outputs []ort.InputOutputInfo, err error) {
 	return ort.GetInputOutputInfoWithOptions(s.path, o)
 }
 
-func (s source) session(input string, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
+func (s source) session(input string, outputs []string, opts Options) (*ort.DynamicAdvancedSession, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
 	}
 	defer o.Destroy()
+	threads := opts.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	if err := errors.Join(o.SetIntraOpNumThreads(threads), o.SetInterOpNumThreads(1)); err != nil {
 		return nil, err
 	}
-	if s.path == "" {
+	if err := opts.Provider.add(o); err != nil {
+		return nil, err
+	}
+	if s.data != nil {
 		return ort.NewDynamicAdvancedSessionWithONNXData(s.data, []string{input}, outputs, o)
 	}
 	return ort.NewDynamicAdvancedSession(s.path, []string{input}, outputs, o)
 }
 
-func isFloatTensor(t ort.InputOutputInfo) bool {
-	return t.OrtValueType == ort.ONNXTypeTensor && t.DataType == ort.TensorElementDataTypeFloat && len(t.Dimensions) > 0
+func isTensor(t ort.InputOutputInfo, of ort.TensorElementDataType) bool {
+	return t.OrtValueType == ort.ONNXTypeTensor && t.DataType == of && len(t.Dimensions) > 0
 }
 
-// soleInput returns the input of a model that has one, a float32 tensor whose
-// samples have a fixed size.
-func soleInput(inputs []ort.InputOutputInfo) (tensorInfo, error) {
+// soleInput returns the input of a model that has one, a tensor of float32 or
+// uint8 whose samples have a fixed size, or one that the preset fixes.
+func soleInput(inputs []ort.InputOutputInfo, preset *Preset) (TensorInfo, error) {
 	if len(inputs) != 1 {
 		names := make([]string, len(inputs))
 		for i, in := range inputs {
 			names[i] = in.Name
 		}
-		return tensorInfo{}, fmt.Errorf("%w: it has %d inputs %q, one is needed", ErrUnsupported, len(inputs), names)
+		return TensorInfo{}, fmt.Errorf("%w: it has %d inputs %q, one is needed", ErrUnsupported, len(inputs), names)
 	}
-	if !isFloatTensor(inputs[0]) {
-		return tensorInfo{}, fmt.Errorf("%w: its input is %s, a float32 tensor is needed", ErrUnsupported, inputs[0].String())
+	isUint8 := isTensor(inputs[0], ort.TensorElementDataTypeUint8)
+	if !isUint8 && !isTensor(inputs[0], ort.TensorElementDataTypeFloat) {
+		return TensorInfo{}, fmt.Errorf("%w: its input is %s, a tensor of float32 or uint8 is needed", ErrUnsupported, inputs[0].String())
 	}
-	in := tensorInfo{name: inputs[0].Name, dims: inputs[0].Dimensions}
-	if in.sample() == 0 {
-		return tensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic", ErrUnsupported, in.name, in.dims)
+	in := preset.fix(TensorInfo{Name: inputs[0].Name, Dims: inputs[0].Dimensions, Uint8: isUint8})
+	if in.Sample() == 0 {
+		return TensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and the height and width where a preset gives them",
+			ErrUnsupported, in.Name, in.Dims)
 	}
 	return in, nil
 }
@@ -172,9 +182,11 @@ func (s *ortSession) metadata() (map[string]string, error) {
 	return props, nil
 }
 
-func (s *ortSession) describe() description { return s.desc }
+// Describe describes the model.
+func (s *ortSession) Describe() Description { return s.desc }
 
-func (s *ortSession) close() error {
+// Close frees the session and leaves the environment.
+func (s *ortSession) Close() error {
 	var errs []error
 	for _, r := range s.idle {
 		errs = append(errs, r.destroy())
@@ -186,9 +198,9 @@ func (s *ortSession) close() error {
 	return errors.Join(append(errs, leaveEnvironment())...)
 }
 
-// run borrows a runner for n samples, so that concurrent calls share nothing
+// Run borrows a runner for n samples, so that concurrent calls share nothing
 // but the session.
-func (s *ortSession) run(ctx context.Context, n int, fill func([]float32) error) (Outputs, error) {
+func (s *ortSession) Run(ctx context.Context, n int, fill func(Input) error) (Outputs, error) {
 	r, err := s.borrow(n)
 	if err != nil {
 		return Outputs{}, err

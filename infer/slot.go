@@ -1,0 +1,104 @@
+package infer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Slot is a Predictor that can be replaced by another while it serves.
+type Slot struct {
+	mu      sync.Mutex
+	current *occupant
+	closed  bool
+}
+
+// occupant is a Predictor and the calls of it that are under way.
+type occupant struct {
+	Predictor
+	gate gate
+}
+
+// NewSlot makes a slot that holds p, and closes it when it is closed or
+// replaced.
+func NewSlot(p Predictor) *Slot { return &Slot{current: &occupant{Predictor: p}} }
+
+// Swap lets next serve later calls, waits for those under way, and closes what
+// served them; the error is that of closing. No call is dropped. A closed slot
+// gives ErrClosed and leaves next as it was.
+func (s *Slot) Swap(next Predictor) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return fmt.Errorf("infer: %w", ErrClosed)
+	}
+	last := s.current
+	s.current = &occupant{Predictor: next}
+	s.mu.Unlock()
+	return last.retire()
+}
+
+// retire waits for calls under way and closes the predictor.
+func (o *occupant) retire() error {
+	o.gate.close()
+	return o.Predictor.Close()
+}
+
+// Close waits for calls under way and closes what the slot holds.
+func (s *Slot) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	return s.current.retire()
+}
+
+// enter starts a call of what the slot holds, which its gate's leave ends.
+func (s *Slot) enter() (*occupant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("infer: %w", ErrClosed)
+	}
+	return s.current, s.current.gate.enter()
+}
+
+// Predict classifies images by what the slot holds.
+func (s *Slot) Predict(ctx context.Context, images ...Image) ([]Prediction, error) {
+	o, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer o.gate.leave()
+	return o.Predictor.Predict(ctx, images...)
+}
+
+// Embed returns the features of images by what the slot holds.
+func (s *Slot) Embed(ctx context.Context, images ...Image) ([][]float32, error) {
+	o, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer o.gate.leave()
+	return o.Predictor.Embed(ctx, images...)
+}
+
+// Run runs what the slot holds on raw samples.
+func (s *Slot) Run(ctx context.Context, batch []float32, n int) (Outputs, error) {
+	o, err := s.enter()
+	if err != nil {
+		return Outputs{}, err
+	}
+	defer o.gate.leave()
+	return o.Predictor.Run(ctx, batch, n)
+}
+
+// Info describes what the slot holds, or held last.
+func (s *Slot) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current.Info()
+}
