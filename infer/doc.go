@@ -9,12 +9,23 @@
 //	defer m.Close()
 //	predictions, err := m.Predict(ctx, infer.FromFile("cat.jpg"))
 //
-// ONNX files of other origin open too. They take raw tensors by Run; how to
-// prepare images for them is not known.
+// ONNX files of other origin open too: a [Preset] says how to prepare images
+// for them, or they take raw tensors by Run. A network whose batch is fixed
+// serves any number of images. One that takes 8-bit pixels and normalises them
+// itself is given them as they are.
+//
+// An [Ensemble] says how a cohort joins its students: by the mean of their
+// probabilities or logits, weighted or not, and their embeddings side by side
+// or averaged.
+//
+// A [Batcher] joins concurrent calls, and a [Slot] lets one model replace
+// another while both serve. [New] makes a model of another [Backend], such as
+// infer/gorgonia's; infer/infertest gives stand-ins for the tests of programs
+// that use this package.
 //
 // A Predictor is safe for concurrent use. It may be closed at any time: calls
 // under way finish, later ones get [ErrClosed]. A cancelled context stops a
-// call, within the network too.
+// call, within the network too, with [ErrCancelled] and the context's cause.
 //
 // ONNX Runtime's library is loaded when the first model opens. It is looked
 // for at Options.Library, at the path in ONNXRUNTIME_SHARED_LIBRARY_PATH, in
@@ -26,5 +37,10 @@
 // Runtime's telemetry is switched off when the environment is made here, unless
 // ORT_DISABLE_TELEMETRY is set, which then decides.
 //
-// Model files are trusted input: ONNX Runtime executes what they describe.
+// Model files are trusted input: ONNX Runtime, which is C++, executes what they
+// describe, may load further files that they name, and takes as much memory as
+// they ask for. Only a quick check that a file is a whole ONNX model comes
+// before it. Do not open files from strangers in a process that matters.
+// Images are untrusted input: they are decoded by Go's own decoders, and one of
+// huge dimensions is refused by its header.
 package infer

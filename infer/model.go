@@ -194,12 +194,18 @@ func (m *Model) Run(ctx context.Context, batch []float32, n int) (Outputs, error
 	if err := m.info.checkFloats(batch, n); err != nil {
 		return Outputs{}, err
 	}
-	return runInside(m, func() (Outputs, error) {
-		return m.compute(ctx, n, func(dst Input) error {
-			copy(dst.Float32, batch)
-			return nil
-		})
+	if err := m.enter(); err != nil {
+		return Outputs{}, fmt.Errorf("infer: %w", err)
+	}
+	defer m.leave()
+	out, err := m.compute(ctx, n, func(dst Input) error {
+		copy(dst.Float32, batch)
+		return nil
 	})
+	if err != nil {
+		return Outputs{}, fmt.Errorf("infer: %w", err)
+	}
+	return out, nil
 }
 
 // RunPixels runs the network on a batch of n images of the model's size, 8-bit

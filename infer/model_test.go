@@ -101,16 +101,23 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunAllocations counts the allocations of raw calls, with a context that
+// can be cancelled and without.
 func TestRunAllocations(t *testing.T) {
 	m := openBytes(t, student(t, network(t, "convnet", models.Shape{C: 1, H: 28, W: 28}, 10), 1, export.Options{}), Options{Threads: 1})
 	batch := noise(4*28*28, 1)
-	allocs := testing.AllocsPerRun(50, func() {
-		if _, err := m.Run(context.Background(), batch, 4); err != nil {
-			t.Fatal(err)
+	cancellable, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"background": context.Background(), "cancellable": cancellable} {
+		allocs := testing.AllocsPerRun(50, func() {
+			if _, err := m.Run(ctx, batch, 4); err != nil {
+				t.Fatal(err)
+			}
+		})
+		t.Logf("%s: %v allocations a call", name, allocs)
+		if allocs > 10 {
+			t.Errorf("%s: %v allocations a call", name, allocs)
 		}
-	})
-	if allocs > 10 {
-		t.Errorf("%v allocations a call", allocs)
 	}
 }
 

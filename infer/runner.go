@@ -17,16 +17,26 @@ type runner struct {
 	n       int
 	data    Input
 	buffers [][]float32 // of each output; nil where ONNX Runtime allocates
+	size    int         // of all buffers together
 	inputs  []ort.Value
 	outputs []ort.Value // nil where ONNX Runtime allocates
 	options *ort.RunOptions
+	// How a cancelled context stops the network: stop is called, and says so on
+	// stopped once it no longer uses the options.
+	stop    func()
+	stopErr error
+	stopped chan struct{}
 	// pin keeps the buffers in place: ONNX Runtime holds pointers to them
 	// between calls.
 	pin runtime.Pinner
 }
 
 func newRunner(n int, s *ortSession) (_ *runner, err error) {
-	r := &runner{n: n}
+	r := &runner{n: n, stopped: make(chan struct{}, 1)}
+	r.stop = func() {
+		r.stopErr = r.options.Terminate()
+		r.stopped <- struct{}{}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.destroy())
@@ -50,6 +60,7 @@ func newRunner(n int, s *ortSession) (_ *runner, err error) {
 				return r, err
 			}
 		}
+		r.size += len(buffer)
 		r.buffers, r.outputs = append(r.buffers, buffer), append(r.outputs, out)
 	}
 	r.options, err = ort.NewRunOptions()
@@ -91,23 +102,18 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 	if ctx.Err() != nil {
 		return Outputs{}, cancelled(ctx)
 	}
-	var terminateErr error
-	terminated := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		terminateErr = r.options.Terminate()
-		close(terminated)
-	})
+	cancelStop := context.AfterFunc(ctx, r.stop)
 	err := s.session.RunWithOptions(r.inputs, r.outputs, r.options)
-	if stop() {
+	if cancelStop() {
 		return r.collect(s, err)
 	}
-	<-terminated // the options are in use until then
+	<-r.stopped
 	resetErr := r.options.UnsetTerminate()
 	out, err := r.collect(s, err)
 	if err != nil {
 		err = cancelled(ctx)
 	}
-	return out, errors.Join(err, terminateErr, resetErr)
+	return out, errors.Join(err, r.stopErr, resetErr)
 }
 
 // collect copies the results of a call that ended with err, and frees what
@@ -115,10 +121,16 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 	out := Outputs{N: r.n}
 	results := out.results()
+	var all []float32 // the results of known size, in one piece of memory
+	if err == nil {
+		all = make([]float32, 0, r.size)
+	}
 	for i, output := range s.outputs {
 		if buffer := r.buffers[i]; buffer != nil {
 			if err == nil {
-				*results[s.places[i]] = slices.Clone(buffer)
+				at := len(all)
+				all = append(all, buffer...)
+				*results[s.places[i]] = all[at:len(all):len(all)]
 			}
 			continue
 		}

@@ -1,0 +1,85 @@
+//go:build cgo && linux
+
+package infer
+
+import (
+	"context"
+	"flag"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/models"
+)
+
+var leakCalls = flag.Int("leak-calls", 3000, "calls of TestNoLeak; 100000 is the full test")
+
+// residentKiB is the process's resident memory.
+func residentKiB(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib
+		}
+	}
+	t.Fatal("no VmRSS")
+	return 0
+}
+
+// TestNoLeak makes many calls of every kind and looks at the memory of the
+// process, which holds what both Go and ONNX Runtime allocate.
+func TestNoLeak(t *testing.T) {
+	in := models.Shape{C: 1, H: 8, W: 8}
+	m := openBytes(t, student(t, network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
+	dynamic := openBytes(t, castNonZero(t), Options{Threads: 1})
+	img := FromBytes(pngOf(t, congruential(9, 9, 1)))
+	batch := noise(5*in.Size(), 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	call := func(i int) {
+		var err error
+		switch i % 4 {
+		case 0:
+			n := 1 + i/4%5
+			_, err = m.Run(ctx, batch[:n*in.Size()], n)
+		case 1:
+			_, err = m.Run(context.Background(), batch[:in.Size()], 1)
+		case 2:
+			_, err = m.Predict(ctx, img)
+		case 3:
+			_, err = dynamic.Run(context.Background(), []float32{0, 3, 0, 5}, 2)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle := func() int {
+		runtime.GC()
+		return residentKiB(t)
+	}
+	for i := range 1000 {
+		call(i)
+	}
+	before := settle()
+	for i := range *leakCalls {
+		call(i)
+	}
+	after := settle()
+	t.Logf("%d calls: resident memory from %d to %d KiB", *leakCalls, before, after)
+	// A leak of 100 bytes a call is 10 MB in the full test. The collector's and
+	// the allocators' own slack is a few.
+	if grown := after - before; grown > 6<<10 {
+		t.Errorf("%d calls: resident memory grew by %d KiB", *leakCalls, grown)
+	}
+}

@@ -1,0 +1,233 @@
+//go:build cgo
+
+package infer
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/models"
+)
+
+// TestSwap replaces a model again and again under load: no call may fail, and
+// each gets the answer of one model or the other.
+func TestSwap(t *testing.T) {
+	needRuntime(t)
+	in := models.Shape{C: 1, H: 8, W: 8}
+	net := network(t, "convnet", in, 4)
+	data := [][]byte{student(t, net, 1, export.Options{}), student(t, net, 2, export.Options{})}
+	batch := noise(in.Size(), 1)
+	open := func(i int) *Model {
+		m, err := OpenBytes(data[i], Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	var want [2]Outputs
+	for i := range want {
+		m := open(i)
+		var err error
+		if want[i], err = m.Run(context.Background(), batch, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	slot := NewSlot(open(0))
+	var done atomic.Bool
+	var served [2]atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for !done.Load() {
+				out, err := slot.Run(context.Background(), batch, 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range want {
+					if largest(out.Logits, want[i].Logits) < 1e-5 {
+						served[i].Add(1)
+					}
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		before := served[i%2].Load()
+		for served[i%2].Load() == before {
+			time.Sleep(time.Millisecond)
+			if t.Failed() {
+				break
+			}
+		}
+		if err := slot.Swap(open(1 - i%2)); err != nil {
+			t.Error(err)
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+	t.Logf("served by the first %d calls, by the second %d, over 20 swaps", served[0].Load(), served[1].Load())
+	if err := errors.Join(slot.Close(), slot.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := slot.Predict(context.Background(), FromImage(picture(8, 8, 1))); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	next := open(0)
+	if err := slot.Swap(next); !errors.Is(err, ErrClosed) {
+		t.Errorf("swapping into a closed slot: %v", err)
+	}
+	if _, err := next.Run(context.Background(), batch, 1); err != nil {
+		t.Errorf("a model that was not taken: %v", err)
+	}
+	if err := next.Close(); err != nil || ort.IsInitialized() {
+		t.Errorf("closing: %v; the environment is left: %v", err, ort.IsInitialized())
+	}
+}
+
+// TestChaos has 64 goroutines calling, swapping, cancelling and closing at
+// random. Each call must succeed or fail by one of the errors that this
+// explains, and nothing may be left behind.
+func TestChaos(t *testing.T) {
+	needRuntime(t)
+	in := models.Shape{C: 1, H: 8, W: 8}
+	data := student(t, network(t, "convnet", in, 4), 1, export.Options{})
+	open := func() Predictor {
+		m, err := OpenBytes(data, Options{Threads: 1, MaxBatch: 2})
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		b, err := NewBatcher(m, BatcherOptions{MaxBatch: 4, MaxWait: 100 * time.Microsecond})
+		if err != nil {
+			t.Error(err)
+		}
+		return b
+	}
+	slots := make([]atomic.Pointer[Slot], 4)
+	for i := range slots {
+		slots[i].Store(NewSlot(open()))
+	}
+	encoded := pngOf(t, congruential(9, 9, 1))
+	var succeeded, cancels, closes atomic.Int64
+	var wg sync.WaitGroup
+	for g := range 64 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 7))
+			for range 25 {
+				at := &slots[rng.IntN(len(slots))]
+				slot := at.Load()
+				ctx, cancel := context.WithCancel(context.Background())
+				var err error
+				switch rng.IntN(12) {
+				case 0: // swap
+					next := open()
+					if err = slot.Swap(next); err != nil {
+						_ = next.Close()
+					}
+				case 1: // put another in its place, and close it under those who hold it
+					if fresh := NewSlot(open()); !at.CompareAndSwap(slot, fresh) {
+						_ = fresh.Close()
+					}
+					err = slot.Close()
+				case 2, 3: // cancel while it runs
+					time.AfterFunc(time.Duration(rng.IntN(300))*time.Microsecond, cancel)
+					_, err = slot.Run(ctx, noise(3*in.Size(), uint64(g)), 3)
+				case 4: // cancelled before
+					cancel()
+					_, err = slot.Embed(ctx, FromBytes(encoded))
+				case 5, 6, 7:
+					_, err = slot.Predict(ctx, FromBytes(encoded), FromBytes(encoded), FromBytes(encoded))
+				default:
+					var out Outputs
+					if out, err = slot.Run(ctx, noise(in.Size(), uint64(g)), 1); err == nil && len(out.Logits) != 4 {
+						t.Errorf("%d logits", len(out.Logits))
+					}
+				}
+				cancel()
+				switch {
+				case err == nil:
+					succeeded.Add(1)
+				case errors.Is(err, ErrCancelled) && errors.Is(err, context.Canceled):
+					cancels.Add(1)
+				case errors.Is(err, ErrClosed):
+					closes.Add(1)
+				default:
+					t.Errorf("goroutine %d: %v", g, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range slots {
+		if err := slots[i].Load().Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d calls succeeded, %d were cancelled, %d met a closed slot", succeeded.Load(), cancels.Load(), closes.Load())
+	if ort.IsInitialized() {
+		t.Error("the environment outlives the last model")
+	}
+	if succeeded.Load() == 0 || cancels.Load() == 0 {
+		t.Error("the test did not do what it is for")
+	}
+}
+
+func TestOpenFS(t *testing.T) {
+	needRuntime(t)
+	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	fsys := fstest.MapFS{"models/a.onnx": {Data: data}, "models/b.onnx": {Data: data[:99]}}
+	m, err := OpenFS(fsys, "models/a.onnx", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Info().Path != "models/a.onnx" {
+		t.Errorf("%+v", m.Info())
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := OpenFS(fsys, "models/b.onnx", Options{}); !errors.Is(err, ErrNotONNX) {
+		t.Errorf("truncated: %v", err)
+	}
+	if _, err := OpenFS(fsys, "models/c.onnx", Options{}); err == nil {
+		t.Error("a missing file opened")
+	}
+}
+
+func TestUnavailableProvider(t *testing.T) {
+	needRuntime(t)
+	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	for _, p := range []Provider{
+		{Name: "Abacus"}, {Name: "OpenVINO"}, {Name: "QNN", Options: map[string]string{"backend_path": "none"}},
+		{Name: "CPU", Options: map[string]string{"beads": "10"}}, {Name: "DirectML", Options: map[string]string{"device_id": "x"}},
+	} {
+		m, err := OpenBytes(data, Options{Provider: p})
+		var provider *ProviderError
+		if !errors.Is(err, ErrNoProvider) || !errors.As(err, &provider) || provider.Name != p.Name || provider.Err == nil {
+			t.Errorf("%v: %v, %v", p, m, err)
+		}
+		t.Logf("%v: %v", p, err)
+	}
+	if ort.IsInitialized() {
+		t.Error("failed openings left the environment behind")
+	}
+	for _, name := range []string{"CPU", "CPUExecutionProvider"} {
+		m := openBytes(t, data, Options{Provider: Provider{Name: name}})
+		if _, err := m.Run(context.Background(), make([]float32, 64), 1); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
