@@ -109,7 +109,7 @@ func (r runner) variant(study Study, v Variant, seed int) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	answer, err := r.dml("eval", dir, "--data", r.data, "--split", "test", "--checkpoint", "last", "--json")
+	answer, err := r.dml("eval", dir, "--data", r.data, "--split", "test", "--checkpoint", "last", "--threads", "1", "--json")
 	if err != nil {
 		return outcome{}, err
 	}
