@@ -62,7 +62,9 @@ func (s Shape) Validate() error {
 }
 
 // ShapeOf returns the shape of the first image of ds: that of all of them in
-// MNIST and CIFAR, a default input size for image folders.
+// MNIST and CIFAR, a default input size for image files. Where the first of
+// these is grey, a sample of the others, at even steps, tells whether all are:
+// one grey image must not take the colours from the rest.
 func ShapeOf(ds Dataset) (Shape, error) {
 	if ds.Len() == 0 {
 		return Shape{}, fmt.Errorf("%s: no samples", ds.Name())
@@ -71,8 +73,23 @@ func ShapeOf(ds Dataset) (Shape, error) {
 	if err != nil {
 		return Shape{}, err
 	}
-	return Shape{Channels: m.Channels, Height: m.Height, Width: m.Width}, nil
+	shape := Shape{Channels: m.Channels, Height: m.Height, Width: m.Width}
+	if inMemory(ds) {
+		return shape, nil
+	}
+	step := max(1, ds.Len()/colourSample)
+	for i := step; i < ds.Len() && shape.Channels == 1; i += step {
+		m, err := ds.Image(i)
+		if err != nil {
+			return Shape{}, err
+		}
+		shape.Channels = m.Channels
+	}
+	return shape, nil
 }
+
+// colourSample is about how many images ShapeOf looks at for one in colour.
+const colourSample = 100
 
 // DataError says which file, and which part of it, is bad.
 type DataError struct {

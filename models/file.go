@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 )
 
@@ -40,6 +41,14 @@ func Find(arch string) (Architecture, error) {
 	a, err := ParseArchitecture(NameOf(arch), data)
 	if err != nil {
 		return Architecture{}, fmt.Errorf("%s: %w", arch, err)
+	}
+	parsed := a.build
+	a.build = func(input Shape, classes int) (*Network, error) {
+		n, err := parsed(input, classes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", arch, err)
+		}
+		return n, nil
 	}
 	return a, nil
 }
@@ -212,7 +221,7 @@ func checkPairs(raw json.RawMessage) error {
 	type window struct{ Kernel, Stride, Dilation *[]int }
 	var l struct{ Conv, Pool window }
 	if err := json.Unmarshal(raw, &l); err != nil {
-		return err
+		return inWords(err)
 	}
 	for _, w := range []window{l.Conv, l.Pool} {
 		for i, pair := range []*[]int{w.Kernel, w.Stride, w.Dilation} {
@@ -230,10 +239,52 @@ func strictJSON(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return err
+		return inWords(err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return fmt.Errorf("data after the closing brace at byte %d", dec.InputOffset())
 	}
 	return nil
+}
+
+// inWords says what is wrong with JSON without the names of Go's types, which
+// encoding/json puts into its errors.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("it is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the JSON breaks off")
+	case !errors.As(err, &wrong):
+		return err
+	}
+	field := wrong.Field
+	if field == "" {
+		field = "the whole"
+	}
+	var want string
+	switch wrong.Type.Kind() {
+	case reflect.Struct, reflect.Pointer:
+		want = "an object"
+	case reflect.Slice, reflect.Array:
+		want = "a list"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Int:
+		want = "a whole number"
+	case reflect.Float32:
+		want = "a number"
+	default:
+		want = "a text"
+	}
+	return fmt.Errorf("%s is %s %s, at byte %d; it must be %s", field, article(wrong.Value), wrong.Value, wrong.Offset, want)
+}
+
+// article returns the indefinite article of a word.
+func article(word string) string {
+	if strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an"
+	}
+	return "a"
 }

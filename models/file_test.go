@@ -112,7 +112,7 @@ func TestFileFaults(t *testing.T) {
 	layer := func(l string) string { return `{"layers":[` + l + `,{"name":"fc","kind":"dense"}]}` }
 	for name, tc := range map[string]struct{ json, want string }{
 		"no JSON":            {`layers: []`, "invalid character"},
-		"nothing":            {``, "EOF"},
+		"nothing":            {``, "it is empty"},
 		"two values":         {openFile + "{}", "after the closing brace"},
 		"no layers":          {`{"name":"x"}`, `network "x" has no layers`},
 		"null":               {`null`, "has no layers"},
@@ -121,7 +121,7 @@ func TestFileFaults(t *testing.T) {
 		"half an input":      {`{"input":{"channels":3},"layers":[{"name":"p","kind":"global_avg_pool"},{"name":"fc","kind":"dense"}]}`, "input 3: channels, height and width"},
 		"null layer":         {`{"layers":[null]}`, "layer 1"},
 		"unknown attribute":  {layer(`{"name":"c","kind":"conv","conv":{"out":3,"kernal":[3,3]}}`), `layer 1, "c": json: unknown field "kernal"`},
-		"wrong type":         {layer(`{"name":"c","kind":"conv","conv":{"out":"3"}}`), `layer 1, "c": json: cannot unmarshal string`},
+		"wrong type":         {layer(`{"name":"c","kind":"conv","conv":{"out":"3"}}`), `layer 1, "c": conv.out is a string, at byte`},
 		"one number":         {layer(`{"name":"c","kind":"conv","conv":{"out":3,"kernel":[3]}}`), `layer 1, "c": kernel [3] is not a pair`},
 		"three numbers":      {layer(`{"name":"p","kind":"max_pool","pool":{"kernel":[3,3],"stride":[1,2,3]}}`), `layer 1, "p": stride [1 2 3] is not a pair`},
 		"unknown kind":       {layer(`{"name":"c","kind":"swish"}`), `layer "c" (swish): unknown kind`},
@@ -129,6 +129,10 @@ func TestFileFaults(t *testing.T) {
 		"no inputs":          {layer(`{"name":"c","kind":"flatten","inputs":[]}`), `layer "c" (flatten): has 0 inputs`},
 		"foreign attributes": {layer(`{"name":"c","kind":"flatten","pool":{"kernel":[2,2]}}`), `layer "c" (flatten): has attributes "pool"`},
 		"no attributes":      {layer(`{"name":"c","kind":"conv"}`), `layer "c" (conv): attributes "conv" are missing`},
+		"a list":             {`[1, 2]`, "the whole is an array, at byte 1; it must be an object"},
+		"a number as kernel": {layer(`{"name":"c","kind":"conv","conv":{"kernel":3}}`), `layer 1, "c": conv.kernel is a number, at byte`},
+		"a break":            {`{"layers": [{"name"`, "the JSON breaks off"},
+		"negative width":     {`{"input":{"channels":1,"height":4,"width":4},"layers":[{"name":"c","kind":"conv","conv":{"out":-2,"kernel":[1,1]}},{"name":"f","kind":"flatten"},{"name":"fc","kind":"dense"}]}`, `layer "c" (conv): out is -2; it must be 1 to`},
 		"two of a name":      {layer(`{"name":"fc","kind":"flatten"}`), `two layers are named "fc"`},
 		"unknown logits":     {`{"logits":"x","layers":[{"name":"fc","kind":"flatten"}]}`, `logits names the layer "x"`},
 		"too wide at last": {`{"input":{"channels":1,"height":4,"width":4},"classes":10,
@@ -146,7 +150,7 @@ func TestFileFaults(t *testing.T) {
 	for name, tc := range map[string]struct {
 		size int
 		want string
-	}{"missing": {-1, "no such file"}, "huge": {maxFileBytes + 1, "larger than"}, "empty": {0, "EOF"}} {
+	}{"missing": {-1, "no such file"}, "huge": {maxFileBytes + 1, "larger than"}, "empty": {0, "it is empty"}} {
 		path := filepath.Join(t.TempDir(), name+".JSON")
 		if tc.size >= 0 {
 			if err := os.WriteFile(path, make([]byte, tc.size), 0o644); err != nil {
@@ -167,6 +171,13 @@ func TestFileFaults(t *testing.T) {
 	}
 	if _, err := a.Build(Shape{3, 9, 9}, 10); err != nil {
 		t.Error(err)
+	}
+	path := filepath.Join(t.TempDir(), "seven.json")
+	if err := os.WriteFile(path, []byte(`{"layers":[{"name":"f","kind":"flatten"},{"name":"fc","kind":"dense","dense":{"out":7}}]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Build(path, Shape{1, 4, 4}, 3); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), path) {
+		t.Errorf("a file for other classes: %v", err)
 	}
 }
 

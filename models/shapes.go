@@ -147,7 +147,10 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 		if err := spatial(); err != nil {
 			return Shape{}, err
 		}
-		if c.Out < 1 || c.Out > maxSide || c.Groups < 1 || in.C%c.Groups != 0 || c.Out%c.Groups != 0 {
+		if c.Out < 1 || c.Out > maxSide {
+			return Shape{}, fmt.Errorf("out is %d; it must be 1 to %d", c.Out, maxSide)
+		}
+		if c.Groups < 1 || in.C%c.Groups != 0 || c.Out%c.Groups != 0 {
 			return Shape{}, fmt.Errorf("%d to %d channels do not divide into %d groups", in.C, c.Out, c.Groups)
 		}
 		if !bounded(c.Out, in.C/c.Groups, c.Kernel[0], c.Kernel[1]) {
@@ -189,7 +192,7 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 			return Shape{}, fmt.Errorf("needs a vector, input %q is %v: flatten or pool it first", l.Inputs[0], in)
 		}
 		if l.Dense.Out < 1 || l.Dense.Out > maxClasses {
-			return Shape{}, fmt.Errorf("out is %d", l.Dense.Out)
+			return Shape{}, fmt.Errorf("out is %d; it must be 1 to %d (a file may leave it out of the logits alone)", l.Dense.Out, maxClasses)
 		}
 		if !bounded(l.Dense.Out, in.C) {
 			return Shape{}, fmt.Errorf("has more than %d weights", maxValues)

@@ -14,7 +14,8 @@ type DataConfig struct {
 	// Kind of data, one of source.Kinds; default: recognised.
 	Kind source.Kind `yaml:"kind,omitempty"`
 	// Pattern of the file names of a re-identification data set, as
-	// market1501.ParsePattern reads it; default: recognised.
+	// market1501.ParsePattern reads it; a folder is taken for such a data set
+	// then. Default: recognised.
 	Pattern string `yaml:"pattern,omitempty"`
 	// Limit uses only this many of the training samples, those set aside for
 	// validation included, chosen by the seed in proportion to the classes; 0
@@ -52,6 +53,8 @@ func (d DataConfig) faults() []error {
 	check(d.Kind == source.Auto || slices.Contains(source.Kinds(), d.Kind), "data.kind: %q is unknown; use one of %v", d.Kind, source.Kinds())
 	if err := (source.Options{Pattern: d.Pattern}).Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("data.pattern: %w", err))
+	} else if d.Pattern != "" && slices.Contains(source.Kinds(), d.Kind) {
+		check(d.Kind == source.Market1501, "data.pattern: it is for data of the kind %s, not %s", source.Market1501, d.Kind)
 	}
 	check(d.Limit >= 0, "data.limit: %d is negative", d.Limit)
 	check(d.Validation > 0 && d.Validation < 1, "data.validation: %g is not between 0 and 1", d.Validation)

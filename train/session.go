@@ -68,6 +68,9 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 			return nil, err
 		}
 	}
+	if classes := data.Train.Classes(); len(classes) < 2 {
+		return nil, fmt.Errorf("%s has a single class, %q: a classifier needs two or more", data.Train.Name(), classes)
+	}
 	s := &Session{cfg: cfg, drifting: opts.AllowDrift, classes: data.Train.Classes(), dataset: data.Train.Name()}
 	shape, err := dataset.ShapeOf(data.Train)
 	if err != nil {

@@ -376,3 +376,11 @@ func TestConfigReportsAllFaults(t *testing.T) {
 		t.Errorf("mutual learning alone: %v", err)
 	}
 }
+
+func TestOneClass(t *testing.T) {
+	shape := dataset.Shape{Channels: 1, Height: 12, Width: 12}
+	alone := datatest.Random(t, 16, 1, shape, 1)
+	if _, err := New(tinyConfig(), dataset.Splits{Train: alone, Val: alone}, Options{}); err == nil || !strings.Contains(err.Error(), `a single class, ["class0"]`) {
+		t.Errorf("error %v", err)
+	}
+}

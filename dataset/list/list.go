@@ -77,6 +77,9 @@ func Read(r io.Reader, fsys fs.FS, opts Options) (dataset.Splits, error) {
 	if err != nil {
 		return dataset.Splits{}, err
 	}
+	if err := consistent(rows, file); err != nil {
+		return dataset.Splits{}, err
+	}
 	parts := make(map[string][]dataset.File)
 	for _, r := range rows {
 		if r.split != "test" {
@@ -118,7 +121,7 @@ func parse(r io.Reader, file string) (rows []row, divided bool, err error) {
 	for i, name := range header {
 		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")) // spreadsheets write a byte order mark
 		if name != "path" && name != "label" && name != "split" {
-			return nil, false, &RowError{file, 1, fmt.Errorf("%w: %q is none of path, label, split; the first row must name the columns", ErrColumns, short(name))}
+			return nil, false, &RowError{file, 1, fmt.Errorf("%w: %q is none of path, label, split; the first row must name the columns, with commas between them", ErrColumns, short(name))}
 		}
 		if _, twice := column[name]; twice {
 			return nil, false, &RowError{file, 1, fmt.Errorf("%w: two are called %s", ErrColumns, name)}
@@ -161,6 +164,28 @@ func (r row) check() error {
 		return fmt.Errorf("the label %q is not valid UTF-8", short(r.label))
 	case r.split != "train" && r.split != "val" && r.split != "test":
 		return fmt.Errorf("the split %q is none of train, val, test", short(r.split))
+	}
+	return nil
+}
+
+// consistent reports a file that is listed with two labels or, which would
+// spoil every figure, in two splits. Twice the same is no fault: such a file
+// counts twice.
+func consistent(rows []row, file string) error {
+	first := make(map[string]row, len(rows))
+	for _, r := range rows {
+		name := filepath.Clean(r.path)
+		before, listed := first[name]
+		if !listed {
+			first[name] = r
+			continue
+		}
+		if before.split != r.split {
+			return &RowError{file, r.line, fmt.Errorf("%w: %s is for %s here and for %s in row %d; it must be in one split", ErrRow, short(r.path), r.split, before.split, before.line)}
+		}
+		if before.label != r.label {
+			return &RowError{file, r.line, fmt.Errorf("%w: %s has the label %q here and %q in row %d", ErrRow, short(r.path), short(r.label), short(before.label), before.line)}
+		}
 	}
 	return nil
 }

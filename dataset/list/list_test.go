@@ -40,8 +40,8 @@ func labels(ds dataset.Dataset) []int {
 
 func TestRead(t *testing.T) {
 	text := "\ufeffsplit, label,path\n" + // of a spreadsheet
-		"train,dog,a.png\n,cat,b.png\nval,dog,b.png\ntest,cat,missing.png\n,\"with, comma\",a.png\n"
-	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png"), list.Options{File: "some/list.csv", TestFraction: 0.5})
+		"train,dog,a.png\n,cat,b.png\nval,dog,c.png\ntest,cat,missing.png\n,\"with, comma\",d.png\n,dog,a.png\n"
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png", "c.png", "d.png"), list.Options{File: "some/list.csv", TestFraction: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestRead(t *testing.T) {
 	if !slices.Equal(s.Train.Classes(), classes) || !slices.Equal(s.Val.Classes(), classes) || !slices.Equal(s.Test.Classes(), classes) {
 		t.Errorf("classes %q, %q, %q", s.Train.Classes(), s.Val.Classes(), s.Test.Classes())
 	}
-	if !slices.Equal(labels(s.Train), []int{1, 0, 2}) || !slices.Equal(labels(s.Val), []int{1}) || !slices.Equal(labels(s.Test), []int{0}) {
+	if !slices.Equal(labels(s.Train), []int{1, 0, 2, 1}) || !slices.Equal(labels(s.Val), []int{1}) || !slices.Equal(labels(s.Test), []int{0}) {
 		t.Errorf("labels %v, %v, %v", labels(s.Train), labels(s.Val), labels(s.Test))
 	}
 	if m, err := s.Train.Image(0); err != nil || m.Width != 3 || m.Height != 2 || s.Train.Name() != "list/train" {
@@ -66,9 +66,12 @@ func TestClassOrder(t *testing.T) {
 		"10\n9\n-1\n010\n": {"-1", "9", "010", "10"},
 		"10\n9\nx\n":       {"10", "9", "x"},
 	} {
-		text = "path,label\n" + strings.ReplaceAll("a.png,"+text, "\n", "\na.png,")
-		text = strings.TrimSuffix(text, "a.png,")
-		s, err := list.Read(strings.NewReader(text), pictures(t, "a.png"), list.Options{})
+		names := []string{"a.png", "b.png", "c.png", "d.png"}
+		rows := "path,label\n"
+		for i, label := range strings.Fields(text) {
+			rows += names[i] + "," + label + "\n"
+		}
+		s, err := list.Read(strings.NewReader(rows), pictures(t, names...), list.Options{})
 		if err != nil || !slices.Equal(s.Train.Classes(), want) {
 			t.Errorf("%q: classes %q, error %v", text, s.Train.Classes(), err)
 		}
@@ -76,8 +79,8 @@ func TestClassOrder(t *testing.T) {
 }
 
 func TestTestFraction(t *testing.T) {
-	text := "path,label\n" + strings.Repeat("a.png,x\na.png,y\n", 10)
-	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png"), list.Options{TestFraction: 0.3, Seed: 1})
+	text := "path,label\n" + strings.Repeat("a.png,x\nb.png,y\n", 10)
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png"), list.Options{TestFraction: 0.3, Seed: 1})
 	if err != nil || s.Train.Len() != 14 || s.Test.Len() != 6 || s.Val != nil {
 		t.Errorf("%+v, error %v", s, err)
 	}
@@ -110,6 +113,8 @@ func TestErrors(t *testing.T) {
 		{"path,label\n/a.png,x\n", fs.ErrNotExist, "row 2"}, // in an fs.FS without such paths
 		{"path,label,split\na.png,x,train\na.png,y,val\n", list.ErrEmpty, `row 3: bad row: the class "y" has no training images`},
 		{"path,label,split\na.png,x,test\n", list.ErrEmpty, "row 2"},
+		{"path,label,split\na.png,x,train\nb.png,x,\n./a.png,x,test\n", list.ErrRow, "row 4: bad row: ./a.png is for test here and for train in row 2"},
+		{"path,label\na.png,x\nb.png,y\na.png,y\n", list.ErrRow, `row 4: bad row: a.png has the label "y" here and "x" in row 2`},
 		{"path,label\na.png,x,train\n", csv.ErrFieldCount, "l.csv: record on line 2: wrong number of fields"},
 		{"path,label\na.png,\"x\n", csv.ErrQuote, "l.csv: parse error on line 2"},
 	} {

@@ -49,7 +49,8 @@ type Options struct {
 	// not affected. 0: none.
 	TestFraction float64
 	// Pattern of the file names of Market1501 data, as market1501.ParsePattern
-	// reads it; other data is not affected. Default: recognised.
+	// reads it. A folder of no Kind is taken for such data then; of another Kind
+	// it is not affected. Default: recognised.
 	Pattern string
 	// Seed chooses the images of these splits.
 	Seed uint64
@@ -183,7 +184,11 @@ func (dir anywhere) path(name string) string {
 }
 
 func openFolder(path string, opts Options) (dataset.Splits, error) {
-	kind, dir, err := recognise(path, opts.Kind)
+	want := opts.Kind
+	if want == Auto && opts.Pattern != "" {
+		want = Market1501
+	}
+	kind, dir, err := recognise(path, want)
 	if err != nil {
 		return dataset.Splits{}, err
 	}

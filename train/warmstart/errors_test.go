@@ -67,6 +67,7 @@ func TestOpenRefuses(t *testing.T) {
 		"cut.ckpt":          {[]byte("DMLCKPT\n\x01\x00\x00\x00\x00\x00\x00\x00"), checkpoint.ErrDamaged, "cut short"},
 		"huge header":       {append(huge, '{'), ErrFormat, ""},
 		"other.pth":         {[]byte("PK\x03\x04...."), ErrFormat, "safetensors"},
+		"other.pkl":         {[]byte("\x80\x04\x95}."), ErrFormat, "a pickle"},
 		"other.h5":          {[]byte("\x89HDF\r\n"), ErrFormat, "convert the model to ONNX"},
 		"huge.safetensors":  {tensorsFile(`{"a.weight":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}`, nil), ErrFormat, "safetensors"},
 		"wrong.safetensors": {tensorsFile(`{"a.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, make([]byte, 4)), ErrFormat, "safetensors"},

@@ -272,6 +272,9 @@ func (m *matching) account() {
 
 // examples names some layers, for an error.
 func examples(layers []layer) string {
+	if len(layers) == 0 {
+		return "no layers with weights that can be read"
+	}
 	var names []string
 	for _, l := range layers {
 		if l.name != "" && len(names) < 3 {

@@ -123,6 +123,8 @@ func parse(data []byte) (*Source, error) {
 	for _, other := range []struct{ magic, advice string }{
 		{"PK\x03\x04", "a PyTorch or other zip file: save its state_dict as safetensors"},
 		{"\x80\x02", "a pickle: save its state_dict as safetensors"},
+		{"\x80\x04", "a pickle: save its state_dict as safetensors"},
+		{"\x80\x05", "a pickle: save its state_dict as safetensors"},
 		{"\x89HDF", "an HDF5 file: convert the model to ONNX"},
 	} {
 		if bytes.HasPrefix(data, []byte(other.magic)) {

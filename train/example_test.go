@@ -1,0 +1,73 @@
+package train_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train"
+)
+
+// Two students of a network of your own learn to tell dark images from bright
+// ones, and from each other. Package rundir has the store of a run that is to
+// be kept.
+func Example() {
+	input := models.Shape{C: 1, H: 8, W: 8}
+	b := models.NewBuilder("own", input, 2)
+	x := b.Conv("conv", b.Input(), models.Conv{Out: 4, Kernel: models.Square(3), Pad: models.PadAll(1)})
+	x = b.ReLU("relu", b.BatchNorm("bn", x, models.BatchNorm{}))
+	features := b.Flatten("features", x)
+	network, err := b.Build(b.Dense("linear", features, models.Dense{Out: 2, Bias: true}), features)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	config := train.Config{
+		Data:      train.DataConfig{Path: "generated"},
+		Students:  []train.StudentConfig{{Name: "left", Network: network}, {Name: "right", Network: network}},
+		Epochs:    3,
+		Batch:     8,
+		Optimizer: train.OptimizerConfig{LearningRate: 0.05},
+	}
+	session, err := train.New(config, dataset.Splits{Train: shades(64), Val: shades(16)}, train.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	summary, err := session.Run(context.Background(), forgetful{}, train.Events{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, student := range summary.Students {
+		fmt.Printf("%s, of %d parameters: %.0f %% after %d epochs\n",
+			student.Name, student.Parameters, 100*student.Best.Accuracy, summary.Epoch)
+	}
+	// Output:
+	// left, of 558 parameters: 100 % after 3 epochs
+	// right, of 558 parameters: 100 % after 3 epochs
+}
+
+// shades generates n images, dark and bright ones in turn.
+func shades(n int) dataset.Dataset {
+	var pixels, labels []uint8
+	for i := range n {
+		label := uint8(i % 2)
+		for p := range 8 * 8 {
+			pixels = append(pixels, 40+120*label+uint8((7*i+p)%32))
+		}
+		labels = append(labels, label)
+	}
+	data, err := dataset.NewMemory("shades", []string{"dark", "bright"}, dataset.Shape{Channels: 1, Height: 8, Width: 8}, pixels, labels)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return data
+}
+
+// forgetful is a store that keeps nothing.
+type forgetful struct{}
+
+func (forgetful) Save([]train.State) error      { return nil }
+func (forgetful) Epoch(train.EpochReport) error { return nil }
