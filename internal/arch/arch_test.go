@@ -27,6 +27,7 @@ const (
 	urfave   = "github.com/urfave/cli/v2"
 	mpb      = "github.com/vbauerster/mpb/v8"
 	tensors  = "github.com/nlpodyssey/safetensors"
+	gonum    = "gonum.org/v1/gonum"
 )
 
 // anything lets a package import every other: the command wires them all.
@@ -36,7 +37,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "safetensors": tensors, "everything": anything,
+	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "everything": anything,
 }
 
 // row is one of that table: packages of this module, by their path below it,
@@ -144,6 +145,8 @@ var without = map[string][]string{
 	"export/verify": {gorgonia, tensor},
 	"dataset":       {gorgonia, tensor, ortGo, protobuf},
 	"models":        {gorgonia, tensor, ortGo, protobuf},
+	"reid":          {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
+	"reid/features": {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"train":         {ortGo, module + "/internal/onnxpb", urfave, mpb},
 }
 

@@ -82,7 +82,7 @@ func (c *console) run(ctx context.Context, args []string) error {
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides about exit codes
 		OnUsageError:              onUsageError,
 		Commands: []*cli.Command{
-			c.trainCommand(), c.exportCommand(), c.inferCommand(), c.evalCommand(),
+			c.trainCommand(), c.exportCommand(), c.inferCommand(), c.evalCommand(), c.reidCommand(),
 			c.modelsCommand(), c.doctorCommand(), c.runtimeCommand(), c.demoCommand(),
 		},
 	}

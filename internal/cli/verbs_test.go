@@ -82,7 +82,7 @@ func TestHelp(t *testing.T) {
 	if out := mustRun(t).stdout; !strings.Contains(out, "dml doctor") {
 		t.Errorf("dml alone printed %q", out)
 	}
-	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install"} {
+	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install", "reid eval"} {
 		r := mustRun(t, append(strings.Fields(verb), "--help")...)
 		if !strings.Contains(r.stdout, "dml "+verb) || r.stderr != "" {
 			t.Errorf("help of %s: %+v", verb, r)

@@ -1,0 +1,238 @@
+package reid
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Evaluate ranks the gallery for each query by the distances of their features,
+// and scores the rankings. Faults of the options wrap ErrOptions, those of the
+// sets one of the package's errors, some within a *RowError. The sets are not
+// changed.
+func Evaluate(ctx context.Context, query, gallery Set, opts Options) (*Result, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	opts = opts.withDefaults()
+	query, gallery = query.named("query"), gallery.named("gallery")
+	sets := []Set{query, gallery}
+	if opts.Pool != nil {
+		pool := opts.Pool.named("pool")
+		opts.Pool = &pool
+		sets = append(sets, pool)
+	}
+	var faults []error
+	for _, s := range sets {
+		faults = append(faults, s.check())
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	for _, s := range sets[1:] {
+		if s.Dim != query.Dim {
+			return nil, fmt.Errorf("%w: rows of %d features in %s, of %d in %s", ErrDimension, query.Dim, query.Name, s.Dim, s.Name)
+		}
+	}
+	if opts.Float64 {
+		return evaluate(ctx, double(), query, gallery, opts)
+	}
+	return evaluate(ctx, single(opts.Multiplier), query, gallery, opts)
+}
+
+func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set, opts Options) (*Result, error) {
+	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, true)
+	r, err := newResult(p, query.Name, gallery.Name, opts)
+	if err != nil {
+		return nil, err
+	}
+	q := matrix[T]{a.convert(query.Features), query.Dim}
+	g := matrix[T]{a.convert(gallery.Features), gallery.Dim}
+	if opts.MultiQuery {
+		q.data = pooled[T](query, gallery, opts)
+	}
+	if opts.Expand > 0 {
+		if q.data, err = expanded(ctx, a, q, g, opts); err != nil {
+			return nil, err
+		}
+	}
+	src := newDirect(opts.Metric, a, q, g.between(p.lo, p.hi))
+	if r.Scores, err = rankAll(ctx, src, p, opts); err != nil {
+		return nil, err
+	}
+	if opts.Rerank == nil {
+		return r, nil
+	}
+	parameters := opts.Rerank.withDefaults()
+	r.Rerank = &Reranked{K1: parameters.K1, K2: parameters.K2, Lambda: parameters.Lambda, Top: parameters.Top}
+	again, err := rerank(ctx, a, q, g, parameters, opts)
+	if err != nil {
+		return nil, err
+	}
+	// The neighbourhoods know no labels, so junk is in them.
+	whole := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, false)
+	r.Rerank.Scores, err = rankAll(ctx, again, whole, opts)
+	return r, err
+}
+
+// EvaluateDistances scores rankings by distances that were computed elsewhere,
+// [len(query) x len(gallery)], which are not changed. Of the options only Ranks,
+// Best, ZeroIsPerson and Workers apply.
+func EvaluateDistances(ctx context.Context, distances []float32, query, gallery []Label, opts Options) (*Result, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	if opts.MultiQuery || opts.Expand > 0 || opts.Rerank != nil || opts.Float64 {
+		return nil, fmt.Errorf("%w: distances alone can be neither pooled, expanded, re-ranked nor computed in float64", ErrOptions)
+	}
+	opts = opts.withDefaults()
+	if len(query) == 0 || len(gallery) == 0 {
+		return nil, fmt.Errorf("distances: %w", ErrEmpty)
+	}
+	if len(distances) != len(query)*len(gallery) {
+		return nil, fmt.Errorf("distances: %w: there are %d, for %d queries and a gallery of %d", ErrCount, len(distances), len(query), len(gallery))
+	}
+	for i, d := range distances {
+		if math.IsNaN(float64(d)) || math.IsInf(float64(d), 0) {
+			return nil, &RowError{"distances", i / len(gallery), fmt.Errorf("%w: column %d is %v", ErrNotFinite, i%len(gallery), d)}
+		}
+	}
+	if err := errors.Join(checkLabels("query", query), checkLabels("gallery", gallery)); err != nil {
+		return nil, err
+	}
+	p := newProtocol(query, gallery, opts.ZeroIsPerson, true)
+	r, err := newResult(p, "query", "gallery", opts)
+	if err != nil {
+		return nil, err
+	}
+	r.Metric = ""
+	r.Scores, err = rankAll(ctx, &given{distances, len(gallery), p.lo, p.hi}, p, opts)
+	return r, err
+}
+
+// newResult counts, and fails where nothing can be evaluated.
+func newResult(p *protocol, queryName, galleryName string, opts Options) (*Result, error) {
+	r := &Result{Protocol: SingleQuery, Metric: opts.Metric, Expand: opts.Expand, Queries: len(p.query), Gallery: len(p.gallery),
+		Junk: p.junkCount, Distractors: p.distractors}
+	if opts.MultiQuery {
+		r.Protocol, r.Pooling = MultiQuery, "query and gallery"
+		if opts.Pool != nil {
+			r.Pooling = opts.Pool.Name
+		}
+	}
+	for q := range p.query {
+		if good, _ := p.pairs(q); good > 0 {
+			r.ValidQueries++
+		}
+	}
+	r.SkippedQueries = r.Queries - r.ValidQueries
+	if r.ValidQueries == 0 {
+		return nil, p.explain(queryName, galleryName)
+	}
+	return r, nil
+}
+
+// rankAll ranks the gallery for all queries.
+func rankAll[T float](ctx context.Context, src source[T], p *protocol, opts Options) (Scores, error) {
+	all := newPairs[T](p)
+	workers := make([]*ranker[T], opts.Workers)
+	for w := range workers {
+		workers[w] = newRanker(p, src, opts.Best, all)
+	}
+	results := make([]QueryResult, len(p.query))
+	width := min(opts.Best, p.columns())
+	best := make([]Match, width*len(results))
+	for q := range results {
+		results[q].Best = best[q*width : q*width : (q+1)*width]
+	}
+	table := newCameraTable(p)
+	byCamera := make([]float64, len(p.query)*len(p.cameras)) // added up in the queries' order, not the workers'
+	row := func(q int) []float64 { return byCamera[q*len(p.cameras) : (q+1)*len(p.cameras)] }
+	err := forEachBlock(ctx, src, len(p.query), p.columns(), opts.Workers,
+		func(distances []T, q, w int) { workers[w].rank(distances, q, &results[q], row(q)) })
+	if err != nil {
+		return Scores{}, err
+	}
+	for _, w := range workers {
+		w.flush()
+	}
+	for q := range results {
+		table.add(p.query[q].Camera, row(q))
+	}
+	s := mean(results, opts.Ranks)
+	s.ROC, s.Cameras = all.roc(), table.pairs()
+	return s, nil
+}
+
+// mean averages over the valid queries.
+func mean(results []QueryResult, ranks []int) Scores {
+	s := Scores{CMC: make(map[int]float64), PerQuery: results}
+	valid := 0.0
+	for _, r := range results {
+		if !r.Valid {
+			continue
+		}
+		valid++
+		s.MAP += r.AP
+		s.MAPTrapezoidal += r.APTrapezoidal
+		s.MINP += r.INP
+	}
+	s.MAP /= valid
+	s.MAPTrapezoidal /= valid
+	s.MINP /= valid
+	for _, k := range ranks {
+		found := 0
+		for _, r := range results {
+			if r.Valid && r.First <= k {
+				found++
+			}
+		}
+		s.CMC[k] = float64(found) / valid
+	}
+	return s
+}
+
+// cameraTable averages AP by the cameras of query and gallery.
+type cameraTable struct {
+	cameras []int // of the gallery, ascending
+	cells   map[[2]int]*CameraPair
+}
+
+func newCameraTable(p *protocol) *cameraTable {
+	t := &cameraTable{cameras: make([]int, len(p.cameras)), cells: make(map[[2]int]*CameraPair)}
+	for camera, i := range p.cameras {
+		t.cameras[i] = camera
+	}
+	return t
+}
+
+// add takes the APs of a query by camera of the gallery; NaN is none.
+func (t *cameraTable) add(camera int, ap []float64) {
+	for i, v := range ap {
+		if math.IsNaN(v) {
+			continue
+		}
+		key := [2]int{camera, t.cameras[i]}
+		if t.cells[key] == nil {
+			t.cells[key] = &CameraPair{Query: key[0], Gallery: key[1]}
+		}
+		t.cells[key].Queries++
+		t.cells[key].MAP += v
+	}
+}
+
+// pairs returns the cells by camera of the query, then of the gallery.
+func (t *cameraTable) pairs() []CameraPair {
+	out := make([]CameraPair, 0, len(t.cells))
+	for _, c := range t.cells {
+		c.MAP /= float64(c.Queries)
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(a, b CameraPair) int {
+		return cmp.Or(cmp.Compare(a.Query, b.Query), cmp.Compare(a.Gallery, b.Gallery))
+	})
+	return out
+}

@@ -1,0 +1,228 @@
+package features
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sbinet/npyio/npy"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/deepmutual/dml/reid"
+)
+
+// file makes a .npy file of version 1 by hand.
+func file(header, data string) []byte {
+	return []byte(magic + "\x01\x00" + string([]byte{byte(len(header)), byte(len(header) >> 8)}) + header + data)
+}
+
+func decode(b []byte) (Matrix, error) { return decodeNPY(bytes.NewReader(b), int64(len(b))) }
+
+func TestDecodeNPY(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		bytes []byte
+		want  Matrix
+	}{
+		{"float16", file("{'descr': '<f2', 'fortran_order': False, 'shape': (1, 2), }", "\x00\x3c\x00\xc0"), Matrix{[]float32{1, -2}, 1, 2}},
+		{"float16, big end first", file("{'descr': '>f2', 'fortran_order': False, 'shape': (1, 2)}\n", "\x3c\x00\xc0\x00"), Matrix{[]float32{1, -2}, 1, 2}},
+		{"float32", file(`{"shape": (2,1), "descr": "<f4", "fortran_order": False}`, "\x00\x00\x80\x3f\x00\x00\x00\xc0"), Matrix{[]float32{1, -2}, 2, 1}},
+		{"float64", file("{'descr': '>f8', 'fortran_order': True, 'shape': (1, 1), }", "\x3f\xf0\x00\x00\x00\x00\x00\x00"), Matrix{[]float32{1}, 1, 1}},
+		{"columns first", file("{'descr': '<f2', 'fortran_order': True, 'shape': (2, 2), }", "\x00\x3c\x00\xc0\x00\x40\x00\x00"), Matrix{[]float32{1, 2, -2, 0}, 2, 2}},
+	} {
+		got, err := decode(tc.bytes)
+		if err != nil || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %v, %v, want %v", tc.name, got, err, tc.want)
+		}
+	}
+	good := "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }"
+	swap := func(old, with string) []byte { return file(strings.Replace(good, old, with, 1), "12345678") }
+	for want, b := range map[string][]byte{
+		"numpy.save":          []byte("PK\x03\x04 a zip file"),
+		"it does not start":   {},
+		"version 9":           []byte(magic + "\x09\x00\x00\x00"),
+		"header is cut":       file(good, "")[:30],
+		"too large":           []byte(magic + "\x02\x00\xff\xff\xff\xff"),
+		"no dictionary":       swap("{", "["),
+		"not understood at":   swap("'descr':", "descr:"),
+		"twice":               swap("'shape'", "'descr': '<f4', 'descr'"),
+		"says no \"shape\"":   swap("'shape': (2, 1), ", ""),
+		"unknown":             swap("'shape'", "'shop'"),
+		"\"<i8\"":             swap("<f4", "<i8"),
+		"\"|S4\"":             swap("<f4", "|S4"),
+		"fortran_order is":    swap("False", "Maybe"),
+		"no tuple":            swap("(2, 1)", "2"),
+		"shape \"(2, -1)\"":   swap("(2, 1)", "(2, -1)"),
+		"3 dimensions":        swap("(2, 1)", "(2, 1, 1)"),
+		"1 dimensions":        swap("(2, 1)", "(2,)"),
+		"cut off or damaged":  swap("(2, 1)", "(2, 2)"),
+		"8 bytes are there":   swap("(2, 1)", "(1, 1)"),
+		"no elements":         swap("(2, 1)", "(0, 5)"),
+		"9223372036854775807": swap("(2, 1)", "(9223372036854775807, 2)"),
+	} {
+		if _, err := decode(b); !errors.Is(err, ErrNPY) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+}
+
+// TestWriteNPY reads what was written, also with another reader.
+func TestWriteNPY(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.npy")
+	m := Matrix{make([]float32, 300*77), 300, 77}
+	for i := range m.Data {
+		m.Data[i] = float32(i) / 7
+	}
+	if err := WriteNPY(path, m); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadNPY(path)
+	if err != nil || !reflect.DeepEqual(got, m) {
+		t.Errorf("read %d x %d: %v", got.Rows, got.Dim, err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := npy.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other []float32
+	if err := r.Read(&other); err != nil || !slices.Equal(other, m.Data) || !slices.Equal(r.Header.Descr.Shape, []int{300, 77}) {
+		t.Errorf("npyio reads another matrix, of shape %v: %v", r.Header.Descr.Shape, err)
+	}
+	if (len(b)-4*len(m.Data))%64 != 0 {
+		t.Errorf("the elements start at byte %d", len(b)-4*len(m.Data))
+	}
+	if err := WriteNPY(path, Matrix{nil, 1, 1}); err == nil {
+		t.Error("a matrix without its numbers was written")
+	}
+	if err := WriteNPY(filepath.Join(t.TempDir(), "none", "f.npy"), m); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+	if _, err := ReadNPY(filepath.Dir(path)); !errors.Is(err, ErrNPY) {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := ReadNPY(path + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestReadsNpyio reads what another writer wrote.
+func TestReadsNpyio(t *testing.T) {
+	var buf bytes.Buffer
+	if err := npy.Write(&buf, mat.NewDense(2, 3, []float64{1, 2, 3, 4, 5, 6})); err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(buf.Bytes())
+	if want := (Matrix{[]float32{1, 2, 3, 4, 5, 6}, 2, 3}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func FuzzDecodeNPY(f *testing.F) {
+	f.Add(file("{'descr': '<f2', 'fortran_order': True, 'shape': (2, 2), }", "12345678"))
+	f.Add(file("{'descr': '>f8', 'fortran_order': False, 'shape': (1, 1), }", "12345678"))
+	f.Add([]byte(magic + "\x02\x00\x04\x00\x00\x00{}  "))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decode(b)
+		if err != nil {
+			return
+		}
+		if len(m.Data) != m.Rows*m.Dim || len(m.Data)*2 > len(b) {
+			t.Fatalf("%d numbers, %d x %d, of %d bytes", len(m.Data), m.Rows, m.Dim, len(b))
+		}
+		var buf bytes.Buffer
+		if err := encodeNPY(&buf, m); err != nil {
+			t.Fatal(err)
+		}
+		again, err := decode(buf.Bytes())
+		same := func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
+		if err != nil || again.Rows != m.Rows || again.Dim != m.Dim || !slices.EqualFunc(again.Data, m.Data, same) {
+			t.Fatalf("written and read again: %v", err)
+		}
+	})
+}
+
+func TestDecodeLabels(t *testing.T) {
+	text := "\ufeffcamid,path,pid,time,track,split\n1,a/b.jpg,-1,,7,test\n\n 2,\"c,d.jpg\",0,12:00,,\n"
+	got, err := decodeLabels(strings.NewReader(text), "l.csv")
+	want := []Row{{"a/b.jpg", reid.Label{PID: -1, Camera: 1}, "test", "7", ""}, {"c,d.jpg", reid.Label{PID: 0, Camera: 2}, "", "", "12:00"}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		"":                                     "row 1: bad columns: the file is empty",
+		"name,pid\n":                           "row 1: bad columns: there is no column camid",
+		"a.jpg,1,2\n":                          `row 1: bad columns: "a.jpg" is none of name`,
+		"name,path,pid,camid\n":                "two are called name",
+		"name,pid,camid\na,1,2\nb,x,2\n":       `row 3: bad row: the pid "x"`,
+		"name,pid,camid\na,-2,2\n":             `row 2: bad row: the pid "-2"`,
+		"name,pid,camid\na,1,-1\n":             `row 2: bad row: the camid "-1"`,
+		"name,pid,camid\na,1,\n":               "row 2: bad row: the camid is empty",
+		"name,pid,camid\na,99999999999,1\n":    "row 2",
+		"name,pid,camid\na,1,1\nb,\"1\n":       "line 3",
+		"name,pid,camid\na,1,1\nb,1\n":         "line 3",
+		"name,pid,camid\n\"a\nb\",1,1\nc,,1\n": "row 4",
+	} {
+		_, err := decodeLabels(strings.NewReader(text), "l.csv")
+		var row *RowError
+		var parse *csv.ParseError
+		if err == nil || !strings.HasPrefix(err.Error(), "l.csv: ") || !strings.Contains(err.Error(), want) || !errors.As(err, &row) && !errors.As(err, &parse) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzDecodeLabels(f *testing.F) {
+	f.Add("name,pid,camid\na.jpg,1,2\n")
+	f.Add("camid,path,pid,split,track,time\n1,\"a\",-1,,,\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		rows, err := decodeLabels(strings.NewReader(text), "l.csv")
+		if err != nil && !strings.HasPrefix(err.Error(), "l.csv: ") {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if r.PID < reid.Junk || r.Camera < 0 {
+				t.Fatalf("%+v", r)
+			}
+		}
+	})
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	npyPath, csvPath := filepath.Join(dir, "f.npy"), filepath.Join(dir, "f.csv")
+	if err := WriteNPY(npyPath, Matrix{[]float32{1, 2, 3, 4}, 2, 2}); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(csvPath, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("name,pid,camid\na,1,2\nb,3,4\n")
+	s, rows, err := Load(npyPath, csvPath)
+	want := reid.Set{Name: npyPath, Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []reid.Label{{PID: 1, Camera: 2}, {PID: 3, Camera: 4}}}
+	if err != nil || !reflect.DeepEqual(s, want) || len(rows) != 2 || rows[1].Name != "b" {
+		t.Errorf("%+v, %+v, %v", s, rows, err)
+	}
+	write("name,pid,camid\na,1,2\n")
+	if _, _, err := Load(npyPath, csvPath); !errors.Is(err, reid.ErrCount) || !strings.Contains(err.Error(), npyPath) || !strings.Contains(err.Error(), csvPath) {
+		t.Errorf("counts differ: %v", err)
+	}
+	if _, _, err := Load(npyPath+"x", csvPath); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no features: %v", err)
+	}
+	if _, _, err := Load(npyPath, csvPath+"x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no labels: %v", err)
+	}
+}

@@ -1,0 +1,140 @@
+package features
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/deepmutual/dml/reid"
+)
+
+// Row is the label of an image.
+type Row struct {
+	Name string // of the image, or its path
+	reid.Label
+	// Split, Track and Time are what the columns of these names say, if any.
+	Split, Track, Time string
+}
+
+// What can be wrong with labels; test with errors.Is. That a row is no CSV is a
+// *csv.ParseError.
+var (
+	ErrColumns = errors.New("bad columns")
+	ErrRow     = errors.New("bad row")
+)
+
+// RowError says which row of a file is bad.
+type RowError struct {
+	File string
+	Row  int // 1-based line of the file, as an editor counts
+	Err  error
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File, e.Row, e.Err) }
+
+func (e *RowError) Unwrap() error { return e.Err }
+
+// ReadLabels reads a CSV file whose first row names the columns, in any order:
+// name or path, pid, camid, and perhaps split, track and time. Identities are
+// reid.Junk, reid.Distractor or a person's number, cameras whole numbers from 0.
+func ReadLabels(path string) ([]Row, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return decodeLabels(f, path)
+}
+
+// columns are the names that a column can have.
+var columns = []string{"name", "path", "pid", "camid", "split", "track", "time"}
+
+func decodeLabels(r io.Reader, file string) ([]Row, error) {
+	in := csv.NewReader(r)
+	in.ReuseRecord = true
+	header, err := in.Read()
+	if err == io.EOF {
+		return nil, &RowError{file, 1, fmt.Errorf("%w: the file is empty; its first row must be name,pid,camid", ErrColumns)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	column, err := columnsOf(header)
+	if err != nil {
+		return nil, &RowError{file, 1, err}
+	}
+	var rows []Row
+	for {
+		record, err := in.Read()
+		if err == io.EOF {
+			return rows, nil
+		}
+		if err != nil { // a *csv.ParseError, which names the line
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		line, _ := in.FieldPos(0)
+		row, err := rowOf(record, column)
+		if err != nil {
+			return nil, &RowError{file, line, fmt.Errorf("%w: %w", ErrRow, err)}
+		}
+		rows = append(rows, row)
+	}
+}
+
+// columnsOf finds the columns by name; path is another word for name.
+func columnsOf(header []string) (map[string]int, error) {
+	column := make(map[string]int)
+	for i, name := range header {
+		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")) // spreadsheets write a byte order mark
+		if !slices.Contains(columns, name) {
+			return nil, fmt.Errorf("%w: %.40q is none of %s; the first row must name the columns", ErrColumns, name, strings.Join(columns, ", "))
+		}
+		if name == "path" {
+			name = "name"
+		}
+		if _, twice := column[name]; twice {
+			return nil, fmt.Errorf("%w: two are called %s", ErrColumns, name)
+		}
+		column[name] = i
+	}
+	for _, name := range []string{"name", "pid", "camid"} {
+		if _, there := column[name]; !there {
+			return nil, fmt.Errorf("%w: there is no column %s", ErrColumns, name)
+		}
+	}
+	return column, nil
+}
+
+func rowOf(record []string, column map[string]int) (Row, error) {
+	cell := func(name string) string {
+		if i, there := column[name]; there {
+			return strings.TrimSpace(record[i])
+		}
+		return ""
+	}
+	row := Row{Name: cell("name"), Split: cell("split"), Track: cell("track"), Time: cell("time")}
+	var err error
+	if row.PID, err = number("pid", cell("pid"), reid.Junk); err != nil {
+		return Row{}, err
+	}
+	row.Camera, err = number("camid", cell("camid"), 0)
+	return row, err
+}
+
+// number reads a whole number that is at least lowest.
+func number(name, text string, lowest int) (int, error) {
+	if text == "" {
+		return 0, fmt.Errorf("the %s is empty, and an evaluation needs it", name)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < lowest || n > math.MaxInt32 {
+		return 0, fmt.Errorf("the %s %.40q is no whole number from %d to %d", name, text, lowest, math.MaxInt32)
+	}
+	return n, nil
+}

@@ -1,0 +1,113 @@
+package reid
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// protocol knows which images of the gallery are good, junk and wrong for a
+// query. Columns are rows of the gallery from lo to hi, counted from lo.
+type protocol struct {
+	query, gallery []Label
+	zeroIsPerson   bool
+	lo, hi         int
+	junk           []int32         // columns of identity Junk
+	persons        map[int][]int32 // columns of an identity, ascending
+	most           int             // images of an identity
+	cameras        map[int]int32   // cameras of the gallery, numbered in their order
+	cameraOf       []int32         // number of the camera, by column
+	junkCount      int             // in the gallery
+	distractors    int             // in the gallery
+}
+
+// newProtocol indexes the gallery. With trim, lo and hi leave out the junk that
+// the gallery starts and ends with: sorted by file name, all junk is in front.
+func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
+	p := &protocol{query: query, gallery: gallery, zeroIsPerson: zeroIsPerson, hi: len(gallery),
+		persons: make(map[int][]int32), cameras: make(map[int]int32)}
+	for trim && p.lo < p.hi && gallery[p.lo].PID == Junk {
+		p.lo++
+	}
+	for trim && p.lo < p.hi && gallery[p.hi-1].PID == Junk {
+		p.hi--
+	}
+	p.junkCount = len(gallery) - (p.hi - p.lo)
+	var cameras []int
+	for _, l := range gallery[p.lo:p.hi] {
+		cameras = append(cameras, l.Camera)
+	}
+	slices.Sort(cameras)
+	for i, c := range slices.Compact(cameras) {
+		p.cameras[c] = int32(i)
+	}
+	for j, l := range gallery[p.lo:p.hi] {
+		p.cameraOf = append(p.cameraOf, p.cameras[l.Camera])
+		switch {
+		case l.PID == Junk:
+			p.junk = append(p.junk, int32(j))
+		case p.person(l.PID):
+			p.persons[l.PID] = append(p.persons[l.PID], int32(j))
+			p.most = max(p.most, len(p.persons[l.PID]))
+		default:
+			p.distractors++
+		}
+	}
+	p.junkCount += len(p.junk)
+	return p
+}
+
+func (p *protocol) columns() int { return p.hi - p.lo }
+
+func (p *protocol) person(pid int) bool {
+	return pid > Distractor || pid == Distractor && p.zeroIsPerson
+}
+
+// same returns the columns of a query's identity, good and junk.
+func (p *protocol) same(query int) []int32 {
+	if pid := p.query[query].PID; p.person(pid) {
+		return p.persons[pid]
+	}
+	return nil
+}
+
+// good reports whether a column of a query's identity is a match.
+func (p *protocol) good(query int, column int32) bool {
+	return p.gallery[p.lo+int(column)].Camera != p.query[query].Camera
+}
+
+// pairs counts the matches of a query and its wrong images.
+func (p *protocol) pairs(query int) (good, wrong int) {
+	if !p.person(p.query[query].PID) {
+		return 0, 0
+	}
+	same := p.same(query)
+	for _, j := range same {
+		if p.good(query, j) {
+			good++
+		}
+	}
+	return good, p.columns() - len(p.junk) - len(same)
+}
+
+// explain says why no query has a match.
+func (p *protocol) explain(queryName, galleryName string) error {
+	persons, known := 0, 0
+	for i, l := range p.query {
+		if p.person(l.PID) {
+			persons++
+		}
+		if len(p.same(i)) > 0 {
+			known++
+		}
+	}
+	queryName, galleryName = cmp.Or(queryName, "query"), cmp.Or(galleryName, "gallery")
+	switch {
+	case persons == 0:
+		return fmt.Errorf("%w: all %d rows of %s are junk or distractors; check its identities", ErrNoMatch, len(p.query), queryName)
+	case known == 0:
+		return fmt.Errorf("%w: none of the %d persons' images of %s has its identity in %s; check that both are of the same split and numbering", ErrNoMatch, persons, queryName, galleryName)
+	default:
+		return fmt.Errorf("%w: %d rows of %s have their identity in %s, but seen by the query's own camera alone, which does not count; check the cameras", ErrNoMatch, known, queryName, galleryName)
+	}
+}

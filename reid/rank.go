@@ -1,0 +1,212 @@
+package reid
+
+import (
+	"context"
+	"math"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// blockBytes bounds the block of distances in memory.
+const blockBytes = 32 << 20
+
+// forEachBlock computes the rows of all queries, a block at a time, and calls
+// use for each from the workers, numbered from 0.
+func forEachBlock[T float](ctx context.Context, src source[T], queries, columns, workers int,
+	use func(row []T, query, worker int)) error {
+	var zero T
+	most := max(1, min(queries, blockBytes/int(unsafe.Sizeof(zero))/max(1, columns)))
+	block := make([]T, most*columns)
+	for from := 0; from < queries; from += most {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(most, queries-from)
+		if err := src.rows(block[:n*columns], from, n); err != nil {
+			return err
+		}
+		parallel(workers, n, func(worker, i int) {
+			row := block[i*columns : (i+1)*columns]
+			src.finish(row, from+i, worker)
+			use(row, from+i, worker)
+		})
+	}
+	return ctx.Err()
+}
+
+// parallel calls f for 0 to n-1 from so many goroutines.
+func parallel(workers, n int, f func(worker, i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for w := range min(workers, n) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(w, i)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// ranker finds the ranks of a query's matches. Each worker has its own.
+type ranker[T float] struct {
+	p         *protocol
+	src       source[T]
+	best      *nearest[T]
+	pairs     *pairs[T]
+	wrong     []T            // distances of pairs on their way to pairs
+	goods     []neighbour[T] // the matches, nearest first
+	edges     []T            // their distances, then infinity
+	histogram []int32        // by how many matches are nearer, columns
+	ranks     []int32        // of goods
+	seen      []int32        // goods by camera
+}
+
+func newRanker[T float](p *protocol, src source[T], best int, pairs *pairs[T]) *ranker[T] {
+	size := 1 << bits.Len(uint(p.most))
+	return &ranker[T]{p: p, src: src, best: newNearest[T](min(best, p.columns())), pairs: pairs,
+		wrong: make([]T, 0, flushAt), goods: make([]neighbour[T], 0, p.most), edges: make([]T, size),
+		histogram: make([]int32, size), ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras))}
+}
+
+// rank evaluates a query given its distances, which it overwrites. byCamera is
+// set to the AP of its matches camera by camera, NaN where there are none.
+// out.Best has room for the nearest.
+func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera []float64) {
+	infinite := T(math.Inf(1))
+	for _, j := range r.p.junk {
+		row[j] = infinite
+	}
+	r.goods = r.goods[:0]
+	for _, j := range r.p.same(query) {
+		if r.p.good(query, j) {
+			r.goods = append(r.goods, neighbour[T]{row[j], j})
+		} else {
+			row[j] = infinite
+		}
+	}
+	slices.SortFunc(r.goods, order)
+	r.report(row, query, out)
+	for c := range byCamera {
+		byCamera[c] = math.NaN()
+	}
+	if len(r.goods) > 0 {
+		r.count(row)
+		r.score(out)
+		r.cameras(byCamera)
+	}
+	if r.p.person(r.p.query[query].PID) {
+		r.pool(row, query)
+	}
+}
+
+// report sets the nearest images.
+func (r *ranker[T]) report(row []T, query int, out *QueryResult) {
+	for _, n := range r.best.of(row) {
+		label := r.p.gallery[r.p.lo+int(n.column)]
+		good := label.PID == r.p.query[query].PID && r.p.person(label.PID)
+		out.Best = append(out.Best, Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), Good: good})
+	}
+}
+
+// count sets the ranks of the matches. A column comes before the k-th match
+// unless k or more matches come before the column; so for each column the
+// matches before it are counted, by bisection, and the sum of the columns with
+// fewer than k is the rank of the k-th. Junk is infinitely far.
+func (r *ranker[T]) count(row []T) {
+	n := len(r.goods)
+	size := 1 << bits.Len(uint(n)) // above n
+	edges, histogram := r.edges[:size], r.histogram[:size]
+	clear(histogram)
+	for k := range edges {
+		edges[k] = T(math.Inf(1))
+	}
+	for k, g := range r.goods {
+		edges[k] = g.distance
+	}
+	last := edges[n-1]
+	for j, d := range row {
+		if d > last {
+			continue
+		}
+		before := 0
+		for step := size / 2; step > 0; step /= 2 {
+			if edges[before+step-1] < d {
+				before += step
+			}
+		}
+		for before < n && edges[before] == d && int(r.goods[before].column) < j {
+			before++
+		}
+		histogram[before]++
+	}
+	rank := int32(0)
+	for k := range n {
+		rank += histogram[k]
+		r.ranks[k] = rank
+	}
+}
+
+// score sets the metrics of a query from its ranks.
+func (r *ranker[T]) score(out *QueryResult) {
+	ranks := r.ranks[:len(r.goods)]
+	n := float64(len(ranks))
+	out.Valid, out.Matches, out.First = true, len(ranks), int(ranks[0])
+	for i, rank := range ranks {
+		found, at := float64(i+1), float64(rank)
+		out.AP += found / at
+		before := 1.0 // the precision one rank above the match
+		if rank > 1 {
+			before = (found - 1) / (at - 1)
+		}
+		out.APTrapezoidal += (found/at + before) / 2
+	}
+	out.AP /= n
+	out.APTrapezoidal /= n
+	out.INP = n / float64(ranks[len(ranks)-1])
+}
+
+// cameras sets the AP of the matches of each camera: the wrong images before a
+// match are known from its rank.
+func (r *ranker[T]) cameras(ap []float64) {
+	clear(r.seen)
+	for i, g := range r.goods {
+		c := r.p.cameraOf[g.column]
+		if r.seen[c]++; r.seen[c] == 1 {
+			ap[c] = 0
+		}
+		found := r.seen[c]
+		ap[c] += float64(found) / float64(r.ranks[i]-int32(i+1)+found)
+	}
+	for c, n := range r.seen {
+		if n > 0 {
+			ap[c] /= float64(n)
+		}
+	}
+}
+
+// pool hands the distances to those of all pairs.
+func (r *ranker[T]) pool(row []T, query int) {
+	infinite := T(math.Inf(1))
+	for i, g := range r.goods {
+		r.pairs.good[r.pairs.first[query]+i] = g.distance
+		row[g.column] = infinite
+	}
+	bound := r.pairs.current()
+	for _, d := range row {
+		if d < bound {
+			if r.wrong = append(r.wrong, d); len(r.wrong) == flushAt {
+				r.flush()
+				bound = r.pairs.current()
+			}
+		}
+	}
+}
+
+func (r *ranker[T]) flush() {
+	r.pairs.add(r.wrong)
+	r.wrong = r.wrong[:0]
+}

@@ -1,0 +1,116 @@
+package reid
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+const (
+	// Junk is the identity of images that take no part in an evaluation.
+	Junk = -1
+	// Distractor is the identity of images of no known person, wrong for every
+	// query; but see Options.ZeroIsPerson.
+	Distractor = 0
+)
+
+// Label says who is seen in an image, and which camera took it.
+type Label struct {
+	PID    int // the person's number, Junk or Distractor
+	Camera int // at least 0
+}
+
+// Set is images by their features and labels.
+type Set struct {
+	// Name of the set in errors, such as the path of its features.
+	Name string
+	// Features, row after row, [len(Labels) x Dim].
+	Features []float32
+	// Dim is the number of features of an image.
+	Dim int
+	// Labels of the rows.
+	Labels []Label
+}
+
+// What can be wrong with sets; test with errors.Is.
+var (
+	ErrEmpty     = errors.New("no images")
+	ErrCount     = errors.New("features and labels do not fit")
+	ErrDimension = errors.New("dimensions differ")
+	ErrNotFinite = errors.New("not a usable number")
+	ErrLabel     = errors.New("bad label")
+	ErrNoMatch   = errors.New("no query has a match in the gallery")
+)
+
+// RowError says which row of a set, counting from 0, is bad.
+type RowError struct {
+	Set string
+	Row int
+	Err error
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d (from 0): %v", e.Set, e.Row, e.Err) }
+
+func (e *RowError) Unwrap() error { return e.Err }
+
+// longest is the length of a feature vector above which squared distances could
+// overflow a float32.
+const longest = 1e18
+
+// check returns the first fault of a set.
+func (s Set) check() error {
+	switch {
+	case len(s.Labels) == 0:
+		return fmt.Errorf("%s: %w", s.Name, ErrEmpty)
+	case s.Dim < 1:
+		return fmt.Errorf("%s: %w: rows of %d features", s.Name, ErrDimension, s.Dim)
+	case len(s.Features) != s.Dim*len(s.Labels):
+		return fmt.Errorf("%s: %w: %d numbers are no %d rows of %d features, one a label", s.Name, ErrCount, len(s.Features), len(s.Labels), s.Dim)
+	}
+	for i := range s.Labels {
+		// A sum that is not finite has a reason, which is then looked for.
+		if sum := squares(s.row(i)); !(sum <= longest*longest) {
+			return &RowError{s.Name, i, s.notFinite(i)}
+		}
+	}
+	return checkLabels(s.Name, s.Labels)
+}
+
+func (s Set) notFinite(i int) error {
+	for k, v := range s.row(i) {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return fmt.Errorf("%w: feature %d is %v", ErrNotFinite, k, v)
+		}
+	}
+	return fmt.Errorf("%w: the features are too large, a vector longer than %g", ErrNotFinite, longest)
+}
+
+func checkLabels(name string, labels []Label) error {
+	for i, l := range labels {
+		if l.PID < Junk {
+			return &RowError{name, i, fmt.Errorf("%w: identity %d; use %d for junk, %d for distractors, or a person's number", ErrLabel, l.PID, Junk, Distractor)}
+		}
+		if l.Camera < 0 {
+			return &RowError{name, i, fmt.Errorf("%w: camera %d; the protocol needs the number of the camera", ErrLabel, l.Camera)}
+		}
+	}
+	return nil
+}
+
+func (s Set) row(i int) []float32 { return s.Features[i*s.Dim : (i+1)*s.Dim] }
+
+func squares[T float](v []T) float64 {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return sum
+}
+
+// named returns the set with a name.
+func (s Set) named(name string) Set {
+	if s.Name == "" {
+		s.Name = name
+	}
+	return s
+}
