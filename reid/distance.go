@@ -3,6 +3,8 @@ package reid
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 )
 
 // source gives the distances of queries to images of the gallery.
@@ -128,6 +130,8 @@ type given struct {
 	distances []float32
 	columns   int
 	lo, hi    int // the columns that are asked for
+	mu        sync.Mutex
+	bad       int // the first row with a distance that is no number; -1 for none
 }
 
 func (g *given) rows(dst []float32, from, n int) error {
@@ -139,6 +143,33 @@ func (g *given) rows(dst []float32, from, n int) error {
 	return nil
 }
 
-func (g *given) finish([]float32, int, int) {}
+// finish only notes distances that are no numbers.
+func (g *given) finish(row []float32, query, _ int) {
+	for _, d := range row {
+		if !finite(d) {
+			g.mu.Lock()
+			if g.bad < 0 || query < g.bad {
+				g.bad = query
+			}
+			g.mu.Unlock()
+			return
+		}
+	}
+}
+
+func finite(v float32) bool {
+	const exponent = 0x7f800000
+	return math.Float32bits(v)&exponent != exponent
+}
+
+// err returns an error about the row that finish noted.
+func (g *given) err() error {
+	if g.bad < 0 {
+		return nil
+	}
+	row := g.distances[g.bad*g.columns:][g.lo:g.hi]
+	j := slices.IndexFunc(row, func(d float32) bool { return !finite(d) })
+	return &RowError{"distances", g.bad, fmt.Errorf("%w: column %d is %v", ErrNotFinite, g.lo+j, row[j])}
+}
 
 func (g *given) reported(d float32) float64 { return float64(d) }

@@ -74,8 +74,10 @@ func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set,
 	}
 	// The neighbourhoods know no labels, so junk is in them.
 	whole := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, false)
-	r.Rerank.Scores, err = rankAll(ctx, again, whole, opts)
-	return r, err
+	if r.Rerank.Scores, err = rankAll(ctx, again, whole, opts); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // EvaluateDistances scores rankings by distances that were computed elsewhere,
@@ -95,11 +97,6 @@ func EvaluateDistances(ctx context.Context, distances []float32, query, gallery 
 	if len(distances) != len(query)*len(gallery) {
 		return nil, fmt.Errorf("distances: %w: there are %d, for %d queries and a gallery of %d", ErrCount, len(distances), len(query), len(gallery))
 	}
-	for i, d := range distances {
-		if math.IsNaN(float64(d)) || math.IsInf(float64(d), 0) {
-			return nil, &RowError{"distances", i / len(gallery), fmt.Errorf("%w: column %d is %v", ErrNotFinite, i%len(gallery), d)}
-		}
-	}
 	if err := errors.Join(checkLabels("query", query), checkLabels("gallery", gallery)); err != nil {
 		return nil, err
 	}
@@ -109,8 +106,14 @@ func EvaluateDistances(ctx context.Context, distances []float32, query, gallery 
 		return nil, err
 	}
 	r.Metric = ""
-	r.Scores, err = rankAll(ctx, &given{distances, len(gallery), p.lo, p.hi}, p, opts)
-	return r, err
+	src := &given{distances: distances, columns: len(gallery), lo: p.lo, hi: p.hi, bad: -1}
+	if r.Scores, err = rankAll(ctx, src, p, opts); err != nil {
+		return nil, err
+	}
+	if err := src.err(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // newResult counts, and fails where nothing can be evaluated.

@@ -3,7 +3,6 @@ package reid
 import (
 	"context"
 	"math"
-	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,23 +52,21 @@ func parallel(workers, n int, f func(worker, i int)) {
 
 // ranker finds the ranks of a query's matches. Each worker has its own.
 type ranker[T float] struct {
-	p         *protocol
-	src       source[T]
-	best      *nearest[T]
-	pairs     *pairs[T]
-	wrong     []T            // distances of pairs on their way to pairs
-	goods     []neighbour[T] // the matches, nearest first
-	edges     []T            // their distances, then infinity
-	histogram []int32        // by how many matches are nearer, columns
-	ranks     []int32        // of goods
-	seen      []int32        // goods by camera
+	p     *protocol
+	src   source[T]
+	best  *nearest[T]
+	pairs *pairs[T]
+	wrong []T            // distances of pairs on their way to pairs
+	goods []neighbour[T] // the matches, nearest first
+	count counter[T]
+	ranks []int32 // of goods
+	seen  []int32 // goods by camera
 }
 
 func newRanker[T float](p *protocol, src source[T], best int, pairs *pairs[T]) *ranker[T] {
-	size := 1 << bits.Len(uint(p.most))
 	return &ranker[T]{p: p, src: src, best: newNearest[T](min(best, p.columns())), pairs: pairs,
-		wrong: make([]T, 0, flushAt), goods: make([]neighbour[T], 0, p.most), edges: make([]T, size),
-		histogram: make([]int32, size), ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras))}
+		wrong: make([]T, 0, flushAt), goods: make([]neighbour[T], 0, p.most), count: newCounter[T](p.most),
+		ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras))}
 }
 
 // rank evaluates a query given its distances, which it overwrites. byCamera is
@@ -94,7 +91,7 @@ func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera []float6
 		byCamera[c] = math.NaN()
 	}
 	if len(r.goods) > 0 {
-		r.count(row)
+		r.count.ranks(r.ranks, row, r.goods)
 		r.score(out)
 		r.cameras(byCamera)
 	}
@@ -109,44 +106,6 @@ func (r *ranker[T]) report(row []T, query int, out *QueryResult) {
 		label := r.p.gallery[r.p.lo+int(n.column)]
 		good := label.PID == r.p.query[query].PID && r.p.person(label.PID)
 		out.Best = append(out.Best, Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), Good: good})
-	}
-}
-
-// count sets the ranks of the matches. A column comes before the k-th match
-// unless k or more matches come before the column; so for each column the
-// matches before it are counted, by bisection, and the sum of the columns with
-// fewer than k is the rank of the k-th. Junk is infinitely far.
-func (r *ranker[T]) count(row []T) {
-	n := len(r.goods)
-	size := 1 << bits.Len(uint(n)) // above n
-	edges, histogram := r.edges[:size], r.histogram[:size]
-	clear(histogram)
-	for k := range edges {
-		edges[k] = T(math.Inf(1))
-	}
-	for k, g := range r.goods {
-		edges[k] = g.distance
-	}
-	last := edges[n-1]
-	for j, d := range row {
-		if d > last {
-			continue
-		}
-		before := 0
-		for step := size / 2; step > 0; step /= 2 {
-			if edges[before+step-1] < d {
-				before += step
-			}
-		}
-		for before < n && edges[before] == d && int(r.goods[before].column) < j {
-			before++
-		}
-		histogram[before]++
-	}
-	rank := int32(0)
-	for k := range n {
-		rank += histogram[k]
-		r.ranks[k] = rank
 	}
 }
 
