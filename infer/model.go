@@ -125,7 +125,7 @@ func newModel(b Backend, opts Options) (*Model, error) {
 // usePreset takes from the options what a model without metadata does not say.
 func (m *Model) usePreset() error {
 	if m.opts.Preset == nil {
-		m.prepErr = fmt.Errorf("%w: give a preset, or prepare them yourself and use Run", ErrNoMetadata)
+		m.prepErr = ErrNoMetadata
 		return nil
 	}
 	preset := m.opts.Preset.clone()
@@ -254,12 +254,18 @@ func (m *Model) Embed(ctx context.Context, images ...Image) ([][]float32, error)
 	return embed(ctx, m, images)
 }
 
-func (m *Model) enter() error                 { return m.gate.enter() }
-func (m *Model) leave()                       { m.gate.leave() }
-func (m *Model) preparer() (*preparer, error) { return m.prep, m.prepErr }
-func (m *Model) options() Options             { return m.opts }
-func (m *Model) input() TensorInfo            { return m.desc.Input }
-func (m *Model) classes() []string            { return m.info.Classes }
+func (m *Model) enter() error      { return m.gate.enter() }
+func (m *Model) leave()            { m.gate.leave() }
+func (m *Model) options() Options  { return m.opts }
+func (m *Model) input() TensorInfo { return m.desc.Input }
+func (m *Model) classes() []string { return m.info.Classes }
+
+func (m *Model) preparer() (*preparer, error) {
+	if errors.Is(m.prepErr, ErrNoMetadata) { // advice that does not hold for a Cohort
+		return nil, fmt.Errorf("%w: give a preset, or prepare them yourself and use Run", m.prepErr)
+	}
+	return m.prep, m.prepErr
+}
 
 // runPixels is RunPixels of every engine.
 func runPixels(ctx context.Context, e engine, info Info, batch []uint8, n int) (Outputs, error) {
