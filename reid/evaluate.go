@@ -38,7 +38,7 @@ func Evaluate(ctx context.Context, query, gallery Set, opts Options) (*Result, e
 		}
 	}
 	if opts.Float64 {
-		return evaluate(ctx, double(), query, gallery, opts)
+		return evaluate(ctx, double(opts.Workers), query, gallery, opts)
 	}
 	return evaluate(ctx, single(opts.Multiplier), query, gallery, opts)
 }

@@ -251,9 +251,38 @@ func TestPooling(t *testing.T) {
 	}
 	q, g := matrix[float64]{[]float64{1, 0}, 2}, matrix[float64]{[]float64{1, 1, -1, 0, 0, 2}, 2}
 	for metric, want := range map[Metric][]float64{Euclidean: {1, .5}, Dot: {2 / math.Sqrt(5), 1 / math.Sqrt(5)}} {
-		got, err := expanded(t.Context(), double(), q, g, Options{Metric: metric, Expand: 1, Workers: 2})
+		got, err := expanded(t.Context(), double(2), q, g, Options{Metric: metric, Expand: 1, Workers: 2})
 		if err != nil || !near(got[0], want[0], 1e-12) || !near(got[1], want[1], 1e-12) {
 			t.Errorf("%s: expanded to %v (%v), want %v", metric, got, err, want)
+		}
+	}
+}
+
+// TestGonum compares tiles of all sizes with the obvious way.
+func TestGonum(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 13))
+	for _, size := range [][3]int{{1, 1, 1}, {3, 70, 5}, {17, 64, 2}, {33, 129, 20}} {
+		m, n, k := size[0], size[1], size[2]
+		a, b := make([]float32, m*k), make([]float32, n*k)
+		for _, v := range [][]float32{a, b} {
+			for i := range v {
+				v[i] = float32(r.IntN(9) - 4)
+			}
+		}
+		want, got, small := make([]float32, m*n), make([]float32, m*n), make([]float32, m*n)
+		got[0], small[0] = 99, 99
+		for i := range m {
+			for j := range n {
+				for l := range k {
+					want[i*n+j] += a[i*k+l] * b[j*k+l]
+				}
+			}
+		}
+		if err := (Gonum{}).MultiplyTransposed(got, a, b, m, n, k); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v: %v, want %v (%v)", size, got, want, err)
+		}
+		if single(Gonum{}).small(small, a, b, m, n, k); !slices.Equal(small, want) {
+			t.Errorf("%v: small gives %v, want %v", size, small, want)
 		}
 	}
 }

@@ -119,6 +119,6 @@ func TestFixtureRerank(t *testing.T) {
 	cut := func(s Set, n int) Set { return Set{s.Name, s.Features[:n*s.Dim], s.Dim, s.Labels[:n]} }
 	query, gallery = cut(query, 60), cut(gallery, 200)
 	want := slowRerank(vectors(query, gallery), 60, Rerank{})
-	compareRows(t, "float64", rerankedRows(t, double(), query, gallery, Dot, Rerank{}), want, 1e-9)
+	compareRows(t, "float64", rerankedRows(t, double(2), query, gallery, Dot, Rerank{}), want, 1e-9)
 	compareRows(t, "float32", rerankedRows(t, single(Gonum{}), query, gallery, Dot, Rerank{}), want, 1e-5)
 }

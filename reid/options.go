@@ -94,7 +94,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	if o.Multiplier == nil {
-		o.Multiplier = Gonum{}
+		o.Multiplier = Gonum{Workers: o.Workers}
 	}
 	return o
 }

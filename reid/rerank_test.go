@@ -57,7 +57,7 @@ func TestGoldenRerank(t *testing.T) {
 	want := [][]float64{{.000333, .214215, .634207, .745784, .960303}, {.898827, .743564, .182416, .003, .412405}}
 	r := Rerank{K1: 4, K2: 2, Lambda: .3}
 	compareRows(t, "slow", slowRerank(vectors(query, gallery), 2, r), want, 5e-7)
-	compareRows(t, "float64", rerankedRows(t, double(), query, gallery, Euclidean, r), want, 6e-7)
+	compareRows(t, "float64", rerankedRows(t, double(2), query, gallery, Euclidean, r), want, 6e-7)
 	compareRows(t, "float32", rerankedRows(t, single(Gonum{}), query, gallery, Euclidean, r), want, 1e-6)
 }
 
@@ -82,14 +82,14 @@ func TestRerankAgainstDense(t *testing.T) {
 	query, gallery := clustered(rng, 20, 10), clustered(rng, 80, 10)
 	for _, r := range []Rerank{{}, {K1: 7, K2: 1}, {K1: 200, K2: 300, Lambda: .5}, {K1: 1, K2: 2, JaccardOnly: true}, {K1: 5, K2: 9, Lambda: 1}} {
 		want := slowRerank(vectors(query, gallery), 20, r)
-		compareRows(t, "float64", rerankedRows(t, double(), query, gallery, Euclidean, r), want, 1e-9)
+		compareRows(t, "float64", rerankedRows(t, double(2), query, gallery, Euclidean, r), want, 1e-9)
 		compareRows(t, "float32", rerankedRows(t, single(Gonum{}), query, gallery, Euclidean, r), want, 2e-6)
 		unit := joined(matrix[float64]{nil, 10}, matrix[float64]{slices.Concat(vectors(query, gallery)...), 10}, Cosine)
 		var units [][]float64
 		for i := range unit.rows() {
 			units = append(units, unit.row(i))
 		}
-		compareRows(t, "cosine", rerankedRows(t, double(), query, gallery, Cosine, r), slowRerank(units, 20, r), 1e-9)
+		compareRows(t, "cosine", rerankedRows(t, double(2), query, gallery, Cosine, r), slowRerank(units, 20, r), 1e-9)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestRerankTop(t *testing.T) {
 	x := vectors(query, gallery)
 	for _, top := range []int{12, 60, 100} {
 		r := Rerank{K1: 6, K2: 3, Top: top}
-		got := rerankedRows(t, double(), query, gallery, Euclidean, r)
+		got := rerankedRows(t, double(2), query, gallery, Euclidean, r)
 		single := rerankedRows(t, single(Gonum{}), query, gallery, Euclidean, r)
 		for q := range 9 {
 			distance := make([]float64, 60)
@@ -135,7 +135,7 @@ func TestRerankTop(t *testing.T) {
 func TestRerankAlike(t *testing.T) {
 	query, gallery := Set{Features: []float32{3, 3}, Dim: 1}, Set{Features: []float32{3, 3, 3}, Dim: 1}
 	for _, top := range []int{0, 2} {
-		for _, row := range rerankedRows(t, double(), query, gallery, Euclidean, Rerank{K1: 2, K2: 1, Top: top}) {
+		for _, row := range rerankedRows(t, double(2), query, gallery, Euclidean, Rerank{K1: 2, K2: 1, Top: top}) {
 			for _, d := range row {
 				if !(d >= 0 && d <= 1) {
 					t.Errorf("top %d: %v", top, row)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -202,14 +203,37 @@ func printReID(w io.Writer, r *reid.Result, cameras bool) error {
 	if err := table(w, rows); err != nil || !cameras {
 		return err
 	}
-	rows = [][]string{{"QUERY CAMERA", "GALLERY CAMERA", "QUERIES", "mAP (rectangles)"}}
-	for _, p := range r.Cameras {
-		rows = append(rows, []string{strconv.Itoa(p.Query), strconv.Itoa(p.Gallery), grouped(p.Queries), percent(p.MAP)})
-	}
-	if _, err := fmt.Fprintln(w); err != nil {
+	if _, err := fmt.Fprintln(w, "\nmAP (rectangles) of queries by a camera, down, in the gallery of another, across:"); err != nil {
 		return err
 	}
-	return table(w, rows)
+	return table(w, cameraTable(r.Cameras))
+}
+
+// cameraTable has a row for each camera of queries, a column for each of the
+// gallery.
+func cameraTable(pairs []reid.CameraPair) [][]string {
+	var queries, gallery []int
+	cells := make(map[[2]int]string)
+	for _, p := range pairs {
+		queries, gallery = append(queries, p.Query), append(gallery, p.Gallery)
+		cells[[2]int{p.Query, p.Gallery}] = percent(p.MAP)
+	}
+	slices.Sort(queries)
+	slices.Sort(gallery)
+	gallery = slices.Compact(gallery)
+	head := []string{"CAMERA"}
+	for _, g := range gallery {
+		head = append(head, strconv.Itoa(g))
+	}
+	rows := [][]string{head}
+	for _, q := range slices.Compact(queries) {
+		row := []string{strconv.Itoa(q)}
+		for _, g := range gallery {
+			row = append(row, cmp.Or(cells[[2]int{q, g}], "-"))
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 func sortedRanks(cmc map[int]float64) []int {
