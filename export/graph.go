@@ -1,8 +1,6 @@
 package export
 
 import (
-	"fmt"
-
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/internal/onnxmeta"
@@ -10,118 +8,64 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-// graph collects the nodes and constants of a network.
-type graph struct {
-	net     *models.Network
-	weights models.Weights
-	shapes  map[string]models.Shape
-	params  map[string][]int    // parameter name to shape
-	folds   map[string]string   // convolution to the batch norm folded into it
-	names   map[string]struct{} // tensor names in use
-	nodes   map[string]struct{} // node names in use
-	tensors map[string]string   // layer, or the input, to its tensor
-	out     onnxpb.GraphProto
+// builder collects the nodes and constants of a file's graph.
+type builder struct {
+	out   onnxpb.GraphProto
+	names map[string]struct{} // tensor names in use
+	nodes map[string]struct{} // node names in use
+	batch int                 // 0 is dynamic
+	half  bool                // matrices and kernels are stored as float16
 }
 
-func buildGraph(net *models.Network, w models.Weights, keepBatchNorm bool) (*onnxpb.GraphProto, error) {
-	shapes, err := net.Shapes()
-	if err != nil {
-		return nil, err
+// newBuilder starts a graph of that name with the one input that all its
+// networks read. It returns the tensor that holds the normalised samples.
+func newBuilder(name string, in models.Shape, o Options) (_ *builder, normalised string) {
+	b := &builder{names: map[string]struct{}{}, nodes: map[string]struct{}{}, batch: o.Batch, half: o.Half}
+	for _, reserved := range []string{onnxmeta.Input, onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding} {
+		b.names[reserved] = struct{}{}
 	}
-	params, err := net.Params()
-	if err != nil {
-		return nil, err
+	b.out.Name = proto.String(name)
+	if !o.Uint8Input {
+		b.out.Input = []*onnxpb.ValueInfoProto{b.value(onnxmeta.Input, onnxpb.TensorProto_FLOAT, in.C, in.H, in.W)}
+		return b, onnxmeta.Input
 	}
-	g := &graph{
-		net: net, weights: w, shapes: shapes,
-		params:  make(map[string][]int, len(params)),
-		folds:   map[string]string{},
-		names:   map[string]struct{}{},
-		nodes:   map[string]struct{}{},
-		tensors: map[string]string{},
-	}
-	for _, p := range params {
-		g.params[p.Name] = p.Shape
-	}
-	if !keepBatchNorm {
-		g.folds = foldable(net)
-	}
-	g.nameTensors(params)
-
-	g.out.Name = proto.String(net.Name)
-	g.out.Input = []*onnxpb.ValueInfoProto{batched(onnxmeta.Input, net.Input)}
-	folded := map[string]bool{}
-	for _, bn := range g.folds {
-		folded[bn] = true
-	}
-	for i := range net.Layers {
-		l := &net.Layers[i]
-		if folded[l.Name] {
-			continue // its convolution computes it
-		}
-		if err := g.layer(l); err != nil {
-			return nil, fmt.Errorf("layer %q (%s): %w", l.Name, l.Kind, err)
-		}
-	}
-	if net.Embedding == net.Logits {
-		g.node("Identity", "embedding", onnxmeta.Embedding, []string{onnxmeta.Logits})
-	}
-	g.node("Softmax", "probabilities", onnxmeta.Probabilities, []string{onnxmeta.Logits}, intAttr("axis", 1))
-	g.out.Output = []*onnxpb.ValueInfoProto{
-		batched(onnxmeta.Logits, shapes[net.Logits]),
-		batched(onnxmeta.Probabilities, shapes[net.Logits]),
-		batched(onnxmeta.Embedding, shapes[net.Embedding]),
-	}
-	return &g.out, nil
+	b.out.Input = []*onnxpb.ValueInfoProto{b.value(onnxmeta.Input, onnxpb.TensorProto_UINT8, in.H, in.W, in.C)}
+	return b, b.normalise(in.C, o)
 }
 
-// foldable maps each convolution whose only consumer is a batch norm to that
-// batch norm.
-func foldable(net *models.Network) map[string]string {
-	consumers := map[string]int{}
-	kinds := map[string]models.Kind{}
-	for _, l := range net.Layers {
-		kinds[l.Name] = l.Kind
-		for _, in := range l.Inputs {
-			consumers[in]++
+// normalise appends the nodes that turn pixels x, uint8 [batch, height, width,
+// channels], into (x/255 - mean) / std, float32 [batch, channels, height, width].
+func (b *builder) normalise(channels int, o Options) string {
+	meta := o.normalisation(channels)
+	scale, offset := make([]float32, channels), make([]float32, channels)
+	for c := range channels {
+		scale[c] = float32(1 / (255 * float64(meta.Std[c])))
+		offset[c] = float32(-float64(meta.Mean[c]) / float64(meta.Std[c]))
+	}
+	tensor := func(suffix string) string { return b.freshTensor(onnxmeta.Input + suffix) }
+	at := tensor("/channels_first") // while a value takes one byte
+	b.node("Transpose", "input/transpose", at, []string{onnxmeta.Input}, intsAttr("perm", 0, 3, 1, 2))
+	for _, step := range []struct {
+		op, name string
+		values   []float32
+	}{{"Cast", "cast", nil}, {"Mul", "scale", scale}, {"Add", "offset", offset}} {
+		inputs, out := []string{at}, tensor("/"+step.name)
+		var attrs []*onnxpb.AttributeProto
+		if step.values == nil {
+			attrs = append(attrs, intAttr("to", int(onnxpb.TensorProto_FLOAT)))
+		} else {
+			constant := tensor("." + step.name)
+			b.addTensor(constant, []int{1, channels, 1, 1}, step.values)
+			inputs = append(inputs, constant)
 		}
+		b.node(step.op, onnxmeta.Input+"/"+step.name, out, inputs, attrs...)
+		at = out
 	}
-	folds := map[string]string{}
-	for _, l := range net.Layers {
-		if l.Kind != models.KindBatchNorm {
-			continue
-		}
-		if in := l.Inputs[0]; kinds[in] == models.KindConv && consumers[in] == 1 {
-			folds[in] = l.Name
-		}
-	}
-	return folds
-}
-
-// nameTensors gives the graph's input and outputs their fixed names, every
-// parameter its own, and every other layer's tensor the layer's name, with a
-// prime where that is taken.
-func (g *graph) nameTensors(params []models.Param) {
-	for _, name := range []string{onnxmeta.Input, onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding} {
-		g.names[name] = struct{}{}
-	}
-	for _, p := range params {
-		g.names[p.Name] = struct{}{}
-		// A folded convolution has a bias even if the network gives it none.
-		g.names[p.Layer+".bias"] = struct{}{}
-	}
-	g.tensors[models.InputName] = onnxmeta.Input
-	g.tensors[g.net.Embedding] = onnxmeta.Embedding
-	g.tensors[g.net.Logits] = onnxmeta.Logits
-	for _, l := range g.net.Layers {
-		if _, named := g.tensors[l.Name]; !named {
-			g.tensors[l.Name] = g.freshTensor(l.Name)
-		}
-	}
+	return at
 }
 
 // freshTensor returns an unused tensor name and takes it.
-func (g *graph) freshTensor(name string) string { return fresh(g.names, name) }
+func (b *builder) freshTensor(name string) string { return fresh(b.names, name) }
 
 // fresh returns name, with as many primes as make it unused, and takes it.
 func fresh(taken map[string]struct{}, name string) string {
@@ -135,30 +79,70 @@ func fresh(taken map[string]struct{}, name string) string {
 }
 
 // node appends an operator with one output.
-func (g *graph) node(op, name, output string, inputs []string, attrs ...*onnxpb.AttributeProto) {
-	g.out.Node = append(g.out.Node, &onnxpb.NodeProto{
-		OpType: proto.String(op), Name: proto.String(fresh(g.nodes, name)),
+func (b *builder) node(op, name, output string, inputs []string, attrs ...*onnxpb.AttributeProto) {
+	b.out.Node = append(b.out.Node, &onnxpb.NodeProto{
+		OpType: proto.String(op), Name: proto.String(fresh(b.nodes, name)),
 		Input: inputs, Output: []string{output}, Attribute: attrs,
 	})
 }
 
-// batched describes a tensor of one sample's shape behind a dynamic batch axis.
-func batched(name string, sample models.Shape) *onnxpb.ValueInfoProto {
-	dims := []*onnxpb.TensorShapeProto_Dimension{{Value: &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: "batch"}}}
+// output lists a tensor of one sample's shape among the graph's outputs.
+func (b *builder) output(name string, sample models.Shape) {
 	extents := []int{sample.C}
 	if !sample.IsVector() {
 		extents = []int{sample.C, sample.H, sample.W}
 	}
-	for _, n := range extents {
+	b.out.Output = append(b.out.Output, b.value(name, onnxpb.TensorProto_FLOAT, extents...))
+}
+
+// value describes a tensor of samples of these extents behind the batch axis.
+func (b *builder) value(name string, kind onnxpb.TensorProto_DataType, sample ...int) *onnxpb.ValueInfoProto {
+	first := &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: "batch"}}
+	if b.batch > 0 {
+		first.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(b.batch)}
+	}
+	dims := []*onnxpb.TensorShapeProto_Dimension{first}
+	for _, n := range sample {
 		dims = append(dims, &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(n)}})
 	}
 	return &onnxpb.ValueInfoProto{
 		Name: proto.String(name),
 		Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: &onnxpb.TypeProto_Tensor{
-			ElemType: proto.Int32(int32(onnxpb.TensorProto_FLOAT)),
+			ElemType: proto.Int32(int32(kind)),
 			Shape:    &onnxpb.TensorShapeProto{Dim: dims},
 		}}},
 	}
+}
+
+// graph returns what was built without the nodes and constants that no output
+// needs, such as the classifier of a file that only embeds.
+func (b *builder) graph() *onnxpb.GraphProto {
+	needed := map[string]bool{}
+	for _, out := range b.out.Output {
+		needed[out.GetName()] = true
+	}
+	kept := make([]*onnxpb.NodeProto, len(b.out.Node))
+	at := len(kept)
+	for i := len(b.out.Node) - 1; i >= 0; i-- { // readers come after what they read
+		n := b.out.Node[i]
+		if !needed[n.Output[0]] {
+			continue
+		}
+		for _, in := range n.Input {
+			needed[in] = true
+		}
+		at--
+		kept[at] = n
+	}
+	b.out.Node = kept[at:]
+	constants := b.out.Initializer
+	b.out.Initializer = nil
+	for _, t := range constants {
+		if needed[t.GetName()] {
+			b.out.Initializer = append(b.out.Initializer, t)
+		}
+	}
+	return &b.out
 }
 
 func intAttr(name string, v int) *onnxpb.AttributeProto {

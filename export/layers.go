@@ -1,53 +1,50 @@
 package export
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 
 // layer appends the nodes of one layer.
-func (g *graph) layer(l *models.Layer) error {
+func (s *student) layer(l *models.Layer) error {
 	inputs := make([]string, len(l.Inputs))
 	for i, name := range l.Inputs {
-		inputs[i] = g.tensors[name]
+		inputs[i] = s.tensors[name]
 	}
-	output := g.tensors[l.Name]
+	output := s.tensors[l.Name]
 	switch l.Kind {
 	case models.KindConv:
-		return g.conv(l, inputs[0])
+		return s.conv(l, inputs[0])
 	case models.KindBatchNorm:
-		return g.batchNorm(l, inputs[0], output)
+		return s.batchNorm(l, inputs[0], output)
 	case models.KindActivation:
-		g.activation(l, inputs[0], output)
+		s.activation(l, inputs[0], output)
 	case models.KindAdd:
-		g.node("Add", l.Name, output, inputs)
+		s.node("Add", s.named(l.Name), output, inputs)
 	case models.KindConcat:
-		g.node("Concat", l.Name, output, inputs, intAttr("axis", 1))
+		s.node("Concat", s.named(l.Name), output, inputs, intAttr("axis", 1))
 	case models.KindMaxPool:
-		g.node("MaxPool", l.Name, output, inputs, windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.PadFor(g.shapes[l.Inputs[0]]))...)
+		s.node("MaxPool", s.named(l.Name), output, inputs, windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.PadFor(s.shapes[l.Inputs[0]]))...)
 	case models.KindAvgPool:
 		countPad := 0
 		if l.Pool.CountPad {
 			countPad = 1
 		}
-		attrs := append(windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.PadFor(g.shapes[l.Inputs[0]])), intAttr("count_include_pad", countPad))
-		g.node("AveragePool", l.Name, output, inputs, attrs...)
+		attrs := append(windowAttrs(l.Pool.Kernel, l.Pool.Stride, l.Pool.PadFor(s.shapes[l.Inputs[0]])), intAttr("count_include_pad", countPad))
+		s.node("AveragePool", s.named(l.Name), output, inputs, attrs...)
 	case models.KindGlobalAvgPool:
-		pooled := g.freshTensor(l.Name + "/pooled") // [batch, C, 1, 1]
-		g.node("GlobalAveragePool", l.Name, pooled, inputs)
-		g.node("Flatten", l.Name+"/flatten", output, []string{pooled}, intAttr("axis", 1))
+		pooled := s.freshTensor(s.named(l.Name + "/pooled")) // [batch, C, 1, 1]
+		s.node("GlobalAveragePool", s.named(l.Name), pooled, inputs)
+		s.node("Flatten", s.named(l.Name+"/flatten"), output, []string{pooled}, intAttr("axis", 1))
 	case models.KindFlatten:
-		g.node("Flatten", l.Name, output, inputs, intAttr("axis", 1))
+		s.node("Flatten", s.named(l.Name), output, inputs, intAttr("axis", 1))
 	case models.KindDense:
-		return g.dense(l, inputs[0], output)
+		return s.dense(l, inputs[0], output)
 	case models.KindSubsample:
-		g.subsample(l, inputs[0], output)
+		s.subsample(l, inputs[0], output)
 	default:
 		return fmt.Errorf("has no ONNX form")
 	}
@@ -56,41 +53,41 @@ func (g *graph) layer(l *models.Layer) error {
 
 // conv appends a convolution, with the batch norm folded into it if there is
 // one; the output is then the batch norm's tensor.
-func (g *graph) conv(l *models.Layer, input string) error {
+func (s *student) conv(l *models.Layer, input string) error {
 	weightName, biasName := l.Name+".weight", l.Name+".bias"
-	weight, bias := g.weights[weightName], g.weights[biasName]
-	output := g.tensors[l.Name]
-	if bn, folded := g.folds[l.Name]; folded {
+	weight, bias := s.weights[weightName], s.weights[biasName]
+	output := s.tensors[l.Name]
+	if bn, folded := s.folds[l.Name]; folded {
 		var err error
-		if weight, bias, err = g.foldBatchNorm(l, bn); err != nil {
+		if weight, bias, err = s.foldBatchNorm(l, bn); err != nil {
 			return fmt.Errorf("folding %q: %w", bn, err)
 		}
-		output = g.tensors[bn]
+		output = s.tensors[bn]
 	}
-	if err := g.constant(weightName, g.params[weightName], weight); err != nil {
+	if err := s.constant(s.named(weightName), s.params[weightName], weight); err != nil {
 		return err
 	}
-	inputs := []string{input, weightName}
+	inputs := []string{input, s.named(weightName)}
 	if bias != nil {
-		if err := g.constant(biasName, []int{l.Conv.Out}, bias); err != nil {
+		if err := s.constant(s.named(biasName), []int{l.Conv.Out}, bias); err != nil {
 			return err
 		}
-		inputs = append(inputs, biasName)
+		inputs = append(inputs, s.named(biasName))
 	}
-	attrs := append(windowAttrs(l.Conv.Kernel, l.Conv.Stride, l.Conv.PadFor(g.shapes[l.Inputs[0]])),
+	attrs := append(windowAttrs(l.Conv.Kernel, l.Conv.Stride, l.Conv.PadFor(s.shapes[l.Inputs[0]])),
 		intsAttr("dilations", l.Conv.Dilation[0], l.Conv.Dilation[1]), intAttr("group", l.Conv.Groups))
-	g.node("Conv", l.Name, output, inputs, attrs...)
+	s.node("Conv", s.named(l.Name), output, inputs, attrs...)
 	return nil
 }
 
 // foldBatchNorm returns the weights and bias of the convolution followed by the
 // batch norm in evaluation mode: with s = gamma / sqrt(var + epsilon),
 // w' = s w and b' = s (b - mean) + beta, computed in float64.
-func (g *graph) foldBatchNorm(conv *models.Layer, bnName string) (weight, bias []float32, err error) {
-	bn, _ := g.net.Layer(bnName)
-	w, b := g.weights[conv.Name+".weight"], g.weights[conv.Name+".bias"]
-	gamma, beta := g.weights[bnName+".weight"], g.weights[bnName+".bias"]
-	mean, variance := g.weights[bnName+".running_mean"], g.weights[bnName+".running_var"]
+func (s *student) foldBatchNorm(conv *models.Layer, bnName string) (weight, bias []float32, err error) {
+	bn, _ := s.net.Layer(bnName)
+	w, b := s.weights[conv.Name+".weight"], s.weights[conv.Name+".bias"]
+	gamma, beta := s.weights[bnName+".weight"], s.weights[bnName+".bias"]
+	mean, variance := s.weights[bnName+".running_mean"], s.weights[bnName+".running_var"]
 	if err := checkVariance(bnName, variance); err != nil {
 		return nil, nil, err
 	}
@@ -110,19 +107,19 @@ func (g *graph) foldBatchNorm(conv *models.Layer, bnName string) (weight, bias [
 	return weight, bias, nil
 }
 
-func (g *graph) batchNorm(l *models.Layer, input, output string) error {
-	if err := checkVariance(l.Name, g.weights[l.Name+".running_var"]); err != nil {
+func (s *student) batchNorm(l *models.Layer, input, output string) error {
+	if err := checkVariance(l.Name, s.weights[l.Name+".running_var"]); err != nil {
 		return err
 	}
 	inputs := []string{input}
 	for _, suffix := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
 		name := l.Name + suffix
-		if err := g.constant(name, g.params[name], g.weights[name]); err != nil {
+		if err := s.constant(s.named(name), s.params[name], s.weights[name]); err != nil {
 			return err
 		}
-		inputs = append(inputs, name)
+		inputs = append(inputs, s.named(name))
 	}
-	g.node("BatchNormalization", l.Name, output, inputs, floatAttr("epsilon", l.BatchNorm.Epsilon))
+	s.node("BatchNormalization", s.named(l.Name), output, inputs, floatAttr("epsilon", l.BatchNorm.Epsilon))
 	return nil
 }
 
@@ -135,46 +132,46 @@ func checkVariance(bn string, variance []float32) error {
 	return nil
 }
 
-func (g *graph) activation(l *models.Layer, input, output string) {
+func (s *student) activation(l *models.Layer, input, output string) {
 	if l.Activation.Max == 0 {
-		g.node("Relu", l.Name, output, []string{input})
+		s.node("Relu", s.named(l.Name), output, []string{input})
 		return
 	}
-	low, high := g.freshTensor(l.Name+".min"), g.freshTensor(l.Name+".max")
-	g.addTensor(low, nil, []float32{0})
-	g.addTensor(high, nil, []float32{l.Activation.Max})
-	g.node("Clip", l.Name, output, []string{input, low, high})
+	low, high := s.freshTensor(s.named(l.Name+".min")), s.freshTensor(s.named(l.Name+".max"))
+	s.addTensor(low, nil, []float32{0})
+	s.addTensor(high, nil, []float32{l.Activation.Max})
+	s.node("Clip", s.named(l.Name), output, []string{input, low, high})
 }
 
-func (g *graph) dense(l *models.Layer, input, output string) error {
+func (s *student) dense(l *models.Layer, input, output string) error {
 	inputs := []string{input}
 	for _, suffix := range []string{".weight", ".bias"} {
 		name := l.Name + suffix
-		if g.weights[name] == nil {
+		if s.weights[name] == nil {
 			continue
 		}
-		if err := g.constant(name, g.params[name], g.weights[name]); err != nil {
+		if err := s.constant(s.named(name), s.params[name], s.weights[name]); err != nil {
 			return err
 		}
-		inputs = append(inputs, name)
+		inputs = append(inputs, s.named(name))
 	}
-	g.node("Gemm", l.Name, output, inputs, floatAttr("alpha", 1), floatAttr("beta", 1), intAttr("transA", 0), intAttr("transB", 1))
+	s.node("Gemm", s.named(l.Name), output, inputs, floatAttr("alpha", 1), floatAttr("beta", 1), intAttr("transA", 0), intAttr("transB", 1))
 	return nil
 }
 
 // subsample appends an option A shortcut as a 1x1 convolution whose weights
 // pick input channel i for output channel Front+i.
-func (g *graph) subsample(l *models.Layer, input, output string) {
-	s, in := l.Subsample, g.shapes[l.Inputs[0]].C
-	pick := make([]float32, s.Out*in)
+func (s *student) subsample(l *models.Layer, input, output string) {
+	a, in := l.Subsample, s.shapes[l.Inputs[0]].C
+	pick := make([]float32, a.Out*in)
 	for i := range in {
-		pick[(s.Front+i)*in+i] = 1
+		pick[(a.Front+i)*in+i] = 1
 	}
-	name := g.freshTensor(l.Name + ".pick")
-	g.addTensor(name, []int{s.Out, in, 1, 1}, pick)
-	attrs := append(windowAttrs(models.Square(1), models.Square(s.Stride), models.Pad{}),
+	name := s.freshTensor(s.named(l.Name + ".pick"))
+	s.addWeight(name, []int{a.Out, in, 1, 1}, pick)
+	attrs := append(windowAttrs(models.Square(1), models.Square(a.Stride), models.Pad{}),
 		intsAttr("dilations", 1, 1), intAttr("group", 1))
-	g.node("Conv", l.Name, output, []string{input, name}, attrs...)
+	s.node("Conv", s.named(l.Name), output, []string{input, name}, attrs...)
 }
 
 func windowAttrs(kernel, stride [2]int, pad models.Pad) []*onnxpb.AttributeProto {
@@ -183,30 +180,4 @@ func windowAttrs(kernel, stride [2]int, pad models.Pad) []*onnxpb.AttributeProto
 		intsAttr("strides", stride[0], stride[1]),
 		intsAttr("pads", pad.Top, pad.Left, pad.Bottom, pad.Right),
 	}
-}
-
-// constant adds a parameter whose values must be finite.
-func (g *graph) constant(name string, shape []int, values []float32) error {
-	for i, v := range values {
-		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("%s holds %v at %d; the training has diverged", name, v, i)
-		}
-	}
-	g.addTensor(name, shape, values)
-	return nil
-}
-
-// addTensor adds an initializer; a nil shape makes it a scalar.
-func (g *graph) addTensor(name string, shape []int, values []float32) {
-	raw := make([]byte, 4*len(values))
-	for i, v := range values {
-		binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
-	}
-	t := &onnxpb.TensorProto{
-		Name: proto.String(name), DataType: proto.Int32(int32(onnxpb.TensorProto_FLOAT)), RawData: raw,
-	}
-	for _, n := range shape {
-		t.Dims = append(t.Dims, int64(n))
-	}
-	g.out.Initializer = append(g.out.Initializer, t)
 }

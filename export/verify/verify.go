@@ -6,26 +6,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"os"
+	"slices"
 
 	"github.com/deepmutual/dml/infer"
 )
 
 // DefaultTolerance is the largest difference allowed, as a part of the
-// logits' scale.
+// output's scale.
 const DefaultTolerance = 1e-4
 
 // ErrMismatch is wrapped by *MismatchError.
 var ErrMismatch = errors.New("the exported model does not compute what the network does")
 
+// Samples are N inputs, as Inputs or as Pixels.
+type Samples struct {
+	N int
+	// Inputs are normalised: [N, channels, height, width], row-major.
+	Inputs []float32
+	// Pixels are for a model whose input is uint8: [N, height, width,
+	// channels], row-major.
+	Pixels []uint8
+}
+
 // Reference holds inputs and what the network makes of them.
 type Reference struct {
-	// Samples is the number of inputs.
-	Samples int
-	// Inputs are normalised: [Samples, channels, height, width], row-major.
-	Inputs []float32
-	// Logits are [Samples, classes], row-major.
-	Logits []float32
+	Samples
+	// Outputs are what the model's outputs of those names must hold:
+	// [N, ...], row-major. Outputs that are not named are not compared.
+	Outputs map[string][]float32
 }
 
 // Options says how to compare. The zero value is what most want.
@@ -34,19 +45,20 @@ type Options struct {
 	Tolerance float64
 	// BatchSize is how many samples run at once; 0 means all.
 	BatchSize int
-	// Runtime opens the model.
+	// Runtime opens the model; of it, Library and Threads matter.
 	Runtime infer.Options
 }
 
-// Report tells how close the model came.
+// Report tells how close the model came, in the output that is furthest off.
 type Report struct {
 	Samples   int
-	Scale     float64 // largest absolute reference logit
-	MaxDiff   float64 // largest absolute difference of a logit
+	Output    string
+	Scale     float64 // largest absolute value of the output's reference
+	MaxDiff   float64 // largest absolute difference
 	Sample    int     // where MaxDiff is
-	Class     int     // where MaxDiff is
-	Reference float32 // the reference's logit there
-	Runtime   float32 // ONNX Runtime's logit there
+	Index     int     // where MaxDiff is, in the sample: the class of a logit
+	Reference float32 // the reference's value there
+	Runtime   float32 // ONNX Runtime's value there
 	Tolerance float64 // as a part of Scale
 }
 
@@ -66,8 +78,8 @@ type MismatchError struct{ Report Report }
 
 func (e *MismatchError) Error() string {
 	r := e.Report
-	return fmt.Sprintf("%s: sample %d, class %d: %g instead of %g, off by %.3g of the logits' scale %.4g; %.3g is allowed",
-		ErrMismatch, r.Sample, r.Class, r.Runtime, r.Reference, r.Relative(), r.Scale, r.Tolerance)
+	return fmt.Sprintf("%s: %s of sample %d, at %d: %g instead of %g, off by %.3g of the output's scale %.4g; %.3g is allowed",
+		ErrMismatch, r.Output, r.Sample, r.Index, r.Runtime, r.Reference, r.Relative(), r.Scale, r.Tolerance)
 }
 
 func (e *MismatchError) Unwrap() error { return ErrMismatch }
@@ -76,80 +88,90 @@ func (e *MismatchError) Unwrap() error { return ErrMismatch }
 // *MismatchError where they differ by more than the tolerance; the report is
 // filled then too.
 func File(ctx context.Context, path string, ref Reference, opts Options) (Report, error) {
-	m, err := infer.Open(path, opts.Runtime)
-	return compare(ctx, m, err, ref, opts)
+	model, err := os.ReadFile(path)
+	if err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	report, err := Bytes(ctx, model, ref, opts)
+	if err != nil {
+		return report, fmt.Errorf("%s: %w", path, err)
+	}
+	return report, nil
 }
 
 // Bytes is File for a model that is not written yet.
-func Bytes(ctx context.Context, model []byte, ref Reference, opts Options) (Report, error) {
-	m, err := infer.OpenBytes(model, opts.Runtime)
-	return compare(ctx, m, err, ref, opts)
-}
-
-func compare(ctx context.Context, m *infer.Model, err error, ref Reference, opts Options) (_ Report, failure error) {
-	if err != nil {
-		return Report{}, fmt.Errorf("verify: %w", err)
-	}
-	defer func() { failure = errors.Join(failure, m.Close()) }()
+func Bytes(ctx context.Context, model []byte, ref Reference, opts Options) (_ Report, failure error) {
 	if err := ref.validate(); err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
-	got, err := runAll(ctx, m, ref, opts.BatchSize)
+	m, err := Open(model, opts.Runtime)
 	if err != nil {
-		return Report{}, fmt.Errorf("verify: %w", err)
+		return Report{}, err
 	}
-	if len(got) != len(ref.Logits) {
-		return Report{}, fmt.Errorf("verify: the model gives %d logits for %d samples, the reference has %d", len(got), ref.Samples, len(ref.Logits))
+	defer func() { failure = errors.Join(failure, m.Close()) }()
+	got, err := m.Run(ctx, ref.Samples, opts.BatchSize)
+	if err != nil {
+		return Report{}, err
 	}
 	tolerance := opts.Tolerance
 	if tolerance == 0 {
 		tolerance = DefaultTolerance
 	}
-	r := measure(got, ref, tolerance)
-	if !r.passed() {
-		return r, &MismatchError{Report: r}
+	var worst Report
+	for _, name := range slices.Sorted(maps.Keys(ref.Outputs)) {
+		want := ref.Outputs[name]
+		if len(got[name]) != len(want) {
+			return Report{}, fmt.Errorf("verify: the model gives %d values of %s for %d samples, the reference has %d", len(got[name]), name, ref.N, len(want))
+		}
+		r := measure(got[name], want, ref.N)
+		r.Output, r.Tolerance = name, tolerance
+		if worst.Output == "" || !(r.Relative() <= worst.Relative()) {
+			worst = r
+		}
 	}
-	return r, nil
+	if !worst.passed() {
+		return worst, &MismatchError{Report: worst}
+	}
+	return worst, nil
 }
 
-func (r Reference) validate() error {
-	if r.Samples < 1 || len(r.Inputs)%r.Samples != 0 || len(r.Logits) == 0 || len(r.Logits)%r.Samples != 0 {
-		return fmt.Errorf("a reference of %d samples cannot have %d input values and %d logits", r.Samples, len(r.Inputs), len(r.Logits))
+func (s Samples) validate() error {
+	values := len(s.Inputs) + len(s.Pixels)
+	if s.N < 1 || values == 0 || values%s.N != 0 || len(s.Inputs) > 0 && len(s.Pixels) > 0 {
+		return fmt.Errorf("%d samples cannot have %d normalised values and %d pixels", s.N, len(s.Inputs), len(s.Pixels))
 	}
 	return nil
 }
 
-func runAll(ctx context.Context, m *infer.Model, ref Reference, batch int) ([]float32, error) {
-	if batch <= 0 {
-		batch = ref.Samples
+func (r Reference) validate() error {
+	if err := r.Samples.validate(); err != nil {
+		return err
 	}
-	size := len(ref.Inputs) / ref.Samples
-	logits := make([]float32, 0, len(ref.Logits))
-	for start := 0; start < ref.Samples; start += batch {
-		end := min(start+batch, ref.Samples)
-		out, err := m.Run(ctx, ref.Inputs[start*size:end*size], end-start)
-		if err != nil {
-			return nil, err
+	if len(r.Outputs) == 0 {
+		return errors.New("the reference names no output")
+	}
+	for name, values := range r.Outputs {
+		if len(values) == 0 || len(values)%r.N != 0 {
+			return fmt.Errorf("a reference of %d samples cannot have %d values of %s", r.N, len(values), name)
 		}
-		logits = append(logits, out.Logits...)
 	}
-	return logits, nil
+	return nil
 }
 
 // measure finds the largest difference; one that is no number counts as
 // infinite.
-func measure(got []float32, ref Reference, tolerance float64) Report {
-	r := Report{Samples: ref.Samples, Tolerance: tolerance, MaxDiff: -1}
-	classes := len(ref.Logits) / ref.Samples
-	for i, want := range ref.Logits {
-		r.Scale = max(r.Scale, math.Abs(float64(want)))
-		diff := math.Abs(float64(got[i]) - float64(want))
+func measure(got, want []float32, samples int) Report {
+	r := Report{Samples: samples, MaxDiff: -1}
+	width := len(want) / samples
+	for i, w := range want {
+		r.Scale = max(r.Scale, math.Abs(float64(w)))
+		diff := math.Abs(float64(got[i]) - float64(w))
 		if math.IsNaN(diff) {
 			diff = math.Inf(1)
 		}
 		if diff > r.MaxDiff {
-			r.MaxDiff, r.Sample, r.Class = diff, i/classes, i%classes
-			r.Reference, r.Runtime = want, got[i]
+			r.MaxDiff, r.Sample, r.Index = diff, i/width, i%width
+			r.Reference, r.Runtime = w, got[i]
 		}
 	}
 	return r

@@ -64,15 +64,17 @@ func gaussian(n int, seed uint64) []float32 {
 func reference(t *testing.T, net *models.Network, w models.Weights, samples int) (Reference, [][]float64) {
 	t.Helper()
 	size := net.Input.Size()
-	ref := Reference{Samples: samples, Inputs: gaussian(samples*size, 9)}
+	ref := Reference{Samples: Samples{N: samples, Inputs: gaussian(samples*size, 9)}}
+	var all []float32
 	var embeddings [][]float64
 	for i := range samples {
 		logits, embedding := forward(t, net, w, ref.Inputs[i*size:(i+1)*size])
 		for _, v := range logits {
-			ref.Logits = append(ref.Logits, float32(v))
+			all = append(all, float32(v))
 		}
 		embeddings = append(embeddings, embedding)
 	}
+	ref.Outputs = map[string][]float32{export.Logits: all}
 	return ref, embeddings
 }
 
@@ -229,6 +231,11 @@ func compareWithDefinition(t *testing.T, net *models.Network, keepBatchNorm bool
 	}
 }
 
+// logits is a reference of so many zeros.
+func logits(n int) map[string][]float32 {
+	return map[string][]float32{export.Logits: make([]float32, n)}
+}
+
 func TestMismatch(t *testing.T) {
 	needRuntime(t)
 	net, err := models.Build("convnet", models.Shape{C: 1, H: 12, W: 12}, 4)
@@ -258,29 +265,33 @@ func TestMismatch(t *testing.T) {
 	}
 	r, err := Bytes(context.Background(), other, ref, Options{})
 	var mismatch *MismatchError
-	if !errors.Is(err, ErrMismatch) || !errors.As(err, &mismatch) || mismatch.Report != r || r.Class != 2 ||
-		math.Abs(r.Relative()-3e-4) > 1e-4 || !strings.Contains(err.Error(), "class 2") {
+	if !errors.Is(err, ErrMismatch) || !errors.As(err, &mismatch) || mismatch.Report != r || r.Index != 2 ||
+		math.Abs(r.Relative()-3e-4) > 1e-4 || !strings.Contains(err.Error(), "at 2") {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if _, err := Bytes(context.Background(), other, ref, Options{Tolerance: 1e-3}); err != nil {
 		t.Errorf("a wider tolerance: %v", err)
 	}
 
-	ref.Logits[7] = float32(math.NaN())
+	ref.Outputs[export.Logits][7] = float32(math.NaN())
 	if _, err := File(context.Background(), path, ref, Options{}); !errors.Is(err, ErrMismatch) {
 		t.Errorf("a reference that is no number: %v", err)
 	}
 	for name, bad := range map[string]Reference{
 		"none":         {},
-		"inputs":       {Samples: 2, Inputs: make([]float32, 3), Logits: make([]float32, 8)},
-		"other inputs": {Samples: 2, Inputs: make([]float32, 6), Logits: make([]float32, 8)},
-		"logits":       {Samples: 1, Inputs: make([]float32, 144), Logits: make([]float32, 5)},
+		"no outputs":   {Samples: Samples{N: 1, Inputs: make([]float32, 144)}},
+		"inputs":       {Samples{2, make([]float32, 3), nil}, logits(8)},
+		"other inputs": {Samples{2, make([]float32, 6), nil}, logits(8)},
+		"pixels":       {Samples{1, nil, make([]uint8, 144)}, logits(4)},
+		"both":         {Samples{1, make([]float32, 144), make([]uint8, 144)}, logits(4)},
+		"logits":       {Samples{1, make([]float32, 144), nil}, logits(5)},
+		"other output": {Samples{1, make([]float32, 144), nil}, map[string][]float32{"other": make([]float32, 4)}},
 	} {
 		if _, err := File(context.Background(), path, bad, Options{}); err == nil || errors.Is(err, ErrMismatch) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Bytes(context.Background(), data[:50], ref, Options{}); !errors.Is(err, infer.ErrNotONNX) {
+	if _, err := Bytes(context.Background(), data[:50], ref, Options{}); !errors.Is(err, export.ErrNotONNX) {
 		t.Errorf("truncated: %v", err)
 	}
 }

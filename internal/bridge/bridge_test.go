@@ -56,8 +56,8 @@ func TestExportLeavesNoUnverifiedFile(t *testing.T) {
 		t.Errorf("a file was left: %v", err)
 	}
 	good := ExportOptions{Inputs: ramp(2 * 144), Samples: 2}
-	if deviation, err := Export(t.Context(), path, st, good); err != nil || deviation > verify.DefaultTolerance {
-		t.Fatalf("deviation %g, %v", deviation, err)
+	if report, err := Export(t.Context(), path, st, good); err != nil || report.Deviation > verify.DefaultTolerance || report.Accuracy != nil {
+		t.Fatalf("%+v, %v", report, err)
 	}
 	before, err := os.ReadFile(path)
 	if err != nil {

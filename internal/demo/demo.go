@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/internal/bridge"
@@ -169,7 +170,7 @@ func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Opti
 	for i, st := range session.States() {
 		path := filepath.Join(opts.Out, string(mode)+"-"+st.Name+".onnx")
 		if _, err := bridge.Export(ctx, path, st, bridge.ExportOptions{Inputs: inputs, Samples: n,
-			Evaluate: train.EvaluateOptions{Backend: opts.Backend}, Version: opts.Version}); err != nil {
+			Evaluate: train.EvaluateOptions{Backend: opts.Backend}, Format: export.Options{Version: opts.Version}}); err != nil {
 			return fail(err)
 		}
 		files.paths, names = append(files.paths, path), append(names, st.Name)

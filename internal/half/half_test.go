@@ -37,3 +37,36 @@ func TestFromBFloat16(t *testing.T) {
 		}
 	}
 }
+
+func TestToFloat16(t *testing.T) {
+	for bits := range uint16(0x7c00) { // every finite number and the next
+		low, high := FromFloat16(bits), FromFloat16(bits+1)
+		if got := ToFloat16(low); got != bits {
+			t.Fatalf("%g gives %#04x, want %#04x", low, got, bits)
+		}
+		if got := ToFloat16(-low); got != bits|0x8000 {
+			t.Fatalf("%g gives %#04x, want %#04x", -low, got, bits|0x8000)
+		}
+		if bits == 0x7bff {
+			high = 65536 // would be the next of the largest
+		}
+		middle := float32((float64(low) + float64(high)) / 2)
+		if got, want := ToFloat16(middle), (bits+1)&^1; got != want {
+			t.Fatalf("%g, between %g and %g, gives %#04x, want %#04x", middle, low, high, got, want)
+		}
+		if got := ToFloat16(math.Nextafter32(middle, 0)); got != bits {
+			t.Fatalf("below %g: %#04x, want %#04x", middle, got, bits)
+		}
+		if got := ToFloat16(math.Nextafter32(middle, high)); got != bits+1 {
+			t.Fatalf("above %g: %#04x, want %#04x", middle, got, bits+1)
+		}
+	}
+	for v, want := range map[float32]uint16{math.MaxFloat32: 0x7c00, -1e6: 0xfc00, float32(math.Inf(-1)): 0xfc00, 1e-30: 0} {
+		if got := ToFloat16(v); got != want {
+			t.Errorf("%g gives %#04x, want %#04x", v, got, want)
+		}
+	}
+	if got := FromFloat16(ToFloat16(float32(math.NaN()))); got == got {
+		t.Errorf("not a number gives %g", got)
+	}
+}

@@ -126,7 +126,7 @@ func (r *reader) layer(n *onnxpb.NodeProto) (*Layer, error) {
 				r.constants[n.GetOutput()[0]] = constant{n.GetOutput()[0], &stored{proto: a.GetT()}}
 			}
 		}
-	case "Identity":
+	case "Identity", "Cast": // of weights in another precision
 		if c, ok := r.constants[input(n, 0)]; ok {
 			r.constants[n.GetOutput()[0]] = constant{n.GetOutput()[0], c.stored}
 		} else if at, ok := r.producer[input(n, 0)]; ok {
