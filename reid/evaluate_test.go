@@ -189,6 +189,20 @@ func TestManyPairs(t *testing.T) {
 	}
 }
 
+// TestROCIsBounded: rates for which too many distances would have to be kept are
+// left out.
+func TestROCIsBounded(t *testing.T) {
+	query, gallery := make([]Label, 40_000), make([]Label, 50_000)
+	for i := range query {
+		query[i] = Label{1 + i, 1}
+	}
+	gallery[0] = Label{1, 2}
+	s := newPairs[float32](newProtocol(query, gallery, false, true))
+	if s.total != 40_000*50_000-1 || len(s.good) != 1 || !slices.Equal(s.rates, rates[:2]) || s.keep > mostKept {
+		t.Errorf("%d wrong pairs, %d good ones, rates %v, %d kept", s.total, len(s.good), s.rates, s.keep)
+	}
+}
+
 // TestSelectNth compares with sorting.
 func TestSelectNth(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 4))

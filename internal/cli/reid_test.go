@@ -127,3 +127,40 @@ func TestReIDEvalBadInput(t *testing.T) {
 	labels := "name,pid,camid\n" + strings.Repeat("a,99,1\n", 12)
 	spoil("query.csv", []byte(labels), "no query has a match")
 }
+
+// TestReIDEvalFixture evaluates float16 features of a real network, which are
+// not part of the repository, as other programs found them.
+func TestReIDEvalFixture(t *testing.T) {
+	data := filepath.Join("..", "..", "..", "shared", "data", "reid-eval", "market_val100_junk")
+	if _, err := os.Stat(data); err != nil {
+		t.Skipf("skipped: the developers' data is not there: %v", err)
+	}
+	dir := t.TempDir()
+	args := []string{"reid", "eval", "--json", "--metric", "dot"}
+	for _, part := range []string{"query", "gallery"} {
+		elements := must(os.ReadFile(filepath.Join(data, part+"_f16le.bin")))
+		head := fmt.Sprintf("{'descr': '<f2', 'fortran_order': False, 'shape': (%d, 512), }\n", len(elements)/1024)
+		npy := filepath.Join(dir, part+".npy")
+		writeFile(t, npy, append([]byte("\x93NUMPY\x01\x00"+string(rune(len(head)))+"\x00"+head), elements...))
+		args = append(args, "--"+part, npy, "--"+part+"-labels", filepath.Join(data, part+".csv"))
+	}
+	var want struct {
+		Single struct {
+			MAP         float64 `json:"mAP"`
+			Trapezoidal float64 `json:"mAP_trapezoid"`
+			Rank1       float64 `json:"rank1"`
+		} `json:"single_query"`
+	}
+	if err := json.Unmarshal(must(os.ReadFile(filepath.Join(data, "expected.json"))), &want); err != nil {
+		t.Fatal(err)
+	}
+	var got reid.Result
+	if err := json.Unmarshal([]byte(mustRun(t, args...).stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-4 }
+	if !near(got.MAP, want.Single.MAP) || !near(got.MAPTrapezoidal, want.Single.Trapezoidal) || !near(got.CMC[1], want.Single.Rank1) ||
+		got.ValidQueries != 362 || got.Junk != 75 || got.Distractors != 126 {
+		t.Errorf("%+v, want %+v", got, want.Single)
+	}
+}
