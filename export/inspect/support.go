@@ -41,20 +41,19 @@ func inferSupport(r *Report) Support {
 			s.note("operator %s of the domain %q is none of ONNX Runtime's", op.Name, op.Domain)
 		}
 	}
-	for _, out := range r.Outputs {
-		if out.Type == "float" {
-			s.Outputs = append(s.Outputs, out.Name)
-		}
-	}
-	if len(s.Outputs) == 0 {
+	_, err := onnxmeta.Parse(r.Metadata)
+	foreign := errors.Is(err, onnxmeta.ErrNone)
+	if s.Outputs = served(r.Outputs, foreign); len(s.Outputs) == 0 && foreign {
 		s.note("it has no float32 output")
+	} else if len(s.Outputs) == 0 {
+		s.note("it has none of the float32 outputs %s, %s and %s", onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding)
 	}
 	s.Runs = len(s.Notes) == 0
 	if !s.Runs {
 		s.Outputs = nil
 		return s
 	}
-	if _, err := onnxmeta.Parse(r.Metadata); errors.Is(err, onnxmeta.ErrNone) {
+	if foreign {
 		s.note("without this toolkit's metadata: on prepared tensors, or with a preset for images")
 	} else if err != nil {
 		s.Runs, s.Outputs = false, nil
@@ -64,6 +63,25 @@ func inferSupport(r *Report) Support {
 		s.note("its weights are in other files: open it by its path")
 	}
 	return s
+}
+
+// served lists the outputs that package infer gives: those of the names that it
+// knows, and of a foreign model with none of them the first.
+func served(outputs []Tensor, foreign bool) []string {
+	var known, all []string
+	for _, out := range outputs {
+		if out.Type != "float" {
+			continue
+		}
+		all = append(all, out.Name)
+		if slices.Contains([]string{onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding}, out.Name) {
+			known = append(known, out.Name)
+		}
+	}
+	if len(known) == 0 && foreign {
+		return all[:min(1, len(all))]
+	}
+	return known
 }
 
 // interfaceFault says what of the inputs package infer cannot feed.

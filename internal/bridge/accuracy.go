@@ -118,7 +118,7 @@ func countCorrect(ctx context.Context, m *verify.Model, st train.State, rows []s
 		}
 		samples := verify.Samples{N: b.N, Inputs: b.Images}
 		if pixels {
-			samples, _ = asPixels(samples, st)
+			samples, _ = asPixels(samples, in, st.Norm)
 		}
 		out, err := m.Run(ctx, samples, 0)
 		if err != nil {

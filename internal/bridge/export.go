@@ -106,7 +106,7 @@ func write(ctx context.Context, path string, states []train.State, marshal func(
 	in := verify.Samples{N: opts.Samples, Inputs: opts.Inputs}
 	inputs := opts.Inputs
 	if format.Uint8Input {
-		in, inputs = asPixels(in, states[0])
+		in, inputs = asPixels(in, states[0].Network.Input, states[0].Norm)
 	}
 	want, err := refer(states, inputs, opts.Samples, format, opts.Evaluate)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
+	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -104,17 +105,68 @@ func TestOneFeature(t *testing.T) {
 	}
 }
 
+// TestEvaluateFormats: exported files of every kind score as the students do.
+func TestEvaluateFormats(t *testing.T) {
+	st := state(t, "one", 1)
+	ds := datatest.Random(t, 23, 3, dataset.Shape{Channels: 1, Height: 12, Width: 12}, 7)
+	want, err := train.Evaluate(t.Context(), []train.State{st}, ds, train.EvaluateOptions{Batch: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, format := range map[string]export.Options{
+		"pixels": {Uint8Input: true},
+		"logits": {Outputs: []string{export.Logits}, Batch: 5},
+	} {
+		path := filepath.Join(t.TempDir(), "one.onnx")
+		if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := evaluateFiles(t, ds, path)
+		if err != nil || math.Abs(got.Ensemble.NLL-want.Ensemble.NLL) > 1e-5 || got.Students[0].Accuracy != want.Students[0].Accuracy {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "embedding.onnx")
+	if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Outputs: []string{export.Embedding}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := evaluateFiles(t, ds, path); err == nil || !strings.Contains(err.Error(), "no class scores") {
+		t.Errorf("a file of embeddings: %v", err)
+	}
+	var both []string
+	for _, name := range []string{"one", "two"} {
+		path := filepath.Join(t.TempDir(), name+".onnx")
+		if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Uint8Input: true}}); err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, path)
+	}
+	if _, err := evaluateFiles(t, ds, both...); err == nil || !strings.Contains(err.Error(), "one by one") {
+		t.Errorf("two files of pixels: %v", err)
+	}
+}
+
+func evaluateFiles(t *testing.T, ds dataset.Dataset, paths ...string) (train.Evaluation, error) {
+	t.Helper()
+	cohort, err := infer.OpenCohort(paths, infer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cohort.Close()
+	return EvaluateCohort(t.Context(), cohort, paths, ds, 8)
+}
+
 // TestPixels: what asPixels takes back, the graph's normalisation restores.
 func TestPixels(t *testing.T) {
-	st := train.State{Network: &models.Network{Input: models.Shape{C: 3, H: 1, W: 2}}, Norm: dataset.Norm{Mean: []float32{.5, .4, .3}, Std: []float32{.2, .3, .4}}}
+	norm := dataset.Norm{Mean: []float32{.5, .4, .3}, Std: []float32{.2, .3, .4}}
 	want := []uint8{0, 1, 2, 253, 254, 255} // [height, width, channels]
 	inputs := make([]float32, 6)
 	for c := range 3 {
 		for x := range 2 {
-			inputs[2*c+x] = (float32(want[3*x+c])/255 - st.Norm.Mean[c]) / st.Norm.Std[c]
+			inputs[2*c+x] = (float32(want[3*x+c])/255 - norm.Mean[c]) / norm.Std[c]
 		}
 	}
-	got, exact := asPixels(verify.Samples{N: 1, Inputs: inputs}, st)
+	got, exact := asPixels(verify.Samples{N: 1, Inputs: inputs}, models.Shape{C: 3, H: 1, W: 2}, norm)
 	if !slices.Equal(got.Pixels, want) || !slices.Equal(exact, inputs) || got.Inputs != nil {
 		t.Errorf("%v %v, want %v %v", got.Pixels, exact, want, inputs)
 	}

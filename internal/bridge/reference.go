@@ -142,15 +142,14 @@ func joined(parts [][]float32, n int) []float32 {
 	return out
 }
 
-// asPixels takes the normalisation of a student's samples back. It returns the
-// pixels, channels last, and the samples that they stand for.
-func asPixels(in verify.Samples, st train.State) (verify.Samples, []float32) {
-	shape := st.Network.Input
+// asPixels takes the normalisation of samples back. It returns the pixels,
+// channels last, and the samples that they stand for.
+func asPixels(in verify.Samples, shape models.Shape, norm dataset.Norm) (verify.Samples, []float32) {
 	area := shape.H * shape.W
 	pixels, exact := make([]uint8, len(in.Inputs)), make([]float32, len(in.Inputs))
 	for i, v := range in.Inputs {
 		sample, channel, at := i/(shape.C*area), i/area%shape.C, i%area
-		mean, std := channelNorm(st.Norm, channel)
+		mean, std := channelNorm(norm, channel)
 		level := math.Round(255 * (float64(v)*float64(std) + float64(mean)))
 		if math.IsNaN(level) {
 			level = 0
