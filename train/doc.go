@@ -18,7 +18,10 @@
 //	independent  M_k = 0
 //
 // With the defaults w = T = 1 and e = 0, dml is the paper's equation 8, and dml_e
-// its DML_e. For K = 2 they are one. Both terms are means over the mini-batch.
+// its DML_e. For K = 2 they are one. For more students their losses differ by
+// what does not depend on student k, so their gradients are equal, but for
+// rounding: CE is linear in the posterior that is mimicked. Both terms are means
+// over the mini-batch.
 // Posteriors to be mimicked are constants: no gradient flows into peers or
 // teacher. w may rise in a straight line at the start: in step s of S, counted
 // from 0, it is (s+1)/S of its value.
