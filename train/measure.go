@@ -70,11 +70,11 @@ func (s *Session) measureEpoch(ctx context.Context, epoch int, e *Estimate, spen
 	for i := range e.StepsPerEpoch {
 		begin, number := time.Now(), epoch*e.StepsPerEpoch+i
 		batch, err := batches.Next()
-		if err == nil {
-			err = s.cohort.step(batch, number)
-		}
 		if err != nil {
 			return false, err
+		}
+		if err := s.cohort.step(batch, number); err != nil {
+			return false, stepError(err, epoch+1, i+1)
 		}
 		if number < warmupSteps {
 			continue

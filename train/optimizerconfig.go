@@ -133,7 +133,7 @@ const (
 )
 
 // maxEpochs keeps the steps of a schedule within an int.
-const maxEpochs = 1e9
+const maxEpochs = 1_000_000_000
 
 // ScheduleConfig says how the learning rate changes. Settings that its kind does
 // not know must be left out.

@@ -98,6 +98,9 @@ func TestOptimizerAndScheduleFaults(t *testing.T) {
 			t.Errorf("no fault names %s:\n%v", key, err)
 		}
 	}
+	if strings.Contains(err.Error(), "%!") {
+		t.Errorf("a message is misprinted:\n%v", err)
+	}
 }
 
 // mixedConfig gives each student an optimizer and a schedule of its own.

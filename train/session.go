@@ -217,11 +217,7 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (StopRe
 			return "", errors.Join(err, s.save(store))
 		}
 		if err := s.cohort.step(batch, s.number(s.progress.Step)); err != nil {
-			if diverged := (*DivergedError)(nil); errors.As(err, &diverged) {
-				diverged.Epoch, diverged.Step = s.progress.Epoch+1, s.progress.Step+1
-				return "", diverged
-			}
-			return "", fmt.Errorf("epoch %d, step %d: %w", s.progress.Epoch+1, s.progress.Step+1, err)
+			return "", stepError(err, s.progress.Epoch+1, s.progress.Step+1)
 		}
 		s.progress.Step++
 		s.account(batch)
@@ -257,6 +253,15 @@ func (s *Session) epoch(ctx context.Context, store Store, events Events) (StopRe
 		events.Epoch(report)
 	}
 	return "", nil
+}
+
+// stepError says in which step of which epoch, both from 1, a step failed.
+func stepError(err error, epoch, step int) error {
+	if diverged := (*DivergedError)(nil); errors.As(err, &diverged) {
+		diverged.Epoch, diverged.Step = epoch, step
+		return diverged
+	}
+	return fmt.Errorf("epoch %d, step %d: %w", epoch, step, err)
 }
 
 // number returns how many steps of the training come before a step of the

@@ -16,14 +16,14 @@ import (
 )
 
 // killedRun is "dml train" as a process of its own: the command line that begins
-// the run, or the one that continues it.
-func killedRun(t *testing.T, data, out string) *exec.Cmd {
+// the run, with more flags, or the one that continues it.
+func killedRun(t *testing.T, data, out string, more ...string) *exec.Cmd {
 	t.Helper()
 	args := []string{"train", "--quiet", "--resume", filepath.Join(out, "trial")}
 	if _, err := os.Stat(filepath.Join(out, "trial", "config.yaml")); err != nil {
-		args = []string{"train", "--quiet", "--data", data, "--student", "convnet", "--student", "convnet", "--epochs", "40",
+		args = append([]string{"train", "--quiet", "--data", data, "--student", "convnet", "--student", "convnet", "--epochs", "40",
 			"--batch", "8", "--optimizer", "adam", "--schedule", "cosine", "--warmup", "1.5", "--flip", "--pad-crop", "1",
-			"--threads", "2", "--out", out, "--name", "trial"}
+			"--threads", "2", "--out", out, "--name", "trial"}, more...)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
@@ -141,6 +141,73 @@ func TestKilledRunsEndInTheSameBits(t *testing.T) {
 		}
 	}
 	t.Logf("killed %v; the run takes %v, its start %v", moments, total, begin)
+}
+
+// TestKilledModesEndInTheSameBits kills a run of other modes and orders once,
+// after its first epoch, and continues it: all its files are those of the run
+// that was never killed.
+func TestKilledModesEndInTheSameBits(t *testing.T) {
+	data, folder := images(t), t.TempDir()
+	finish(t, killedRun(t, data, folder, "--mode", "independent"))
+	teacher := filepath.Join(folder, "trial", "convnet-1")
+	for name, flags := range map[string][]string{
+		"distill":          {"--mode", "distill", "--teacher", teacher, "--views", "per_student", "--temperature", "3"},
+		"sequential":       {"--order", "sequential", "--student", "convnet", "--mimicry-warmup", "30"},
+		"sequential dml_e": {"--order", "sequential", "--mode", "dml_e", "--student", "convnet", "--label-smoothing", "0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := t.TempDir()
+			finish(t, killedRun(t, data, whole, flags...))
+			want := runFiles(t, filepath.Join(whole, "trial"))
+			out := killedOnce(t, data, flags)
+			finish(t, killedRun(t, data, out))
+			got := runFiles(t, filepath.Join(out, "trial"))
+			for name, content := range want {
+				if got[name] != content {
+					t.Errorf("%s differs from that of the run that was never killed", name)
+				}
+			}
+			if len(got) != len(want) || len(want) < 11 {
+				t.Errorf("%d files, want %d, and at least 11", len(got), len(want))
+			}
+		})
+	}
+}
+
+// killedOnce starts a run and kills it after its first epoch. It returns the
+// folder that the run's folder is in.
+func killedOnce(t *testing.T, data string, flags []string) string {
+	t.Helper()
+	const tries = 20 // a busy machine may let the run end before the kill
+	for range tries {
+		out := t.TempDir()
+		cmd := killedRun(t, data, out, flags...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		for running := true; running; {
+			select {
+			case err := <-ended:
+				if err != nil && cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+					t.Fatalf("%v: %s", err, cmd.Stderr)
+				}
+				if err != nil {
+					return out
+				}
+				running = false
+			case <-time.After(time.Millisecond):
+				if metrics, err := os.ReadFile(filepath.Join(out, "trial", "metrics.jsonl")); err == nil && len(metrics) > 0 {
+					if err := cmd.Process.Kill(); err != nil && err != os.ErrProcessDone {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	}
+	t.Fatalf("none of %d runs could be killed before its end", tries)
+	return ""
 }
 
 // moment says what a killed process was about.

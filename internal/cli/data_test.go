@@ -118,6 +118,10 @@ func TestTrainOnEveryLayout(t *testing.T) {
 				t.Fatalf("the run was not interrupted: %s", stderr.String())
 			}
 			mustRun(t, "train", "--resume", filepath.Join(parts, "trial"), "--quiet")
+			measured := mustRun(t, "eval", filepath.Join(parts, "trial"))
+			if persons := kind == "market1501"; persons != strings.Contains(measured.stdout, "val part") || persons != strings.Contains(measured.stderr, "has no test part") {
+				t.Errorf("eval: %+v", measured)
+			}
 			for _, student := range []string{"convnet-1", "second"} {
 				name := filepath.Join("trial", student, "last.ckpt")
 				if !bytes.Equal(must(os.ReadFile(filepath.Join(whole, name))), must(os.ReadFile(filepath.Join(parts, name)))) {

@@ -88,6 +88,9 @@ func TestEqualStudentsAreWarnedOf(t *testing.T) {
 	if !strings.Contains(r.stderr, `warning: students "convnet-1" and "convnet-2" are exactly equal`) {
 		t.Errorf("no warning in %q", r.stderr)
 	}
+	if r := mustRun(t, "train", "--config", config, "--out", out, "--dry-run"); !strings.Contains(r.stderr, "are exactly equal") {
+		t.Errorf("no warning of a dry run in %q", r.stderr)
+	}
 	r = mustRun(t, "train", "--config", config, "--out", out, "--quiet", "--name", "turns", "--order", "sequential")
 	if strings.Contains(r.stderr, "warning") {
 		t.Errorf("a warning in %q", r.stderr)

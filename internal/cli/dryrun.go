@@ -26,13 +26,17 @@ func (c *console) dryRun(ctx context.Context, session *train.Session, cfg train.
 	if e.Total < e.Epoch*time.Duration(cfg.Epochs) {
 		until = "until it is stopped"
 	}
+	unit := time.Second
+	if e.Total < 10*time.Second {
+		unit = 10 * time.Millisecond
+	}
 	rows := [][]string{
 		{"students", fmt.Sprintf("%d, %s, %s", len(cfg.Students), machine.Lineup, machine.Backend)},
 		{"memory", memory},
 		{"step", fmt.Sprintf("%.4g s (mean of %d)", e.Step.Seconds(), e.Steps)},
 		{"validation", fmt.Sprintf("%.3g s", e.Validation.Seconds())},
 		{"epoch", fmt.Sprintf("%.4g s (%s and validation)", e.Epoch.Seconds(), count(e.StepsPerEpoch, "step"))},
-		{"total", fmt.Sprintf("%v (%s)", e.Total.Round(time.Second), until)},
+		{"total", fmt.Sprintf("%v (%s)", e.Total.Round(unit), until)},
 	}
 	if err := table(c.stdout, rows); err != nil {
 		return err

@@ -36,7 +36,7 @@ func (c *console) evalCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", DefaultText: "that of the run", Usage: "evaluate on `PATH`"},
 			&cli.StringFlag{Name: "kind", DefaultText: "recognised", Usage: kindUsage()},
-			&cli.StringFlag{Name: "split", DefaultText: "test; all of other data without parts",
+			&cli.StringFlag{Name: "split", DefaultText: "test, or val where a run's data has none; all of other data without parts",
 				Usage: "`PART` of the data: train, val, test, or all (a folder without parts)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, DefaultText: "that of the run, else 1", Usage: "`N` that decided the split of a flat image folder"},
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "evaluate on `N` images only"},
@@ -163,7 +163,7 @@ func (c *console) evalRun(ctx *cli.Context, path, which string) (measured, error
 		return measured{}, err
 	}
 	cfg := dir.Config()
-	ds, err := runData(ctx, cfg)
+	ds, err := c.runData(ctx, cfg)
 	if err != nil {
 		return measured{}, err
 	}
@@ -191,8 +191,10 @@ const splitAll = "all"
 var splits = []string{"train", "val", "test", splitAll}
 
 // runData opens the part of the data that the command line asks for: of the
-// run's own data as the run divided it, of any other as it is.
-func runData(ctx *cli.Context, cfg train.Config) (sample, error) {
+// run's own data as the run divided it, of any other as it is. By default it is
+// the test part; data of persons has none of the classes that are trained, so
+// there it is the validation part.
+func (c *console) runData(ctx *cli.Context, cfg train.Config) (sample, error) {
 	path := cfg.Data.Path
 	if ctx.IsSet("data") {
 		var err error
@@ -210,12 +212,16 @@ func runData(ctx *cli.Context, cfg train.Config) (sample, error) {
 	if path != cfg.Data.Path || split == splitAll {
 		return otherData(ctx, path, cfg.Data.Pattern, cfg.Seed)
 	}
-	if split == "" {
-		split = "test"
-	}
 	data, err := openTrainingData(cfg)
 	if err != nil {
 		return sample{}, err
+	}
+	if split == "" {
+		split = "test"
+		if data.Test == nil {
+			split = "val"
+			c.say("note: %s has no test part; these are the images that the best checkpoints were chosen on (--split val)", path)
+		}
 	}
 	return part(ctx, data, split, path, cfg.Seed)
 }

@@ -43,6 +43,7 @@ func TestDryRun(t *testing.T) {
 	if !strings.Contains(limited.stdout, "s (until it is stopped)") {
 		t.Errorf("four steps:\n%s", limited.stdout)
 	}
+	refused(t, dml(t, small(mnistFolder(t, 60, 12), out, "--dry-run", "--lr", "1e30")...), "epoch 1, step 2", `student "convnet-1"`, "a lower learning rate")
 }
 
 // TestStopsAndGoesOn stops runs early in every way and continues them: they end
@@ -148,6 +149,11 @@ func TestResumeRestoresTheThreads(t *testing.T) {
 	refused(t, dml(t, "train", "--resume", run, "--threads", "1"), run, "threads: 1, was 3", "--allow-drift")
 	if r := dml(t, "train", "--resume", run, "--epochs", "5"); r.code != exitUsage || !strings.Contains(r.stderr, "drop --epochs") {
 		t.Errorf("resumed with other epochs: %+v", r)
+	}
+	for _, flag := range [][]string{{"--out", "elsewhere"}, {"--init-table"}} {
+		if r := dml(t, append([]string{"train", "--resume", run}, flag...)...); r.code != exitUsage || !strings.Contains(r.stderr, flag[0]+" is for a run that begins") {
+			t.Errorf("resumed with %s: %+v", flag, r)
+		}
 	}
 	mustRun(t, "train", "--resume", run, "--max-steps", "3", "--quiet")
 	if st := must(train.ReadState(filepath.Join(run, "second", "last.ckpt"))); st.Machine.Threads != 3 || st.Progress.Epoch*3+st.Progress.Step != 3 {

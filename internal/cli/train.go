@@ -67,6 +67,11 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		if ctx.Bool("dry-run") {
 			return usagef("--dry-run writes nothing, --resume continues a run: drop one")
 		}
+		for _, name := range []string{"out", "init-table"} {
+			if ctx.IsSet(name) {
+				return usagef("--%s is for a run that begins, --resume continues one: drop one", name)
+			}
+		}
 		if dir, err = rundir.Resume(run); err != nil {
 			return err
 		}
@@ -114,6 +119,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		return err
 	}
 	if ctx.Bool("dry-run") {
+		c.warn(session)
 		return c.dryRun(ctx.Context, session, cfg)
 	}
 	if dir != nil {
@@ -262,12 +268,17 @@ func beginRun(ctx context.Context, dir *rundir.Dir, session *train.Session, repo
 	return dir.Begin(states)
 }
 
-// runSession trains to the end or to an interrupt, and prints the result.
-func (c *console) runSession(ctx context.Context, session *train.Session, dir *rundir.Dir, quiet bool) error {
-	resume := c.command("train", "--resume", dir.Path())
+// warn prints what is probably a mistake.
+func (c *console) warn(session *train.Session) {
 	for _, warning := range session.Warnings() {
 		c.say("warning: %s", warning)
 	}
+}
+
+// runSession trains to the end or to an interrupt, and prints the result.
+func (c *console) runSession(ctx context.Context, session *train.Session, dir *rundir.Dir, quiet bool) error {
+	resume := c.command("train", "--resume", dir.Path())
+	c.warn(session)
 	show := newProgress(c.stderr, quiet, dir.Config())
 	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
 	show.finish()

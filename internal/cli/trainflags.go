@@ -235,6 +235,11 @@ func byFlag(faults error, settings []setting) error {
 			continue
 		}
 		problem = strings.ReplaceAll(problem, "use mode ", "use --mode ")
+		for _, s := range settings {
+			if strings.Contains(s.key, ".") { // keys of one word may be words of the sentence
+				problem = strings.ReplaceAll(problem, s.key+" ", "--"+s.flag.Names()[0]+" ")
+			}
+		}
 		out = append(out, fmt.Errorf("%s: %s", name, problem))
 	}
 	return errors.Join(out...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
@@ -49,7 +50,7 @@ func (d *Dir) Recover(accept func(train.State) error) ([]train.State, Recovery, 
 	}
 	s := survey{dir: d, accept: accept, found: make(map[string][]candidate), refused: make(map[string]error)}
 	at, ok := s.newest(next, Last)
-	newest := s.reasons()
+	newest := len(s.order)
 	if !ok {
 		at, ok = s.newest(previous, Best)
 	}
@@ -57,7 +58,7 @@ func (d *Dir) Recover(accept func(train.State) error) ([]train.State, Recovery, 
 	case err != nil:
 		return nil, Recovery{}, err
 	case !ok:
-		return nil, Recovery{}, fmt.Errorf("%s: %w:\n%w", d.path, ErrNoState, errors.Join(newest...))
+		return nil, Recovery{}, fmt.Errorf("%s: %w:\n%w", d.path, ErrNoState, s.hopeless(newest))
 	}
 	if err := errors.Join(d.removeLeftovers(), d.cutMetrics(at.Epoch), s.restore(at)); err != nil {
 		return nil, Recovery{}, err
@@ -118,6 +119,29 @@ func (s *survey) reasons() []error {
 		out = append(out, s.refused[path])
 	}
 	return out
+}
+
+// hopeless says why there is no moment to go on from, given how many of the
+// refused checkpoints are of the newest moment. That older ones are of another
+// run, too, adds nothing.
+func (s *survey) hopeless(newest int) error {
+	var out []error
+	refused := make(map[string]bool) // by folder
+	for i, err := range s.reasons() {
+		refused[filepath.Dir(s.order[i])] = true
+		if i < newest || !errors.Is(err, train.ErrOtherRun) {
+			out = append(out, err)
+		}
+	}
+	for _, student := range s.dir.Students() {
+		if folder := s.dir.file(student); len(s.found[student]) == 0 && !refused[folder] {
+			out = append(out, fmt.Errorf("%s holds no checkpoint of student %q", folder, student))
+		}
+	}
+	if out == nil {
+		out = append(out, errors.New("no two students have checkpoints of the same moment"))
+	}
+	return errors.Join(out...)
 }
 
 // newest looks at more checkpoints and returns the newest moment of which every

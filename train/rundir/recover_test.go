@@ -220,11 +220,46 @@ func TestNothingToGoOnFrom(t *testing.T) {
 	}
 	defer d.Close()
 	_, _, err = d.Recover(nil)
-	if !errors.Is(err, ErrNoState) || !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), filepath.Join("convnet-2", "last.ckpt")) {
+	if !errors.Is(err, ErrNoState) || !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), filepath.Join("convnet-2", "last.ckpt")) ||
+		!strings.Contains(err.Error(), filepath.Join("convnet-2", "previous.ckpt")) || !strings.Contains(err.Error(), filepath.Join("convnet-1", "best.ckpt")) {
 		t.Errorf("got %v", err)
 	}
 	if after := listing(t, path); after != before {
 		t.Errorf("the folder held\n%s, now it holds\n%s", before, after)
+	}
+}
+
+// TestNoCheckpointToGoOnFrom: what is missing is named.
+func TestNoCheckpointToGoOnFrom(t *testing.T) {
+	path := saved(t).Path()
+	if err := os.Rename(filepath.Join(path, "convnet-2"), filepath.Join(path, "renamed")); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Resume(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, _, err = d.Recover(nil)
+	want := path + ": " + ErrNoState.Error() + ":\n" + filepath.Join(path, "convnet-2") + ` holds no checkpoint of student "convnet-2"`
+	if !errors.Is(err, ErrNoState) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestDamagedMetrics: a line that no trainer wrote is pointed at.
+func TestDamagedMetrics(t *testing.T) {
+	path := saved(t).Path()
+	if err := os.WriteFile(filepath.Join(path, metricsFile), []byte("{broken\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Resume(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, _, err = d.Recover(nil); err == nil || !strings.Contains(err.Error(), filepath.Join(path, metricsFile)+", line 1 is not the report of an epoch") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -182,7 +182,7 @@ func (d *Dir) cutMetrics(epochs int) error {
 		}
 		var report train.EpochReport
 		if err := json.Unmarshal(line, &report); err != nil {
-			return fmt.Errorf("%s, line %d: %w: %w", d.file(metricsFile), number, checkpoint.ErrDamaged, err)
+			return fmt.Errorf("%s, line %d is not the report of an epoch: %w; mend or remove the line to go on", d.file(metricsFile), number, err)
 		}
 		if report.Epoch > epochs {
 			break
