@@ -148,15 +148,15 @@ func TestKilledRunsEndInTheSameBits(t *testing.T) {
 // that was never killed.
 func TestKilledModesEndInTheSameBits(t *testing.T) {
 	data, folder := images(t), t.TempDir()
-	finish(t, killedRun(t, data, folder, "--mode", "independent"))
+	finish(t, killedRun(t, data, folder, "--mode", "independent", "--epochs", "12", "--backend", "ref"))
 	teacher := filepath.Join(folder, "trial", "convnet-1")
 	for name, flags := range map[string][]string{
 		"distill":          {"--mode", "distill", "--teacher", teacher, "--views", "per_student", "--temperature", "3"},
-		"sequential":       {"--order", "sequential", "--student", "convnet", "--mimicry-warmup", "30"},
+		"sequential":       {"--order", "sequential", "--student", "convnet", "--mimicry-warmup", "9"},
 		"sequential dml_e": {"--order", "sequential", "--mode", "dml_e", "--student", "convnet", "--label-smoothing", "0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			whole := t.TempDir()
+			flags, whole := append(flags, "--epochs", "12", "--backend", "ref"), t.TempDir()
 			finish(t, killedRun(t, data, whole, flags...))
 			want := runFiles(t, filepath.Join(whole, "trial"))
 			out := killedOnce(t, data, flags)
