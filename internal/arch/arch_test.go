@@ -28,6 +28,7 @@ const (
 	mpb      = "github.com/vbauerster/mpb/v8"
 	tensors  = "github.com/nlpodyssey/safetensors"
 	gonum    = "gonum.org/v1/gonum"
+	onnxGo   = "github.com/owulveryck/onnx-go"
 )
 
 // anything lets a package import every other: the command wires them all.
@@ -37,7 +38,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "everything": anything,
+	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "everything": anything,
 }
 
 // row is one of that table: packages of this module, by their path below it,
@@ -140,14 +141,16 @@ var cgoAllowed = []string{"internal/kernel/onednn", "bench/machine"}
 // without lists, for packages that services import, what must not be compiled
 // into them, however indirectly.
 var without = map[string][]string{
-	"infer":         {gorgonia, tensor, module + "/internal/kernel", module + "/train", "net/http"},
-	"export":        {gorgonia, tensor, ortGo, module + "/internal/kernel"},
-	"export/verify": {gorgonia, tensor},
-	"dataset":       {gorgonia, tensor, ortGo, protobuf},
-	"models":        {gorgonia, tensor, ortGo, protobuf},
-	"reid":          {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
-	"reid/features": {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
-	"train":         {ortGo, module + "/internal/onnxpb", urfave, mpb},
+	"infer":            {gorgonia, tensor, module + "/internal/kernel", module + "/train", "net/http"},
+	"infer/infertest":  {gorgonia, tensor, protobuf, module + "/train"},
+	"examples/service": {gorgonia, tensor, module + "/train"},
+	"export":           {gorgonia, tensor, ortGo, module + "/internal/kernel"},
+	"export/verify":    {gorgonia, tensor},
+	"dataset":          {gorgonia, tensor, ortGo, protobuf},
+	"models":           {gorgonia, tensor, ortGo, protobuf},
+	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
+	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
+	"train":            {ortGo, module + "/internal/onnxpb", urfave, mpb},
 }
 
 type listed struct {

@@ -22,11 +22,21 @@ func (c *console) inferCommand() *cli.Command {
 		Description: "Several models answer as an ensemble, by the mean of their posteriors. Folders are\n" +
 			"searched for JPEG and PNG files, recognised by their content. An image that cannot be\n" +
 			"read is reported; the others are classified, and the exit code is 1.\n" +
+			"Models of other origin need --preprocess, which names a common way to prepare images or a\n" +
+			"YAML file with any of height, width, interpolation (bilinear, bicubic, nearest), crop, mean,\n" +
+			"std, channel_order (rgb, bgr, grey), layout (nchw, nhwc), output (logits, probabilities,\n" +
+			"embedding) and classes.\n" +
 			"Examples:\n" +
 			"  dml infer resnet20-1.onnx cat.jpg\n" +
-			"  dml infer runs/NAME/onnx/*.onnx photos/ --top 3 --json",
+			"  dml infer runs/NAME/onnx/*.onnx photos/ --top 3 --json\n" +
+			"  dml infer osnet.onnx crops/ --preprocess torchreid --embed",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "top", Value: 5, Usage: "print the `K` most probable classes"},
+			&cli.BoolFlag{Name: "embed", Usage: "print embeddings, of length 1, instead of classes"},
+			&cli.StringFlag{Name: "preprocess", Usage: "prepare images for a model without metadata: `" + strings.Join(infer.PresetNames(), "|") + "|FILE.yaml`"},
+			&cli.StringFlag{Name: "ensemble", Value: "probabilities", Usage: "average the models' `probabilities|logits`"},
+			&cli.StringFlag{Name: "weights", DefaultText: "equal", Usage: "weigh the models by `W1,W2,...`"},
+			&cli.StringFlag{Name: "provider", DefaultText: "CPU", Usage: "compute by ONNX Runtime's execution provider `NAME[,KEY=VALUE...]`"},
 			threadsFlag(),
 			jsonFlag(),
 		},
@@ -63,14 +73,20 @@ func (c *console) infer(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	opts := infer.Options{TopK: ctx.Int("top"), Threads: ctx.Int("threads")}
-	// A cohort of one, too: it insists on metadata.
+	opts, err := inferOptions(ctx, len(models))
+	if err != nil {
+		return err
+	}
+	// A cohort of one, too: it insists on knowing how to prepare images.
 	cohort, err := openCohort(models, opts)
 	if err != nil {
 		return err
 	}
 	defer cohort.Close()
-	results, unreadable, err := classify(ctx.Context, cohort, images)
+	if ctx.Bool("embed") {
+		return c.embed(ctx, cohort, models, images)
+	}
+	results, unreadable, err := eachReadable(ctx.Context, predict(cohort), images)
 	if err != nil {
 		return err
 	}
@@ -86,7 +102,7 @@ func (c *console) infer(ctx *cli.Context) error {
 func openCohort(paths []string, opts infer.Options) (*infer.Cohort, error) {
 	cohort, err := infer.OpenCohort(paths, opts)
 	if errors.Is(err, infer.ErrNoMetadata) {
-		err = fmt.Errorf("%w: give files that dml export wrote; for others write a program with package infer", err)
+		err = fmt.Errorf("%w: give files that dml export wrote; dml infer takes others with --preprocess", err)
 	}
 	return cohort, err
 }
@@ -121,13 +137,23 @@ func splitModels(args []string) (models, places []string) {
 	return models, args
 }
 
-// classify predicts images some at a time, which bounds memory and the wait
-// for an interrupt. It passes over images that cannot be read, and returns an
-// error for each of them.
-func classify(ctx context.Context, predictor infer.Predictor, paths []string) (results []classified, unreadable []error, err error) {
+// asker answers for some images, by their paths; it fails as a whole.
+type asker[T any] func(ctx context.Context, images []infer.Image, paths []string) ([]T, error)
+
+// eachReadable asks about images some at a time, which bounds memory and the
+// wait for an interrupt. It passes over images that cannot be read, and returns
+// an error for each of them.
+func eachReadable[T any](ctx context.Context, ask asker[T], paths []string) (results []T, unreadable []error, err error) {
 	const atOnce = 64
+	some := func(paths []string) ([]T, error) {
+		images := make([]infer.Image, len(paths))
+		for i, path := range paths {
+			images[i] = infer.FromFile(path)
+		}
+		return ask(ctx, images, paths)
+	}
 	for batch := range slices.Chunk(paths, atOnce) {
-		answers, err := predict(ctx, predictor, batch)
+		answers, err := some(batch)
 		if !isUnreadable(err) {
 			if err != nil {
 				return nil, nil, err
@@ -136,7 +162,7 @@ func classify(ctx context.Context, predictor infer.Predictor, paths []string) (r
 			continue
 		}
 		for i := range batch { // a batch fails as a whole: find out which
-			answers, err := predict(ctx, predictor, batch[i:i+1])
+			answers, err := some(batch[i : i+1])
 			switch {
 			case isUnreadable(err):
 				unreadable = append(unreadable, err)
@@ -155,21 +181,20 @@ func isUnreadable(err error) bool {
 	return errors.Is(err, infer.ErrImage) || errors.As(err, &file)
 }
 
-func predict(ctx context.Context, predictor infer.Predictor, paths []string) ([]classified, error) {
-	images := make([]infer.Image, len(paths))
-	for i, path := range paths {
-		images[i] = infer.FromFile(path)
-	}
-	predictions, err := predictor.Predict(ctx, images...)
-	if err != nil {
-		return nil, err
-	}
-	results := make([]classified, len(paths))
-	for i, p := range predictions {
-		results[i].Image = paths[i]
-		for _, s := range p.Top {
-			results[i].Top = append(results[i].Top, probability{Label: s.Label, Class: s.Class, Probability: s.Probability})
+// predict asks for classes.
+func predict(predictor infer.Predictor) asker[classified] {
+	return func(ctx context.Context, images []infer.Image, paths []string) ([]classified, error) {
+		predictions, err := predictor.Predict(ctx, images...)
+		if err != nil {
+			return nil, err
 		}
+		results := make([]classified, len(paths))
+		for i, p := range predictions {
+			results[i].Image = paths[i]
+			for _, s := range p.Top {
+				results[i].Top = append(results[i].Top, probability{Label: s.Label, Class: s.Class, Probability: s.Probability})
+			}
+		}
+		return results, nil
 	}
-	return results, nil
 }
