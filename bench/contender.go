@@ -80,12 +80,14 @@ func (c *contender) stop() {
 // launch starts a contender by name.
 func (s Setup) launch(name string, work Work) (*contender, error) {
 	switch name {
-	case "dml", "gorgonia":
+	case "dml", "gorgonia", roleInfer, roleBare, rolePrepare, roleOSNet, roleEmbed:
 		self, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		return start(name, exec.Command(self, append(work.args(), "--role", name)...))
+		return start(name, exec.Command(self, append(work.args(), "--role", name, "--model", s.Model)...))
+	case rolePython:
+		return start("Python", exec.Command(s.Python, append([]string{s.Script, "--model", s.Model}, work.args()...)...))
 	}
 	c, err := start("torch "+name, exec.Command(s.Python, append([]string{s.Script, "--format", name}, work.args()...)...))
 	if err != nil {

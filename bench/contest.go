@@ -16,6 +16,7 @@ const leastPairs = 8
 // Setup is what all comparisons share.
 type Setup struct {
 	Python, Script string
+	Model          string // ONNX file of contenders that infer
 	Pairs, Steps   int
 	Limits         machine.Limits
 }
@@ -25,7 +26,8 @@ type contest struct {
 	title  string
 	work   Work
 	rivals []string
-	slow   bool // a rival is: turns of one step
+	ours   string // the contender that is ours; "dml" where empty
+	slow   bool   // a rival is: turns of one step
 	// What is aimed at, 0 where nothing is: the best rival's time over ours at
 	// least, and our memory over the least of the rivals' at most.
 	ratio, memory float64
@@ -37,7 +39,7 @@ func compare(out io.Writer, setup Setup, c contest) error {
 		steps = 1
 	}
 	var all []*contender
-	for _, name := range append([]string{"dml"}, c.rivals...) {
+	for _, name := range append([]string{cmp.Or(c.ours, "dml")}, c.rivals...) {
 		one, err := setup.launch(name, c.work)
 		if err != nil {
 			return err

@@ -1,4 +1,5 @@
-// Command bench times a step of mutual learning against PyTorch.
+// Command bench times a step of mutual learning against PyTorch, and inference
+// against ONNX Runtime without package infer.
 //
 // Every contender is a process of its own that prepares the same work and then
 // waits; the bench lets one run a few steps, then the next, in turn, so that a
@@ -35,24 +36,31 @@ func main() {
 	flag.StringVar(&setup.Python, "python", setup.Python, "Python with torch ($DML_PYTHON)")
 	flag.StringVar(&setup.Script, "script", setup.Script, "the PyTorch contender")
 	rivals := flag.String("rivals", "", "comma-separated rivals: contiguous, channels_last, compile (PyTorch's), gorgonia; runs one comparison of the work that the flags describe instead of the whole suite")
-	role := flag.String("role", "", "run as a contender, dml or gorgonia; started by the bench itself")
+	flag.StringVar(&setup.Model, "model", "", "ONNX file of a contender that infers; set by the bench itself")
+	inference := flag.Bool("infer", false, "compare inference with a bare loop and Python's onnxruntime, instead")
+	osnet := flag.String("osnet", filepath.Join("..", "shared", "data", "osnet_x0_25_msmt17.onnx"), "an OSNet x0.25, to compare the preparation of its images with")
+	role := flag.String("role", "", "run as a contender; started by the bench itself")
 	where := flag.Bool("breakdown", false, "print where one student's step spends its time, instead")
 	limits := flag.Bool("limits", false, "print the machine and its limits, instead")
 	flag.Parse()
 	var err error
 	switch {
 	case *role != "":
-		err = serve(*role, work, os.Stdin, os.Stdout)
+		err = serve(*role, setup.Model, work, os.Stdin, os.Stdout)
 	case *where:
 		err = breakdown(work, setup.Steps, os.Stdout)
 	default:
 		if setup.Limits, err = describe(os.Stdout, work.Threads); err != nil || *limits {
 			break
 		}
-		if *rivals != "" {
+		if *inference {
+			err = inferContests(os.Stdout, setup, work.Threads, *osnet)
+		} else if *rivals != "" {
 			err = compare(os.Stdout, setup, contest{work: work, rivals: strings.Split(*rivals, ",")})
 		} else {
-			err = suite(os.Stdout, setup, work.Threads)
+			if err = suite(os.Stdout, setup, work.Threads); err == nil {
+				err = inferContests(os.Stdout, setup, work.Threads, *osnet)
+			}
 		}
 	}
 	if err != nil {

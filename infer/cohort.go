@@ -81,6 +81,9 @@ func NewCohort(models ...*Model) (*Cohort, error) {
 	var names []string
 	features := make([]int, len(models))
 	for i, m := range models {
+		if errors.Is(m.prepErr, ErrNoMetadata) {
+			return nil, fmt.Errorf("infer: model %d (%s): %w", i+1, m.info.Path, ErrNoMetadata)
+		}
 		if m.prepErr != nil {
 			return nil, fmt.Errorf("infer: model %d: %w", i+1, m.prepErr)
 		}

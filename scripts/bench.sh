@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the bench: scripts/bench.sh [flags of ./bench]. PyTorch is that of the
+# Runs the bench: scripts/bench.sh [flags of ./bench]. PyTorch and onnxruntime are those of the
 # Python that DML_PYTHON names, else the newest that pip gives, in an environment
 # of its own in the toolkit's cache folder (several GB on Linux, the first time).
 set -eu
@@ -11,7 +11,7 @@ if [ -z "${DML_PYTHON:-}" ]; then
 	if [ ! -x "$DML_PYTHON" ] || ! "$DML_PYTHON" -m pip --version >/dev/null 2>&1; then
 		python3 -m venv "$environment"
 	fi
-	"$DML_PYTHON" -m pip install --quiet --disable-pip-version-check --upgrade torch
+	"$DML_PYTHON" -m pip install --quiet --disable-pip-version-check --upgrade torch onnxruntime numpy
 	export DML_PYTHON
 fi
 exec go run ./bench "$@"
