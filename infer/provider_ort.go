@@ -46,10 +46,8 @@ func (p Provider) addCUDA(o *ort.SessionOptions) error {
 		return err
 	}
 	defer c.Destroy()
-	if len(p.Options) > 0 {
-		if err := c.Update(p.Options); err != nil {
-			return err
-		}
+	if err := p.update(c); err != nil {
+		return err
 	}
 	return o.AppendExecutionProviderCUDA(c)
 }
@@ -60,12 +58,18 @@ func (p Provider) addTensorRT(o *ort.SessionOptions) error {
 		return err
 	}
 	defer c.Destroy()
-	if len(p.Options) > 0 {
-		if err := c.Update(p.Options); err != nil {
-			return err
-		}
+	if err := p.update(c); err != nil {
+		return err
 	}
 	return o.AppendExecutionProviderTensorRT(c)
+}
+
+// update passes the options on, if there are any.
+func (p Provider) update(to interface{ Update(map[string]string) error }) error {
+	if len(p.Options) == 0 {
+		return nil
+	}
+	return to.Update(p.Options)
 }
 
 func (p Provider) addDirectML(o *ort.SessionOptions) error {

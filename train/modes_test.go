@@ -229,10 +229,10 @@ func (s *stubTeacher) Logits(dst, images []float32) error {
 
 func TestUnfitTeachers(t *testing.T) {
 	data := tinyData(t)
-	fit := TeacherInfo{Name: "stub", Fingerprint: "1", Classes: 3, ClassNames: data.Train.Classes()}
+	fit := TeacherInfo{Name: "fixed", Fingerprint: "1", Classes: 3, ClassNames: data.Train.Classes()}
 	fit.Input.Shape.Channels, fit.Input.Shape.Height, fit.Input.Shape.Width = 1, 6, 6
 	cfg := tinyConfig()
-	cfg.Mode, cfg.Teacher.Path = ModeDistill, "stub"
+	cfg.Mode, cfg.Teacher.Path = ModeDistill, "fixed"
 	for name, tc := range map[string]struct {
 		mode   Mode
 		change func(*TeacherInfo) Teacher
@@ -244,7 +244,7 @@ func TestUnfitTeachers(t *testing.T) {
 		"of other classes": {ModeDistill, func(i *TeacherInfo) Teacher {
 			i.ClassNames = []string{"cat", "dog", "owl"}
 			return &stubTeacher{info: *i}
-		}, `class 0 of the teacher stub is "cat"`},
+		}, `class 0 of the teacher fixed is "cat"`},
 		"of no image":      {ModeDistill, func(i *TeacherInfo) Teacher { i.Input.Shape.Height = 0; return &stubTeacher{info: *i} }, "second preparation"},
 		"of the same ones": {ModeDistill, func(i *TeacherInfo) Teacher { return &stubTeacher{info: *i} }, ""},
 		"of unknown names": {ModeDistill, func(i *TeacherInfo) Teacher { i.ClassNames = nil; return &stubTeacher{info: *i} }, ""},
@@ -273,7 +273,7 @@ func TestUnfitTeachers(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = s.Run(t.Context(), &memoryStore{}, Events{})
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "teacher stub") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "teacher fixed") {
 			t.Errorf("%v, want %s", err, want)
 		}
 		if err := s.Close(); err != nil {

@@ -86,7 +86,7 @@ func (s *survey) look(which string) error {
 	}
 	s.looked = append(s.looked, which)
 	for _, student := range s.dir.Students() {
-		path := s.dir.checkpointPath(student, which)
+		path := s.dir.Checkpoint(student, which)
 		st, err := train.ReadState(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -198,11 +198,11 @@ func (s *survey) restore(at committed) error {
 	}
 	for _, student := range d.Students() {
 		c, _ := s.of(student, at)
-		_, lostBest := s.refused[d.checkpointPath(student, Best)]
+		_, lostBest := s.refused[d.Checkpoint(student, Best)]
 		if c.which == Last && !(c.best && lostBest) {
 			continue
 		}
-		st, err := train.ReadState(d.checkpointPath(student, c.which))
+		st, err := train.ReadState(d.Checkpoint(student, c.which))
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (s *survey) restore(at committed) error {
 		case next:
 			err = d.promote(student, true)
 		case previous:
-			err = os.Rename(d.checkpointPath(student, previous), d.checkpointPath(student, Last))
+			err = os.Rename(d.Checkpoint(student, previous), d.Checkpoint(student, Last))
 		case Best:
 			err = d.write(st, Last)
 		}

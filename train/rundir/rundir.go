@@ -189,16 +189,9 @@ func (d *Dir) Students() []string {
 
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 
-// BestCheckpoint returns the path of a student's best checkpoint.
-func (d *Dir) BestCheckpoint(student string) string { return d.checkpointPath(student, Best) }
-
-func (d *Dir) checkpointPath(student, which string) string {
-	return filepath.Join(d.path, student, which+".ckpt")
-}
-
 // Load reads a student's Best or Last checkpoint.
 func (d *Dir) Load(student, which string) (train.State, error) {
-	path := d.checkpointPath(student, which)
+	path := d.Checkpoint(student, which)
 	if which == Last {
 		st, err := d.committedNext(student)
 		if err != nil {
@@ -250,7 +243,9 @@ func (d *Dir) Saved() (epoch, step int, err error) {
 }
 
 // Checkpoint returns the path of a student's Best or Last checkpoint.
-func (d *Dir) Checkpoint(student, which string) string { return d.checkpointPath(student, which) }
+func (d *Dir) Checkpoint(student, which string) string {
+	return filepath.Join(d.path, student, which+".ckpt")
+}
 
 func (d *Dir) appendLine(file string, content any) error {
 	line, err := json.Marshal(content)

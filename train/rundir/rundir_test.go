@@ -141,7 +141,7 @@ func TestCreateAfterAKilledCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(d.checkpointPath("convnet-1", Last), []byte("half"), 0o644); err != nil {
+	if err := os.WriteFile(d.Checkpoint("convnet-1", Last), []byte("half"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil { // as the system does when a process is killed
@@ -173,7 +173,7 @@ func TestAKillWhileSaving(t *testing.T) {
 		{"one state half moved", func(d *Dir, newer []train.State) error {
 			return errors.Join(d.write(newer[0], next), d.write(newer[1], next),
 				os.WriteFile(d.file(progressFile), []byte(`{"epoch":2,"step":0}`), 0o644),
-				os.Rename(d.checkpointPath(newer[0].Name, Last), d.checkpointPath(newer[0].Name, previous)))
+				os.Rename(d.Checkpoint(newer[0].Name, Last), d.Checkpoint(newer[0].Name, previous)))
 		}, 2, 2},
 		{"one state moved", func(d *Dir, newer []train.State) error {
 			return errors.Join(d.write(newer[0], Last), d.write(newer[1], next),

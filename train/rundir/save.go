@@ -67,25 +67,25 @@ func (d *Dir) write(st train.State, which string) error {
 	if err != nil {
 		return err
 	}
-	return checkpoint.Write(d.checkpointPath(st.Name, which), f)
+	return checkpoint.Write(d.Checkpoint(st.Name, which), f)
 }
 
 // promote makes a committed next.ckpt the last, and the last the previous if it
 // is of another moment.
 func (d *Dir) promote(student string, moved bool) error {
-	last := d.checkpointPath(student, Last)
+	last := d.Checkpoint(student, Last)
 	if moved {
-		if err := os.Rename(last, d.checkpointPath(student, previous)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(last, d.Checkpoint(student, previous)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return os.Rename(d.checkpointPath(student, next), last)
+	return os.Rename(d.Checkpoint(student, next), last)
 }
 
 func (d *Dir) removeNext() error {
 	var errs []error
 	for _, student := range d.Students() {
-		if err := os.Remove(d.checkpointPath(student, next)); !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(d.Checkpoint(student, next)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
@@ -115,7 +115,7 @@ func (d *Dir) committedNext(student string) (*train.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := train.ReadState(d.checkpointPath(student, next))
+	st, err := train.ReadState(d.Checkpoint(student, next))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -45,7 +45,7 @@ func bestCheckpoint(folder string) (string, error) {
 				best = st
 			}
 		}
-		return run.BestCheckpoint(best.Name), nil
+		return run.Checkpoint(best.Name, rundir.Best), nil
 	}
 	if parent := filepath.Dir(folder); isRun(parent) {
 		run, err := rundir.Open(parent)
@@ -55,7 +55,7 @@ func bestCheckpoint(folder string) (string, error) {
 		if _, err := run.Load(filepath.Base(folder), rundir.Best); err != nil {
 			return "", err
 		}
-		return run.BestCheckpoint(filepath.Base(folder)), nil
+		return run.Checkpoint(filepath.Base(folder), rundir.Best), nil
 	}
 	return "", fmt.Errorf("%s: %w: the folder is neither a run nor a student's in one", folder, ErrFormat)
 }

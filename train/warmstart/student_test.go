@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 		filepath.Join(dir.Path(), "two", "best.ckpt"): states[1],
 	} {
 		src := open(t, path)
-		if src.Path != dir.BestCheckpoint(want.Name) {
+		if src.Path != dir.Checkpoint(want.Name, rundir.Best) {
 			t.Errorf("%s: read %s", path, src.Path)
 		}
 		w, report := match(t, src, want.Network)
