@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"time"
 )
 
@@ -212,6 +213,12 @@ func (b *Batcher) Predict(ctx context.Context, images ...Image) ([]Prediction, e
 // Embed returns the L2-normalised features of images.
 func (b *Batcher) Embed(ctx context.Context, images ...Image) ([][]float32, error) {
 	return embed(ctx, b, images)
+}
+
+// EmbedImages is Embed of decoded images, which makes a Batcher an Embedder of
+// package reid.
+func (b *Batcher) EmbedImages(ctx context.Context, images ...image.Image) ([][]float32, error) {
+	return b.Embed(ctx, fromImages(images)...)
 }
 
 // Run runs raw samples, as the Model or Cohort does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"os"
 	"slices"
 	"strings"
@@ -231,6 +232,12 @@ func (c *Cohort) Predict(ctx context.Context, images ...Image) ([]Prediction, er
 // Embed returns the students' joint embeddings, L2-normalised.
 func (c *Cohort) Embed(ctx context.Context, images ...Image) ([][]float32, error) {
 	return embed(ctx, c, images)
+}
+
+// EmbedImages is Embed of decoded images, which makes a Cohort an Embedder of
+// package reid.
+func (c *Cohort) EmbedImages(ctx context.Context, images ...image.Image) ([][]float32, error) {
+	return c.Embed(ctx, fromImages(images)...)
 }
 
 // enter starts a call of the cohort and of every student, so that none can be

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"image"
 	"math"
 	"runtime"
 	"slices"
@@ -73,6 +74,15 @@ func embed(ctx context.Context, e engine, images []Image) ([][]float32, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// fromImages makes Images of decoded images.
+func fromImages(decoded []image.Image) []Image {
+	out := make([]Image, len(decoded))
+	for i, m := range decoded {
+		out[i] = FromImage(m)
+	}
+	return out
 }
 
 // inBatches prepares images and runs them, and hands on each batch's results,

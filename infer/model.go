@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io/fs"
 	"slices"
 
@@ -252,6 +253,12 @@ func (m *Model) Predict(ctx context.Context, images ...Image) ([]Prediction, err
 // Embed returns the L2-normalised features of images.
 func (m *Model) Embed(ctx context.Context, images ...Image) ([][]float32, error) {
 	return embed(ctx, m, images)
+}
+
+// EmbedImages is Embed of decoded images, which makes a Model an Embedder of
+// package reid.
+func (m *Model) EmbedImages(ctx context.Context, images ...image.Image) ([][]float32, error) {
+	return m.Embed(ctx, fromImages(images)...)
 }
 
 func (m *Model) enter() error      { return m.gate.enter() }

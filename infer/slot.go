@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"fmt"
+	"image"
 	"sync"
 )
 
@@ -84,6 +85,12 @@ func (s *Slot) Embed(ctx context.Context, images ...Image) ([][]float32, error) 
 	}
 	defer o.gate.leave()
 	return o.Predictor.Embed(ctx, images...)
+}
+
+// EmbedImages is Embed of decoded images, which makes a Slot an Embedder of
+// package reid.
+func (s *Slot) EmbedImages(ctx context.Context, images ...image.Image) ([][]float32, error) {
+	return s.Embed(ctx, fromImages(images)...)
 }
 
 // Run runs what the slot holds on raw samples.

@@ -12,12 +12,17 @@ const (
 	// Distractor is the identity of images of no known person, wrong for every
 	// query; but see Options.ZeroIsPerson.
 	Distractor = 0
+	// UnknownPID is the identity of images of which none is known. They can be
+	// searched for, but not evaluated.
+	UnknownPID = -2
+	// UnknownCamera is the camera of images likewise.
+	UnknownCamera = -1
 )
 
 // Label says who is seen in an image, and which camera took it.
 type Label struct {
-	PID    int // the person's number, Junk or Distractor
-	Camera int // at least 0
+	PID    int // the person's number, Junk, Distractor or UnknownPID
+	Camera int // at least 0, or UnknownCamera
 }
 
 // Set is images by their features and labels.
@@ -40,6 +45,9 @@ var (
 	ErrNotFinite = errors.New("not a usable number")
 	ErrLabel     = errors.New("bad label")
 	ErrNoMatch   = errors.New("no query has a match in the gallery")
+	// ErrFingerprint: features that were not made in the same way cannot be
+	// compared.
+	ErrFingerprint = errors.New("features of another model or preprocessing")
 )
 
 // RowError says which row of a set, counting from 0, is bad.
@@ -87,6 +95,9 @@ func (s Set) notFinite(i int) error {
 
 func checkLabels(name string, labels []Label) error {
 	for i, l := range labels {
+		if l.PID == UnknownPID {
+			return &RowError{name, i, fmt.Errorf("%w: its identity is not known, and an evaluation needs it", ErrLabel)}
+		}
 		if l.PID < Junk {
 			return &RowError{name, i, fmt.Errorf("%w: identity %d; use %d for junk, %d for distractors, or a person's number", ErrLabel, l.PID, Junk, Distractor)}
 		}

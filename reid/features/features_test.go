@@ -154,8 +154,8 @@ func FuzzDecodeNPY(f *testing.F) {
 
 func TestDecodeLabels(t *testing.T) {
 	text := "\ufeffcamid,path,pid,time,track,split\n1,a/b.jpg,-1,,7,test\n\n 2,\"c,d.jpg\",0,12:00,,\n"
-	got, err := decodeLabels(strings.NewReader(text), "l.csv")
-	want := []Row{{"a/b.jpg", reid.Label{PID: -1, Camera: 1}, "test", "7", ""}, {"c,d.jpg", reid.Label{PID: 0, Camera: 2}, "", "", "12:00"}}
+	got, err := decodeLabels(strings.NewReader(text), "l.csv", true)
+	want := []Row{{"a/b.jpg", reid.Label{PID: -1, Camera: 1}, "test", "7", "", 2}, {"c,d.jpg", reid.Label{PID: 0, Camera: 2}, "", "", "12:00", 4}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -167,13 +167,15 @@ func TestDecodeLabels(t *testing.T) {
 		"name,pid,camid\na,1,2\nb,x,2\n":       `row 3: bad row: the pid "x"`,
 		"name,pid,camid\na,-2,2\n":             `row 2: bad row: the pid "-2"`,
 		"name,pid,camid\na,1,-1\n":             `row 2: bad row: the camid "-1"`,
+		"name,pid,camid\n ,1,1\n":              "row 2: bad row: the name of the image is empty",
+		"name,pid,camid\na\xff,1,1\n":          "row 2: bad row: the name",
 		"name,pid,camid\na,1,\n":               "row 2: bad row: the camid is empty",
 		"name,pid,camid\na,99999999999,1\n":    "row 2",
 		"name,pid,camid\na,1,1\nb,\"1\n":       "line 3",
 		"name,pid,camid\na,1,1\nb,1\n":         "line 3",
 		"name,pid,camid\n\"a\nb\",1,1\nc,,1\n": "row 4",
 	} {
-		_, err := decodeLabels(strings.NewReader(text), "l.csv")
+		_, err := decodeLabels(strings.NewReader(text), "l.csv", true)
 		var row *RowError
 		var parse *csv.ParseError
 		if err == nil || !strings.HasPrefix(err.Error(), "l.csv: ") || !strings.Contains(err.Error(), want) || !errors.As(err, &row) && !errors.As(err, &parse) {
@@ -182,11 +184,45 @@ func TestDecodeLabels(t *testing.T) {
 	}
 }
 
+// TestReadList reads rows of persons that are not known.
+func TestReadList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "l.csv")
+	if err := os.WriteFile(path, []byte("path,pid,camid,track\na.jpg,,,t1\nb.jpg,7,,\nc.jpg,,2,\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadList(path)
+	want := []Row{
+		{Name: "a.jpg", Label: reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}, Track: "t1", Line: 2},
+		{Name: "b.jpg", Label: reid.Label{PID: 7, Camera: reid.UnknownCamera}, Line: 3},
+		{Name: "c.jpg", Label: reid.Label{PID: reid.UnknownPID, Camera: 2}, Line: 4},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ReadLabels(path); !errors.Is(err, ErrRow) || !strings.Contains(err.Error(), "l.csv: row 2") || !strings.Contains(err.Error(), "pid is empty") {
+		t.Errorf("%v", err)
+	}
+	if _, err := ReadList(path + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 func FuzzDecodeLabels(f *testing.F) {
 	f.Add("name,pid,camid\na.jpg,1,2\n")
 	f.Add("camid,path,pid,split,track,time\n1,\"a\",-1,,,\n")
+	f.Add("path,pid,camid\na,,\nb,1,\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		rows, err := decodeLabels(strings.NewReader(text), "l.csv")
+		list, err := decodeLabels(strings.NewReader(text), "l.csv", false)
+		for _, r := range list {
+			if r.PID < reid.UnknownPID || r.Camera < reid.UnknownCamera || r.Name == "" || r.Line < 2 {
+				t.Fatalf("%+v", r)
+			}
+		}
+		rows, errKnown := decodeLabels(strings.NewReader(text), "l.csv", true)
+		if errKnown == nil && (err != nil || !slices.Equal(rows, list)) {
+			t.Fatalf("labels %+v, list %+v, %v", rows, list, err)
+		}
+		err = errKnown
 		if err != nil && !strings.HasPrefix(err.Error(), "l.csv: ") {
 			t.Fatal(err)
 		}

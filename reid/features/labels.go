@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/deepmutual/dml/reid"
 )
@@ -20,6 +21,8 @@ type Row struct {
 	reid.Label
 	// Split, Track and Time are what the columns of these names say, if any.
 	Split, Track, Time string
+	// Line of the file that the row starts at, from 1; 0 for a row of no file.
+	Line int
 }
 
 // What can be wrong with labels; test with errors.Is. That a row is no CSV is a
@@ -43,19 +46,26 @@ func (e *RowError) Unwrap() error { return e.Err }
 // ReadLabels reads a CSV file whose first row names the columns, in any order:
 // name or path, pid, camid, and perhaps split, track and time. Identities are
 // reid.Junk, reid.Distractor or a person's number, cameras whole numbers from 0.
-func ReadLabels(path string) ([]Row, error) {
+func ReadLabels(path string) ([]Row, error) { return read(path, true) }
+
+// ReadList is ReadLabels of images that need not be known: an empty pid is
+// reid.UnknownPID, an empty camid reid.UnknownCamera.
+func ReadList(path string) ([]Row, error) { return read(path, false) }
+
+func read(path string, known bool) ([]Row, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return decodeLabels(f, path)
+	return decodeLabels(f, path, known)
 }
 
 // columns are the names that a column can have.
 var columns = []string{"name", "path", "pid", "camid", "split", "track", "time"}
 
-func decodeLabels(r io.Reader, file string) ([]Row, error) {
+// decodeLabels reads rows; known says that identity and camera must be.
+func decodeLabels(r io.Reader, file string, known bool) ([]Row, error) {
 	in := csv.NewReader(r)
 	in.ReuseRecord = true
 	header, err := in.Read()
@@ -79,10 +89,11 @@ func decodeLabels(r io.Reader, file string) ([]Row, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		line, _ := in.FieldPos(0)
-		row, err := rowOf(record, column)
+		row, err := rowOf(record, column, known)
 		if err != nil {
 			return nil, &RowError{file, line, fmt.Errorf("%w: %w", ErrRow, err)}
 		}
+		row.Line = line
 		rows = append(rows, row)
 	}
 }
@@ -111,7 +122,7 @@ func columnsOf(header []string) (map[string]int, error) {
 	return column, nil
 }
 
-func rowOf(record []string, column map[string]int) (Row, error) {
+func rowOf(record []string, column map[string]int, known bool) (Row, error) {
 	cell := func(name string) string {
 		if i, there := column[name]; there {
 			return strings.TrimSpace(record[i])
@@ -119,12 +130,29 @@ func rowOf(record []string, column map[string]int) (Row, error) {
 		return ""
 	}
 	row := Row{Name: cell("name"), Split: cell("split"), Track: cell("track"), Time: cell("time")}
-	var err error
-	if row.PID, err = number("pid", cell("pid"), reid.Junk); err != nil {
-		return Row{}, err
+	row.Label = reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}
+	if row.Name == "" {
+		return Row{}, errors.New("the name of the image is empty")
 	}
-	row.Camera, err = number("camid", cell("camid"), 0)
-	return row, err
+	if !utf8.ValidString(row.Name) {
+		return Row{}, fmt.Errorf("the name %.80q is not valid UTF-8", row.Name)
+	}
+	for _, field := range []struct {
+		name   string
+		lowest int
+		value  *int
+	}{{"pid", reid.Junk, &row.PID}, {"camid", 0, &row.Camera}} {
+		text := cell(field.name)
+		if text == "" && !known {
+			continue
+		}
+		n, err := number(field.name, text, field.lowest)
+		if err != nil {
+			return Row{}, err
+		}
+		*field.value = n
+	}
+	return row, nil
 }
 
 // number reads a whole number that is at least lowest.
