@@ -14,6 +14,19 @@ import (
 // sets one of the package's errors, some within a *RowError. The sets are not
 // changed.
 func Evaluate(ctx context.Context, query, gallery Set, opts Options) (*Result, error) {
+	return evaluateSets(ctx, query, gallery, opts, false)
+}
+
+// Rank is Evaluate for rankings to be looked at, see Options.Best: identities
+// and cameras may be unknown, and no query needs a match. Where none has one the
+// scores are 0. An image of unknown identity matches nothing; one of unknown
+// camera matches every image of its person.
+func Rank(ctx context.Context, query, gallery Set, opts Options) (*Result, error) {
+	return evaluateSets(ctx, query, gallery, opts, true)
+}
+
+// evaluateSets checks and evaluates. With unlabelled it does without labels.
+func evaluateSets(ctx context.Context, query, gallery Set, opts Options, unlabelled bool) (*Result, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -25,30 +38,22 @@ func Evaluate(ctx context.Context, query, gallery Set, opts Options) (*Result, e
 		opts.Pool = &pool
 		sets = append(sets, pool)
 	}
-	var faults []error
-	for _, s := range sets {
-		faults = append(faults, s.check())
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := checkSets(unlabelled, sets...); err != nil {
 		return nil, err
-	}
-	for _, s := range sets[1:] {
-		if s.Dim != query.Dim {
-			return nil, fmt.Errorf("%w: rows of %d features in %s, of %d in %s", ErrDimension, query.Dim, query.Name, s.Dim, s.Name)
-		}
 	}
 	if opts.Float64 {
-		return evaluate(ctx, double(opts.Workers), query, gallery, opts)
+		return evaluate(ctx, double(opts.Workers), query, gallery, opts, unlabelled)
 	}
-	return evaluate(ctx, single(opts.Multiplier), query, gallery, opts)
+	return evaluate(ctx, single(opts.Multiplier), query, gallery, opts, unlabelled)
 }
 
-func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set, opts Options) (*Result, error) {
+func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set, opts Options, unlabelled bool) (*Result, error) {
 	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, true)
-	r, err := newResult(p, query.Name, gallery.Name, opts)
-	if err != nil {
-		return nil, err
+	r := newResult(p, opts)
+	if r.ValidQueries == 0 && !unlabelled {
+		return nil, p.explain(query.Name, gallery.Name)
 	}
+	var err error
 	q := matrix[T]{a.convert(query.Features), query.Dim}
 	g := matrix[T]{a.convert(gallery.Features), gallery.Dim}
 	if opts.MultiQuery {
@@ -97,16 +102,17 @@ func EvaluateDistances(ctx context.Context, distances []float32, query, gallery 
 	if len(distances) != len(query)*len(gallery) {
 		return nil, fmt.Errorf("distances: %w: there are %d, for %d queries and a gallery of %d", ErrCount, len(distances), len(query), len(gallery))
 	}
-	if err := errors.Join(checkLabels("query", query), checkLabels("gallery", gallery)); err != nil {
+	if err := errors.Join(checkLabels("query", query, false), checkLabels("gallery", gallery, false)); err != nil {
 		return nil, err
 	}
 	p := newProtocol(query, gallery, opts.ZeroIsPerson, true)
-	r, err := newResult(p, "query", "gallery", opts)
-	if err != nil {
-		return nil, err
+	r := newResult(p, opts)
+	if r.ValidQueries == 0 {
+		return nil, p.explain("query", "gallery")
 	}
 	r.Metric = ""
 	src := &given{distances: distances, columns: len(gallery), lo: p.lo, hi: p.hi, bad: -1}
+	var err error
 	if r.Scores, err = rankAll(ctx, src, p, opts); err != nil {
 		return nil, err
 	}
@@ -116,8 +122,8 @@ func EvaluateDistances(ctx context.Context, distances []float32, query, gallery 
 	return r, nil
 }
 
-// newResult counts, and fails where nothing can be evaluated.
-func newResult(p *protocol, queryName, galleryName string, opts Options) (*Result, error) {
+// newResult counts.
+func newResult(p *protocol, opts Options) *Result {
 	r := &Result{Protocol: SingleQuery, Metric: opts.Metric, Expand: opts.Expand, Queries: len(p.query), Gallery: len(p.gallery),
 		Junk: p.junkCount, Distractors: p.distractors}
 	if opts.MultiQuery {
@@ -132,10 +138,7 @@ func newResult(p *protocol, queryName, galleryName string, opts Options) (*Resul
 		}
 	}
 	r.SkippedQueries = r.Queries - r.ValidQueries
-	if r.ValidQueries == 0 {
-		return nil, p.explain(queryName, galleryName)
-	}
-	return r, nil
+	return r
 }
 
 // rankAll ranks the gallery for all queries.
@@ -143,7 +146,7 @@ func rankAll[T float](ctx context.Context, src source[T], p *protocol, opts Opti
 	all := newPairs[T](p)
 	workers := make([]*ranker[T], opts.Workers)
 	for w := range workers {
-		workers[w] = newRanker(p, src, opts.Best, all)
+		workers[w] = newRanker(p, src, opts, all)
 	}
 	results := make([]QueryResult, len(p.query))
 	width := min(opts.Best, p.columns())
@@ -182,6 +185,12 @@ func mean(results []QueryResult, ranks []int) Scores {
 		s.MAP += r.AP
 		s.MAPTrapezoidal += r.APTrapezoidal
 		s.MINP += r.INP
+	}
+	if valid == 0 {
+		for _, k := range ranks {
+			s.CMC[k] = 0
+		}
+		return s
 	}
 	s.MAP /= valid
 	s.MAPTrapezoidal /= valid

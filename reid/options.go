@@ -47,6 +47,9 @@ type Options struct {
 	// Best is how many images of the gallery to report for each query.
 	// Default 0: none.
 	Best int
+	// BestSameCamera reports, among these, also the images of the query's person
+	// by its own camera, which take no rank: so there can be more than Best.
+	BestSameCamera bool
 	// ZeroIsPerson says that identity 0 is a person like others, as in MSMT17.
 	ZeroIsPerson bool
 	// Float64 computes distances in float64, slowly and in more memory.

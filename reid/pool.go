@@ -10,7 +10,7 @@ func pooled[T float](query, gallery Set, opts Options) []T {
 	}
 	place := make(map[Label]int) // of a label's mean
 	for _, l := range query.Labels {
-		if _, there := place[l]; !there && l.PID != Junk {
+		if _, there := place[l]; !there && l.PID != Junk && l.PID != UnknownPID {
 			place[l] = len(place)
 		}
 	}

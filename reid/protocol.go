@@ -46,6 +46,7 @@ func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
 		switch {
 		case l.PID == Junk:
 			p.junk = append(p.junk, int32(j))
+		case l.PID == UnknownPID:
 		case p.person(l.PID):
 			p.persons[l.PID] = append(p.persons[l.PID], int32(j))
 			p.most = max(p.most, len(p.persons[l.PID]))
@@ -73,7 +74,8 @@ func (p *protocol) same(query int) []int32 {
 
 // good reports whether a column of a query's identity is a match.
 func (p *protocol) good(query int, column int32) bool {
-	return p.gallery[p.lo+int(column)].Camera != p.query[query].Camera
+	camera := p.query[query].Camera
+	return camera == UnknownCamera || p.gallery[p.lo+int(column)].Camera != camera
 }
 
 // pairs counts the matches of a query and its wrong images.

@@ -58,13 +58,15 @@ type ranker[T float] struct {
 	pairs *pairs[T]
 	wrong []T            // distances of pairs on their way to pairs
 	goods []neighbour[T] // the matches, nearest first
+	own   []neighbour[T] // images of the person by the query's camera, if they are reported
+	owned bool           // they are
 	count counter[T]
 	ranks []int32 // of goods
 	seen  []int32 // goods by camera
 }
 
-func newRanker[T float](p *protocol, src source[T], best int, pairs *pairs[T]) *ranker[T] {
-	return &ranker[T]{p: p, src: src, best: newNearest[T](min(best, p.columns())), pairs: pairs,
+func newRanker[T float](p *protocol, src source[T], opts Options, pairs *pairs[T]) *ranker[T] {
+	return &ranker[T]{p: p, src: src, best: newNearest[T](min(opts.Best, p.columns())), pairs: pairs, owned: opts.BestSameCamera,
 		wrong: make([]T, 0, flushAt), goods: make([]neighbour[T], 0, p.most), count: newCounter[T](p.most),
 		ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras))}
 }
@@ -77,11 +79,14 @@ func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera []float6
 	for _, j := range r.p.junk {
 		row[j] = infinite
 	}
-	r.goods = r.goods[:0]
+	r.goods, r.own = r.goods[:0], r.own[:0]
 	for _, j := range r.p.same(query) {
 		if r.p.good(query, j) {
 			r.goods = append(r.goods, neighbour[T]{row[j], j})
 		} else {
+			if r.owned {
+				r.own = append(r.own, neighbour[T]{row[j], j})
+			}
 			row[j] = infinite
 		}
 	}
@@ -102,11 +107,35 @@ func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera []float6
 
 // report sets the nearest images.
 func (r *ranker[T]) report(row []T, query int, out *QueryResult) {
-	for _, n := range r.best.of(row) {
+	best := r.best.of(row)
+	for _, n := range best {
 		label := r.p.gallery[r.p.lo+int(n.column)]
 		good := label.PID == r.p.query[query].PID && r.p.person(label.PID)
 		out.Best = append(out.Best, Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), Good: good})
 	}
+	if len(r.own) > 0 {
+		out.Best = r.withOwn(best, out.Best)
+	}
+}
+
+// withOwn puts the images of the query's own camera where they would rank among
+// the best; those behind all of them are left out, unless no image is.
+func (r *ranker[T]) withOwn(best []neighbour[T], matches []Match) []Match {
+	slices.SortFunc(r.own, order)
+	complete := len(best) < r.best.k
+	merged := make([]Match, 0, len(matches)+len(r.own))
+	next := 0
+	for _, n := range r.own {
+		for next < len(best) && order(best[next], n) < 0 {
+			merged = append(merged, matches[next])
+			next++
+		}
+		if next == len(best) && !complete {
+			break
+		}
+		merged = append(merged, Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), SameCamera: true})
+	}
+	return append(merged, matches[next:]...)
 }
 
 // score sets the metrics of a query from its ranks.

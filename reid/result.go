@@ -78,7 +78,8 @@ type QueryResult struct {
 	AP            float64
 	APTrapezoidal float64
 	INP           float64
-	// Best are the nearest images of the gallery, without the query's junk.
+	// Best are the nearest images of the gallery, nearest first, without the
+	// query's junk; but see Options.BestSameCamera.
 	Best []Match
 }
 
@@ -87,4 +88,7 @@ type Match struct {
 	Gallery  int // row
 	Distance float64
 	Good     bool
+	// SameCamera says that the image shows the query's person but was taken by
+	// its own camera, so it takes no rank. See Options.BestSameCamera.
+	SameCamera bool
 }

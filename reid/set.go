@@ -13,7 +13,7 @@ const (
 	// query; but see Options.ZeroIsPerson.
 	Distractor = 0
 	// UnknownPID is the identity of images of which none is known. They can be
-	// searched for, but not evaluated.
+	// searched for and ranked, but not evaluated.
 	UnknownPID = -2
 	// UnknownCamera is the camera of images likewise.
 	UnknownCamera = -1
@@ -65,8 +65,8 @@ func (e *RowError) Unwrap() error { return e.Err }
 // overflow a float32.
 const longest = 1e18
 
-// check returns the first fault of a set.
-func (s Set) check() error {
+// check returns the first fault of a set. With unlabelled, images may lack labels.
+func (s Set) check(unlabelled bool) error {
 	switch {
 	case len(s.Labels) == 0:
 		return fmt.Errorf("%s: %w", s.Name, ErrEmpty)
@@ -81,7 +81,24 @@ func (s Set) check() error {
 			return &RowError{s.Name, i, s.notFinite(i)}
 		}
 	}
-	return checkLabels(s.Name, s.Labels)
+	return checkLabels(s.Name, s.Labels, unlabelled)
+}
+
+// checkSets checks all, and that their features fit together.
+func checkSets(unlabelled bool, sets ...Set) error {
+	var faults []error
+	for _, s := range sets {
+		faults = append(faults, s.check(unlabelled))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	for _, s := range sets[1:] {
+		if s.Dim != sets[0].Dim {
+			return fmt.Errorf("%w: rows of %d features in %s, of %d in %s", ErrDimension, sets[0].Dim, sets[0].Name, s.Dim, s.Name)
+		}
+	}
+	return nil
 }
 
 func (s Set) notFinite(i int) error {
@@ -93,15 +110,15 @@ func (s Set) notFinite(i int) error {
 	return fmt.Errorf("%w: the features are too large, a vector longer than %g", ErrNotFinite, longest)
 }
 
-func checkLabels(name string, labels []Label) error {
+func checkLabels(name string, labels []Label, unlabelled bool) error {
 	for i, l := range labels {
-		if l.PID == UnknownPID {
+		if l.PID == UnknownPID && !unlabelled {
 			return &RowError{name, i, fmt.Errorf("%w: its identity is not known, and an evaluation needs it", ErrLabel)}
 		}
-		if l.PID < Junk {
+		if l.PID < Junk && l.PID != UnknownPID {
 			return &RowError{name, i, fmt.Errorf("%w: identity %d; use %d for junk, %d for distractors, or a person's number", ErrLabel, l.PID, Junk, Distractor)}
 		}
-		if l.Camera < 0 {
+		if l.Camera < 0 && !(unlabelled && l.Camera == UnknownCamera) {
 			return &RowError{name, i, fmt.Errorf("%w: camera %d; the protocol needs the number of the camera", ErrLabel, l.Camera)}
 		}
 	}
