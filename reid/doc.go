@@ -44,5 +44,6 @@
 //
 // Rows of distances are computed by a Multiplier, a block of queries at a time,
 // so memory does not grow with queries times gallery. The rank of a match is
-// counted, not sorted for. Results do not depend on the number of workers.
+// counted, not sorted for. Results do not depend on the number of workers, on the
+// Multiplier only as far as float32 is rounded.
 package reid

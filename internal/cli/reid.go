@@ -104,6 +104,9 @@ func (c *console) reidEval(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	multiplier, done := c.multiplier(opts.Workers)
+	defer done()
+	opts.Multiplier = multiplier
 	result, err := reid.Evaluate(ctx.Context, query, gallery, opts)
 	if err != nil {
 		return err

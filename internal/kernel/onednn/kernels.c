@@ -365,17 +365,22 @@ dml_result dml_reorder_run(dml_plan *p, float *dst, const float *src) {
 
 // --- fully connected layer --------------------------------------------------------
 
-// gemm sets the row-major c[m, n] = op(a) op(b).
+// gemm sets the row-major c[m, n] = op(a) op(b), whose rows are ldc apart.
 static dml_result gemm(dml_engine *e, char transa, char transb, int64_t m, int64_t n, int64_t k, const float *a,
-	int64_t lda, const float *b, int64_t ldb, float *c) {
+	int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc) {
 	dml_enter(e);
-	int s = e->lib->sgemm(transa, transb, m, n, k, 1, a, lda, b, ldb, 0, c, n);
+	int s = e->lib->sgemm(transa, transb, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
 	return s == DNNL_SUCCESS ? dml_ok() : dml_fail(s, "multiplying matrices");
+}
+
+dml_result dml_multiply_transposed(dml_engine *e, int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+	float *c, int64_t ldc) {
+	return gemm(e, 'N', 'T', m, n, k, a, k, b, k, c, ldc);
 }
 
 dml_result dml_dense_forward(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dst, const float *src,
 	const float *weights, const float *bias) {
-	dml_result r = gemm(e, 'N', 'T', batch, out, in, src, in, weights, in, dst);
+	dml_result r = gemm(e, 'N', 'T', batch, out, in, src, in, weights, in, dst, out);
 	for (int64_t i = 0; r.status == DNNL_SUCCESS && bias != NULL && i < batch; i++) {
 		e->lib->loops->add(out, dst + i * out, dst + i * out, bias);
 	}
@@ -384,12 +389,12 @@ dml_result dml_dense_forward(dml_engine *e, int64_t batch, int64_t in, int64_t o
 
 dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dsrc,
 	const float *ddst, const float *weights) {
-	return gemm(e, 'N', 'N', batch, in, out, ddst, out, weights, in, dsrc);
+	return gemm(e, 'N', 'N', batch, in, out, ddst, out, weights, in, dsrc, in);
 }
 
 dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dweights,
 	float *dbias, const float *src, const float *ddst) {
-	dml_result r = gemm(e, 'T', 'N', out, in, batch, ddst, out, src, in, dweights);
+	dml_result r = gemm(e, 'T', 'N', out, in, batch, ddst, out, src, in, dweights, in);
 	if (r.status == DNNL_SUCCESS && dbias != NULL) {
 		memset(dbias, 0, (size_t)out * sizeof(float));
 		for (int64_t i = 0; i < batch; i++) {

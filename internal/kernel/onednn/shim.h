@@ -130,6 +130,11 @@ dml_result dml_reorder_run(dml_plan *p, float *dst, const float *src);
 // dml_plan_implementation names what computes a plan.
 const char *dml_plan_implementation(const dml_plan *p);
 
+// dml_multiply_transposed sets c, m rows of n values that are ldc apart, to a bT, with
+// a[m, k] and b[n, k].
+dml_result dml_multiply_transposed(dml_engine *e, int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+	float *c, int64_t ldc);
+
 // A fully connected layer of weights [out, in]. bias and dbias may be NULL.
 dml_result dml_dense_forward(dml_engine *e, int64_t batch, int64_t in, int64_t out, float *dst,
 	const float *src, const float *weights, const float *bias);
