@@ -27,8 +27,17 @@ type Description struct {
 	Input TensorInfo
 	// The outputs that Run gives; without a name where there is none.
 	Logits, Probabilities, Embedding TensorInfo
-	Metadata                         map[string]string // of the ONNX file
-	Runtime                          string            // what computes, and its version
+	// Students are those of a file that holds a cohort, in its order. Run gives
+	// Outputs.Students where an output of theirs has a name.
+	Students []StudentInfo
+	Metadata map[string]string // of the ONNX file
+	Runtime  string            // what computes, and its version
+}
+
+// StudentInfo describes what a file that holds a cohort gives of one student.
+type StudentInfo struct {
+	Name                  string
+	Logits, Probabilities TensorInfo // without a name where there is none
 }
 
 // TensorInfo describes an input or output.
@@ -99,6 +108,59 @@ func (o *Outputs) results() [3]*[]float32 {
 	return [3]*[]float32{&o.Logits, &o.Probabilities, &o.Embedding}
 }
 
+// named finds the outputs that the file gives of its students, by name.
+func (d *Description) named(students []string, outputs []TensorInfo) {
+	find := func(student, kind string) TensorInfo {
+		name := onnxmeta.StudentOutput(student, kind)
+		if i := slices.IndexFunc(outputs, func(t TensorInfo) bool { return t.Name == name }); i >= 0 {
+			return outputs[i]
+		}
+		return TensorInfo{}
+	}
+	for _, name := range students {
+		d.Students = append(d.Students, StudentInfo{
+			Name: name, Logits: find(name, onnxmeta.Logits), Probabilities: find(name, onnxmeta.Probabilities),
+		})
+	}
+}
+
+// place is where among Outputs a result goes.
+type place struct {
+	student int // -1: those of the whole
+	role    int // index of Outputs.results
+}
+
+// wanted lists the outputs of the network that mean something, and their places.
+func (d *Description) wanted() (outputs []TensorInfo, places []place) {
+	add := func(t TensorInfo, p place) {
+		if t.Name != "" {
+			outputs, places = append(outputs, t), append(places, p)
+		}
+	}
+	for i, role := range d.roles() {
+		add(*role.info, place{-1, i})
+	}
+	for i, s := range d.Students {
+		add(s.Logits, place{i, 0})
+		add(s.Probabilities, place{i, 1})
+	}
+	return outputs, places
+}
+
+// at returns the slice of a place; students is how many there are.
+func (o *Outputs) at(p place, students int) *[]float32 {
+	if p.student < 0 {
+		return o.results()[p.role]
+	}
+	if o.Students == nil {
+		o.Students = make([]Outputs, students)
+		for i := range o.Students {
+			o.Students[i].N = o.N
+		}
+	}
+	return o.Students[p.student].results()[p.role]
+}
+
 // newInput returns memory for n samples of the given size.
 func newInput(t TensorInfo, n, sample int) Input {
 	if t.Uint8 {
@@ -134,6 +196,12 @@ func (o Outputs) part(from, to int) Outputs {
 			*results[i] = (*all)[from*width : to*width : to*width]
 		}
 	}
+	if o.Students != nil {
+		out.Students = make([]Outputs, len(o.Students))
+		for i, s := range o.Students {
+			out.Students[i] = s.part(from, to)
+		}
+	}
 	return out
 }
 
@@ -143,6 +211,12 @@ func (o *Outputs) add(more Outputs) {
 	into := o.results()
 	for i, v := range more.results() {
 		*into[i] = append(*into[i], *v...)
+	}
+	if o.Students == nil && more.Students != nil {
+		o.Students = make([]Outputs, len(more.Students))
+	}
+	for i, s := range more.Students {
+		o.Students[i].add(s)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -31,7 +32,7 @@ func (c *counted) Run(ctx context.Context, n int, fill func(Input) error) (Outpu
 // TestBatcher joins concurrent calls; each must get the results of its own.
 func TestBatcher(t *testing.T) {
 	in := models.Shape{C: 1, H: 12, W: 12}
-	m := openBytes(t, student(t, network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
 	const calls = 30
 	batches, want := make([][]float32, calls), make([]Outputs, calls)
 	for i := range batches {
@@ -117,7 +118,7 @@ func TestBatcherFaults(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "MaxBatch") || !strings.Contains(err.Error(), "MaxWait") {
 		t.Errorf("options: %v", err)
 	}
-	m := openBytes(t, student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{}), Options{})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{}), Options{})
 	if _, err := NewBatcher(NewSlot(m), BatcherOptions{}); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("a slot: %v", err)
 	}

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 
 func BenchmarkRun(b *testing.B) {
 	for arch, in := range map[string]models.Shape{"resnet32": cifar, "mobilenet": {C: 3, H: 160, W: 64}} {
-		m := openBytes(b, student(b, network(b, arch, in, 10), 1, export.Options{}), Options{})
+		m := openBytes(b, exporttest.Student(b, exporttest.Network(b, arch, in, 10), 1, export.Options{}), Options{})
 		for _, n := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("%s/%d", arch, n), func(b *testing.B) {
 				batch := noise(n*in.Size(), 1)
@@ -36,7 +37,7 @@ func BenchmarkRun(b *testing.B) {
 // with.
 func BenchmarkBatcher(b *testing.B) {
 	const callers = 32
-	data := student(b, network(b, "resnet20", cifar, 10), 1, export.Options{})
+	data := exporttest.Student(b, exporttest.Network(b, "resnet20", cifar, 10), 1, export.Options{})
 	for _, bc := range []struct {
 		name  string
 		opts  BatcherOptions

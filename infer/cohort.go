@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// Cohort is several students as an ensemble, which joins their outputs as its
-// Ensemble says.
+// Cohort is several models as an ensemble, which joins their outputs as its
+// Ensemble says. A model that itself holds a cohort counts as one, whose outputs
+// are those of its whole.
 type Cohort struct {
 	models []*Model
 	gate   gate
@@ -75,16 +76,13 @@ func NewCohort(models ...*Model) (*Cohort, error) {
 	}
 	first := models[0]
 	c := &Cohort{models: slices.Clone(models), info: first.Info(), join: first.opts.Ensemble}
-	c.info.Path, c.info.Students, c.info.Features = "", len(models), 0
+	c.info.Path, c.info.Students, c.info.StudentNames, c.info.Features = "", 0, nil, 0
 	if n := len(c.join.Weights); n != 0 && n != len(models) {
 		return nil, fmt.Errorf("infer: %w: %d weights for %d models", ErrMismatch, n, len(models))
 	}
 	var names []string
 	features := make([]int, len(models))
 	for i, m := range models {
-		if errors.Is(m.prepErr, ErrNoMetadata) {
-			return nil, fmt.Errorf("infer: model %d (%s): %w", i+1, m.info.Path, ErrNoMetadata)
-		}
 		if m.prepErr != nil {
 			return nil, fmt.Errorf("infer: model %d: %w", i+1, m.prepErr)
 		}
@@ -99,6 +97,11 @@ func NewCohort(models ...*Model) (*Cohort, error) {
 		}
 		names = append(names, m.info.Architecture)
 		features[i] = m.info.Features
+		c.info.Students += m.info.Students
+		if m.info.StudentNames == nil {
+			c.info.StudentNames = append(c.info.StudentNames, m.info.Architecture)
+		}
+		c.info.StudentNames = append(c.info.StudentNames, m.info.StudentNames...)
 	}
 	width, err := c.join.features(features)
 	if err != nil {
@@ -169,23 +172,13 @@ func (c *Cohort) Close() error {
 }
 
 // Run runs every student on a batch of n samples, normalised, [n, channels,
-// height, width], and joins their outputs.
+// height, width], and joins their outputs, which Outputs.Students holds one by
+// one.
 func (c *Cohort) Run(ctx context.Context, batch []float32, n int) (Outputs, error) {
-	out, _, err := c.RunEach(ctx, batch, n)
-	return out, err
-}
-
-// RunEach is Run that also returns the outputs of each student.
-func (c *Cohort) RunEach(ctx context.Context, batch []float32, n int) (Outputs, []Outputs, error) {
 	if err := c.info.checkFloats(batch, n); err != nil {
-		return Outputs{}, nil, err
+		return Outputs{}, err
 	}
-	var each []Outputs
-	out, err := runInside(c, func() (out Outputs, err error) {
-		out, each, err = c.students(ctx, Input{Float32: batch}, n)
-		return out, err
-	})
-	return out, each, err
+	return runInside(c, func() (Outputs, error) { return c.students(ctx, Input{Float32: batch}, n) })
 }
 
 // RunPixels is Model.RunPixels of every student, joined.
@@ -195,7 +188,7 @@ func (c *Cohort) RunPixels(ctx context.Context, batch []uint8, n int) (Outputs, 
 
 // students runs every student on the batch, one after the other: each uses all
 // the threads it was opened with.
-func (c *Cohort) students(ctx context.Context, batch Input, n int) (Outputs, []Outputs, error) {
+func (c *Cohort) students(ctx context.Context, batch Input, n int) (Outputs, error) {
 	each := make([]Outputs, len(c.models))
 	for i, m := range c.models {
 		var err error
@@ -204,11 +197,27 @@ func (c *Cohort) students(ctx context.Context, batch Input, n int) (Outputs, []O
 			return nil
 		})
 		if err != nil {
-			return Outputs{}, nil, fmt.Errorf("student %d (%s): %w", i+1, m.info.Architecture, err)
+			return Outputs{}, fmt.Errorf("model %d (%s): %w", i+1, m.info.Architecture, err)
 		}
 	}
 	out, err := c.join.outputs(each)
-	return out, each, err
+	out.Students = c.oneByOne(each)
+	return out, err
+}
+
+// oneByOne returns the outputs of all students, given those of the models; nil
+// where a file holds a cohort and does not give them.
+func (c *Cohort) oneByOne(each []Outputs) []Outputs {
+	out := make([]Outputs, 0, c.info.Students)
+	for i, m := range c.models {
+		if m.info.StudentNames == nil {
+			out = append(out, each[i])
+		} else if each[i].Students == nil {
+			return nil
+		}
+		out = append(out, each[i].Students...)
+	}
+	return out
 }
 
 // compute prepares a batch once for all students.
@@ -220,8 +229,7 @@ func (c *Cohort) compute(ctx context.Context, n int, fill func(Input) error) (Ou
 	if err := fill(batch); err != nil {
 		return Outputs{}, err
 	}
-	out, _, err := c.students(ctx, batch, n)
-	return out, err
+	return c.students(ctx, batch, n)
 }
 
 // Predict classifies images by the students' joint probabilities.
@@ -252,7 +260,7 @@ func (c *Cohort) enter() error {
 				entered.leave()
 			}
 			c.gate.leave()
-			return fmt.Errorf("student %d (%s): %w", i+1, m.info.Architecture, err)
+			return fmt.Errorf("model %d (%s): %w", i+1, m.info.Architecture, err)
 		}
 	}
 	return nil

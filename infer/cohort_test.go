@@ -13,6 +13,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -20,8 +21,8 @@ func TestCohort(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 3, H: 16, W: 12}
 	opts := tinyOptions()
-	first := saved(t, "a.onnx", student(t, network(t, "convnet", in, 3), 1, opts))
-	second := saved(t, "b.onnx", student(t, network(t, "resnet8", in, 3), 2, opts))
+	first := saved(t, "a.onnx", exporttest.Student(t, exporttest.Network(t, "convnet", in, 3), 1, opts))
+	second := saved(t, "b.onnx", exporttest.Student(t, exporttest.Network(t, "resnet8", in, 3), 2, opts))
 	c, err := OpenCohort([]string{first, second}, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,8 @@ func TestCohort(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	got, students, err := c.RunEach(context.Background(), batch, n)
+	got, err := c.Run(context.Background(), batch, n)
+	students := got.Students
 	if err != nil || got.N != n || got.Logits != nil || len(students) != 2 || len(got.Embedding) != n*128 {
 		t.Fatalf("%+v, %d students, %v", got, len(students), err)
 	}
@@ -118,7 +120,7 @@ func TestCohortFaults(t *testing.T) {
 	file := func(in models.Shape, change func(*export.Options)) string {
 		o := opts
 		change(&o)
-		return saved(t, "a.onnx", student(t, network(t, "convnet", in, 3), 1, o))
+		return saved(t, "a.onnx", exporttest.Student(t, exporttest.Network(t, "convnet", in, 3), 1, o))
 	}
 	same := file(in, func(*export.Options) {})
 	for name, tc := range map[string]struct {

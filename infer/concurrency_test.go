@@ -14,6 +14,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/ortlib"
 	"github.com/deepmutual/dml/models"
 )
@@ -22,7 +23,7 @@ import (
 // the results of its own.
 func TestConcurrentRun(t *testing.T) {
 	in := models.Shape{C: 1, H: 12, W: 12}
-	m := openBytes(t, student(t, network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
 	const inputs = 8
 	batches, want := make([][]float32, inputs), make([]Outputs, inputs)
 	for i := range batches {
@@ -66,7 +67,7 @@ func TestConcurrentRun(t *testing.T) {
 func TestCloseWhileRunning(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 3, H: 16, W: 16}
-	data := student(t, network(t, "resnet8", in, 4), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "resnet8", in, 4), 1, export.Options{})
 	for range 5 {
 		a, err := OpenBytes(data, Options{Threads: 1})
 		if err != nil {
@@ -127,7 +128,7 @@ func TestCloseWhileRunning(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	m := openBytes(t, student(t, network(t, "resnet20", cifar, 10), 1, export.Options{}), Options{Threads: 1})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "resnet20", cifar, 10), 1, export.Options{}), Options{Threads: 1})
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(cause)
@@ -161,7 +162,7 @@ func TestCancel(t *testing.T) {
 
 // TestCancelledRunnerServesAgain stops a call of some size and repeats it.
 func TestCancelledRunnerServesAgain(t *testing.T) {
-	m := openBytes(t, student(t, network(t, "resnet20", cifar, 10), 1, export.Options{}), Options{Threads: 1})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "resnet20", cifar, 10), 1, export.Options{}), Options{Threads: 1})
 	const n = 32
 	batch := noise(n*cifar.Size(), 1)
 	want, err := m.Run(context.Background(), batch, n)
@@ -188,7 +189,7 @@ func TestCancelledRunnerServesAgain(t *testing.T) {
 // that one's own goes with the last model and can come again.
 func TestEnvironment(t *testing.T) {
 	needRuntime(t)
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	use := func() {
 		t.Helper()
 		m, err := OpenBytes(data, Options{})
@@ -238,7 +239,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestNoRuntime(t *testing.T) {
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	missing := saved(t, "lib.so", nil) + ".missing"
 	if _, err := OpenBytes(data, Options{Library: missing}); !errors.Is(err, ErrNoRuntime) || !errors.Is(err, ortlib.ErrNotFound) {
 		t.Errorf("missing: %v", err)

@@ -12,7 +12,7 @@ type Ensemble struct {
 	// Logits averages the logits instead of the probabilities; the
 	// probabilities are the softmax of the mean.
 	Logits bool
-	// Weights of the students, positive; they are scaled to the sum 1. Empty
+	// Weights of the models, positive; they are scaled to the sum 1. Empty
 	// means equal ones.
 	Weights []float64
 	// AverageEmbeddings averages the embeddings, which must be of one length,

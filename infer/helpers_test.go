@@ -11,9 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/internal/ortlib"
-	"github.com/deepmutual/dml/models"
 )
 
 // needRuntime skips a test where ONNX Runtime's library is absent.
@@ -22,30 +20,6 @@ func needRuntime(t testing.TB) {
 	if _, err := ortlib.Find(""); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-}
-
-// network returns a small network of the catalog.
-func network(t testing.TB, name string, in models.Shape, classes int) *models.Network {
-	t.Helper()
-	net, err := models.Build(name, in, classes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net
-}
-
-// student exports net with seeded random weights.
-func student(t testing.TB, net *models.Network, seed uint64, opts export.Options) []byte {
-	t.Helper()
-	w, err := net.Init(seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := export.Marshal(net, w, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 // saved writes bytes to a file of the test's own.

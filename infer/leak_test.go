@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -41,7 +42,7 @@ func residentKiB(t *testing.T) int {
 // process, which holds what both Go and ONNX Runtime allocate.
 func TestNoLeak(t *testing.T) {
 	in := models.Shape{C: 1, H: 8, W: 8}
-	m := openBytes(t, student(t, network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
 	dynamic := openBytes(t, castNonZero(t), Options{Threads: 1})
 	img := FromBytes(pngOf(t, congruential(9, 9, 1)))
 	batch := noise(5*in.Size(), 1)

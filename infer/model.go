@@ -116,6 +116,7 @@ func newModel(b Backend, opts Options) (*Model, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	m.info.Architecture, m.info.Classes = meta.Architecture, meta.Classes
+	m.info.StudentNames, m.info.Students = meta.Students, max(1, len(meta.Students))
 	m.info.Mean, m.info.Std = meta.Mean, meta.Std
 	m.info.Dataset, m.info.Mode, m.info.Toolkit = meta.Dataset, meta.Mode, meta.Toolkit
 	m.info.NormalisedInGraph = meta.NormalisedInGraph
@@ -165,6 +166,13 @@ func checkInterface(d Description, meta onnxmeta.Metadata) error {
 			fault("its output %q has the shape %v for %d classes", role.name, role.info.Dims, len(meta.Classes))
 		}
 	}
+	for _, s := range d.Students {
+		for _, out := range []TensorInfo{s.Logits, s.Probabilities} {
+			if out.Name != "" && out.Sample() != len(meta.Classes) {
+				fault("its output %q has the shape %v for %d classes", out.Name, out.Dims, len(meta.Classes))
+			}
+		}
+	}
 	if !found {
 		fault("it has none of the outputs %q, %q and %q", onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding)
 	}
@@ -176,6 +184,7 @@ func (m *Model) Info() Info { return m.info.clone() }
 
 func (i Info) clone() Info {
 	i.Classes, i.Mean, i.Std = slices.Clone(i.Classes), slices.Clone(i.Mean), slices.Clone(i.Std)
+	i.StudentNames = slices.Clone(i.StudentNames)
 	return i
 }
 

@@ -18,6 +18,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/onnxmeta"
 	"github.com/deepmutual/dml/models"
 )
@@ -33,8 +34,8 @@ func tinyOptions() export.Options {
 }
 
 func TestInfo(t *testing.T) {
-	net := network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3)
-	path := saved(t, "a.onnx", student(t, net, 1, tinyOptions()))
+	net := exporttest.Network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3)
+	path := saved(t, "a.onnx", exporttest.Student(t, net, 1, tinyOptions()))
 	needRuntime(t)
 	m, err := Open(path, Options{Threads: 1})
 	if err != nil {
@@ -56,8 +57,8 @@ func TestInfo(t *testing.T) {
 // TestRun checks what must hold of any student: batches of any size give what
 // single samples give, probabilities are the softmax of the logits.
 func TestRun(t *testing.T) {
-	net := network(t, "resnet8", cifar, 10)
-	m := openBytes(t, student(t, net, 1, export.Options{}), Options{})
+	net := exporttest.Network(t, "resnet8", cifar, 10)
+	m := openBytes(t, exporttest.Student(t, net, 1, export.Options{}), Options{})
 	size, n := cifar.Size(), 5
 	batch := noise(n*size, 2)
 	all, err := m.Run(context.Background(), batch, n)
@@ -104,7 +105,7 @@ func TestRun(t *testing.T) {
 // TestRunAllocations counts the allocations of raw calls, with a context that
 // can be cancelled and without.
 func TestRunAllocations(t *testing.T) {
-	m := openBytes(t, student(t, network(t, "convnet", models.Shape{C: 1, H: 28, W: 28}, 10), 1, export.Options{}), Options{Threads: 1})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 28, W: 28}, 10), 1, export.Options{}), Options{Threads: 1})
 	batch := noise(4*28*28, 1)
 	cancellable, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -125,8 +126,8 @@ func TestRunAllocations(t *testing.T) {
 // formula of the metadata.
 func TestPredict(t *testing.T) {
 	opts := tinyOptions()
-	net := network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3)
-	m := openBytes(t, student(t, net, 4, opts), Options{TopK: 2, MaxBatch: 3})
+	net := exporttest.Network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3)
+	m := openBytes(t, exporttest.Student(t, net, 4, opts), Options{TopK: 2, MaxBatch: 3})
 	src := picture(12, 16, 5)
 	tensor := make([]float32, 3*16*12)
 	for y := range 16 {
@@ -182,7 +183,7 @@ func TestPredict(t *testing.T) {
 }
 
 func TestPredictGrey(t *testing.T) {
-	m := openBytes(t, student(t, network(t, "convnet", models.Shape{C: 1, H: 28, W: 28}, 10), 1, export.Options{}), Options{})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 28, W: 28}, 10), 1, export.Options{}), Options{})
 	grey := image.NewGray(image.Rect(0, 0, 28, 28))
 	for i := range grey.Pix {
 		grey.Pix[i] = uint8(i)
@@ -204,7 +205,7 @@ func TestPredictGrey(t *testing.T) {
 }
 
 func TestImageFaults(t *testing.T) {
-	m := openBytes(t, student(t, network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3), 1, tinyOptions()), Options{})
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3), 1, tinyOptions()), Options{})
 	var encoded bytes.Buffer
 	if err := jpeg.Encode(&encoded, picture(16, 16, 1), nil); err != nil {
 		t.Fatal(err)
@@ -237,7 +238,7 @@ func TestImageFaults(t *testing.T) {
 
 func TestOpenFaults(t *testing.T) {
 	needRuntime(t)
-	good := student(t, network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3), 1, tinyOptions())
+	good := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3), 1, tinyOptions())
 	edit := func(old, new string) []byte {
 		if len(old) != len(new) || !bytes.Contains(good, []byte(old)) {
 			t.Fatalf("cannot replace %q by %q", old, new)
@@ -283,8 +284,8 @@ func TestOpenFaults(t *testing.T) {
 }
 
 func FuzzCheckModel(f *testing.F) {
-	net := network(f, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
-	data := student(f, net, 1, export.Options{})
+	net := exporttest.Network(f, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
+	data := exporttest.Student(f, net, 1, export.Options{})
 	f.Add(data)
 	f.Add(data[:100])
 	f.Add([]byte{0x3a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01})
@@ -300,7 +301,7 @@ func FuzzCheckModel(f *testing.F) {
 // TestCheckModelTruncated cuts a model at every place: what is left is refused
 // unless the cut falls between two fields, of which metadata is the last kind.
 func TestCheckModelTruncated(t *testing.T) {
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	passed := 0
 	for n := range len(data) {
 		err := checkModel(bytes.NewReader(data[:n]), int64(n))

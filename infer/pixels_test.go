@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/onnxmeta"
 	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
@@ -80,7 +81,7 @@ func normalising(t testing.TB, model []byte, mean, std []float32, batch int) []b
 func TestUint8Input(t *testing.T) {
 	opts := tinyOptions()
 	in := models.Shape{C: 3, H: 16, W: 12}
-	plain := student(t, network(t, "convnet", in, 3), 4, opts)
+	plain := exporttest.Student(t, exporttest.Network(t, "convnet", in, 3), 4, opts)
 	reference := openBytes(t, plain, Options{})
 	images := []Image{FromImage(picture(12, 16, 1)), FromImage(picture(40, 30, 2)), FromImage(picture(12, 16, 3)), FromImage(picture(5, 5, 4)), FromImage(picture(12, 16, 5))}
 	want, err := reference.Predict(context.Background(), images...)
@@ -143,7 +144,7 @@ func TestUint8Input(t *testing.T) {
 // TestFixedBatch compares a model whose batch is fixed with the same of any.
 func TestFixedBatch(t *testing.T) {
 	in := models.Shape{C: 1, H: 8, W: 8}
-	data := student(t, network(t, "convnet", in, 4), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{})
 	free := openBytes(t, data, Options{})
 	m := new(onnxpb.ModelProto)
 	if err := proto.Unmarshal(data, m); err != nil {

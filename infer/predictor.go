@@ -38,6 +38,10 @@ type Outputs struct {
 	Logits        []float32 // [N, classes]
 	Probabilities []float32 // [N, classes]
 	Embedding     []float32 // [N, features], as the network gives it
+	// Students are the outputs of each student, of a Cohort and of a file that
+	// holds one, in the order of Info.StudentNames. It is nil for a single student,
+	// and for a file that gives outputs of the whole alone.
+	Students []Outputs
 }
 
 // Prediction is the classification of one image.
@@ -56,12 +60,13 @@ type Score struct {
 // Info describes what a Predictor runs. Where a model carries no metadata, the
 // texts that come from it are empty, and the lists are those of the preset.
 type Info struct {
-	Path                    string // file, or "" for a model from bytes
-	Architecture            string // of a cohort: its students', joined by "+"
-	Students                int    // number of models
-	Channels, Height, Width int    // of an input sample; Height and Width are 0 where it is no image
-	Batch                   int    // samples in a batch of the network; 0 means any number
-	Features                int    // length of an embedding; 0 where there is none or it is not fixed
+	Path                    string   // file, or "" for a model from bytes
+	Architecture            string   // of a cohort: its students', joined by "+"
+	Students                int      // number of students; 1 where it is no cohort
+	Channels, Height, Width int      // of an input sample; Height and Width are 0 where it is no image
+	Batch                   int      // samples in a batch of the network; 0 means any number
+	Features                int      // length of an embedding; 0 where there is none or it is not fixed
+	StudentNames            []string // of a file that holds a cohort; of a Cohort, its models' architectures where they are single students
 	Classes                 []string
 	Mean, Std               []float32 // (x/255 - Mean) / Std
 	Dataset, Mode, Toolkit  string

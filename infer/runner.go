@@ -120,7 +120,6 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 // ONNX Runtime allocated.
 func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 	out := Outputs{N: r.n}
-	results := out.results()
 	var all []float32 // the results of known size, in one piece of memory
 	if err == nil {
 		all = make([]float32, 0, r.size)
@@ -130,7 +129,7 @@ func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 			if err == nil {
 				at := len(all)
 				all = append(all, buffer...)
-				*results[s.places[i]] = all[at:len(all):len(all)]
+				*out.at(s.places[i], len(s.desc.Students)) = all[at:len(all):len(all)]
 			}
 			continue
 		}
@@ -138,7 +137,7 @@ func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 			continue
 		}
 		if t, ok := r.outputs[i].(*ort.Tensor[float32]); ok && len(t.GetData())%r.n == 0 {
-			*results[s.places[i]] = slices.Clone(t.GetData())
+			*out.at(s.places[i], len(s.desc.Students)) = slices.Clone(t.GetData())
 		} else if err == nil {
 			err = fmt.Errorf("%w: output %q has the shape %v for %d samples", ErrUnsupported, output.Name, r.outputs[i].GetShape(), r.n)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/ortlib"
 	"github.com/deepmutual/dml/models"
 )
@@ -57,7 +58,7 @@ func otherLibrary(t *testing.T) string {
 }
 
 func TestRuntimeTooOld(t *testing.T) {
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	for version, want := range map[string]string{"1.14.1": "1.14.1", "": "unknown"} {
 		path := oldLibrary(t, version)
 		_, err := OpenBytes(data, Options{Library: path})
@@ -72,7 +73,7 @@ func TestRuntimeTooOld(t *testing.T) {
 }
 
 func TestBrokenLibrary(t *testing.T) {
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	whole, err := os.ReadFile(oldLibrary(t, ""))
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/deepmutual/dml/internal/onnxmeta"
 )
 
 // ortSession runs a model on ONNX Runtime.
@@ -20,7 +22,7 @@ type ortSession struct {
 	session *ort.DynamicAdvancedSession
 	desc    Description
 	outputs []TensorInfo // of the session
-	places  []int        // of each of them in Outputs.results
+	places  []place      // of each of them
 
 	mu   sync.Mutex
 	idle []*runner
@@ -54,11 +56,13 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 		}
 	}
 	s.desc.Assign(all, opts.Preset)
-	var names []string
-	for place, role := range s.desc.roles() {
-		if role.info.Name != "" {
-			names, s.outputs, s.places = append(names, role.info.Name), append(s.outputs, *role.info), append(s.places, place)
-		}
+	if err := s.findStudents(src, all); err != nil {
+		return nil, err
+	}
+	s.outputs, s.places = s.desc.wanted()
+	names := make([]string, len(s.outputs))
+	for i, output := range s.outputs {
+		names[i] = output.Name
 	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: it has no float32 output", ErrUnsupported)
@@ -69,8 +73,14 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 		}
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if s.desc.Metadata, err = s.metadata(); err != nil {
-		return nil, fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
+	if s.desc.Metadata == nil {
+		m, err := s.session.GetModelMetadata()
+		if err != nil {
+			return nil, fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
+		}
+		if s.desc.Metadata, err = metadata(m); err != nil {
+			return nil, fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
+		}
 	}
 	s.desc.Path, s.desc.Runtime = src.path, ort.GetVersion()
 	return s, nil
@@ -163,11 +173,37 @@ func soleInput(inputs []ort.InputOutputInfo, preset *Preset) (TensorInfo, error)
 	return in, nil
 }
 
-func (s *ortSession) metadata() (map[string]string, error) {
-	m, err := s.session.GetModelMetadata()
-	if err != nil {
-		return nil, err
+// findStudents looks for the outputs of each student in a file that holds a
+// cohort. A session is made for chosen outputs, so this must come before it: the
+// metadata are read ahead, from files alone that have outputs of such names.
+func (s *ortSession) findStudents(src source, outputs []TensorInfo) error {
+	if !slices.ContainsFunc(outputs, func(t TensorInfo) bool { return onnxmeta.IsStudentOutput(t.Name) }) {
+		return nil
 	}
+	m, err := src.metadata()
+	if err != nil {
+		return fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
+	}
+	if s.desc.Metadata, err = metadata(m); err != nil {
+		return fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
+	}
+	meta, err := onnxmeta.Parse(s.desc.Metadata)
+	if err != nil {
+		return nil // newModel tells what that means
+	}
+	s.desc.named(meta.Students, outputs)
+	return nil
+}
+
+func (s source) metadata() (*ort.ModelMetadata, error) {
+	if s.data != nil {
+		return ort.GetModelMetadataWithONNXData(s.data)
+	}
+	return ort.GetModelMetadata(s.path)
+}
+
+// metadata returns the entries of m, and frees it.
+func metadata(m *ort.ModelMetadata) (map[string]string, error) {
 	defer m.Destroy()
 	keys, err := m.GetCustomMetadataMapKeys()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -23,8 +24,8 @@ import (
 func TestSwap(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 1, H: 8, W: 8}
-	net := network(t, "convnet", in, 4)
-	data := [][]byte{student(t, net, 1, export.Options{}), student(t, net, 2, export.Options{})}
+	net := exporttest.Network(t, "convnet", in, 4)
+	data := [][]byte{exporttest.Student(t, net, 1, export.Options{}), exporttest.Student(t, net, 2, export.Options{})}
 	batch := noise(in.Size(), 1)
 	open := func(i int) *Model {
 		m, err := OpenBytes(data[i], Options{Threads: 1})
@@ -103,7 +104,7 @@ func TestSwap(t *testing.T) {
 func TestChaos(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 1, H: 8, W: 8}
-	data := student(t, network(t, "convnet", in, 4), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{})
 	open := func() Predictor {
 		m, err := OpenBytes(data, Options{Threads: 1, MaxBatch: 2})
 		if err != nil {
@@ -187,7 +188,7 @@ func TestChaos(t *testing.T) {
 
 func TestOpenFS(t *testing.T) {
 	needRuntime(t)
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	fsys := fstest.MapFS{"models/a.onnx": {Data: data}, "models/b.onnx": {Data: data[:99]}}
 	m, err := OpenFS(fsys, "models/a.onnx", Options{})
 	if err != nil {
@@ -209,7 +210,7 @@ func TestOpenFS(t *testing.T) {
 
 func TestUnavailableProvider(t *testing.T) {
 	needRuntime(t)
-	data := student(t, network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	for _, p := range []Provider{
 		{Name: "Abacus"}, {Name: "OpenVINO"}, {Name: "QNN", Options: map[string]string{"backend_path": "none"}},
 		{Name: "CPU", Options: map[string]string{"beads": "10"}}, {Name: "DirectML", Options: map[string]string{"device_id": "x"}},

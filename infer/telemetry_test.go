@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/ortlib"
 	"github.com/deepmutual/dml/models"
 )
@@ -20,8 +21,8 @@ import (
 func TestNoTelemetry(t *testing.T) {
 	const child = "DML_TEST_TELEMETRY_CHILD"
 	if os.Getenv(child) != "" {
-		net := network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
-		m, err := OpenBytes(student(t, net, 1, export.Options{}), Options{})
+		net := exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
+		m, err := OpenBytes(exporttest.Student(t, net, 1, export.Options{}), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

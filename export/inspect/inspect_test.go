@@ -13,25 +13,14 @@ import (
 
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 
 func student(t testing.TB, arch string, opts export.Options) []byte {
 	t.Helper()
-	net, err := models.Build(arch, models.Shape{C: 3, H: 32, W: 32}, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := net.Init(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := export.Marshal(net, w, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return exporttest.Student(t, exporttest.Network(t, arch, models.Shape{C: 3, H: 32, W: 32}, 4), 1, opts)
 }
 
 func inspected(t testing.TB, data []byte) *Report {
@@ -219,19 +208,7 @@ func TestShared(t *testing.T) {
 
 func FuzzBytes(f *testing.F) {
 	for _, opts := range []export.Options{{}, {Uint8Input: true, Half: true}} {
-		net, err := models.Build("convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
-		if err != nil {
-			f.Fatal(err)
-		}
-		w, err := net.Init(1)
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, err := export.Marshal(net, w, opts)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
+		f.Add(exporttest.Student(f, exporttest.Network(f, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, opts))
 	}
 	f.Add([]byte{0x3a, 0})
 	// Empty nodes, attributes and graphs in one another.

@@ -17,25 +17,14 @@ import (
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/infer/gorgonia"
+	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 
 func student(t testing.TB, arch string, in models.Shape, opts export.Options) []byte {
 	t.Helper()
-	net, err := models.Build(arch, in, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := net.Init(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := export.Marshal(net, w, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return exporttest.Student(t, exporttest.Network(t, arch, in, 10), 1, opts)
 }
 
 func noise(n int) []float32 {

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/score"
@@ -14,9 +15,11 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// EvaluateCohort scores exported students, of these names, and their ensemble
-// on every sample of ds, batch samples at a time.
-func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, names []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
+// EvaluateCohort scores exported students and their ensemble on every sample of
+// ds, batch samples at a time. files are the names of the cohort's models; the
+// students of a file that holds a cohort are scored one by one, under their own
+// names, where it gives class scores of each.
+func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, files []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
 	info := cohort.Info()
 	loader, err := dataset.NewLoader(ds, dataset.LoaderOptions{
 		Batch: batch,
@@ -28,6 +31,7 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, names []string, d
 	}
 	epoch := loader.Epoch(ctx, 0, 0)
 	defer epoch.Close()
+	names := studentNames(cohort, files)
 	var ensemble score.Tally
 	students := make([]score.Tally, len(names))
 	for {
@@ -38,11 +42,15 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, names []string, d
 		if err != nil {
 			return train.Evaluation{}, err
 		}
-		mean, each, err := classScores(ctx, cohort, b)
+		joint, each, err := classScores(ctx, cohort, b)
 		if err != nil {
 			return train.Evaluation{}, err
 		}
-		ensemble.Add(mean, b.Labels)
+		if each == nil { // of the whole alone
+			names, students = files, students[:1]
+			each = [][]float32{joint}
+		}
+		ensemble.Add(joint, b.Labels)
 		for i, probabilities := range each {
 			students[i].Add(probabilities, b.Labels)
 		}
@@ -54,42 +62,54 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, names []string, d
 	return result, nil
 }
 
-// classScores gives the posteriors of a batch. It takes the softmax of the logits
-// of files that have no probabilities, and the mean over the students where the
-// cohort gives no joint probabilities.
+// studentNames names every student: after its file, or as a file that holds a
+// cohort does.
+func studentNames(cohort *infer.Cohort, files []string) []string {
+	var names []string
+	for i, model := range cohort.StudentInfo() {
+		if model.StudentNames == nil {
+			names = append(names, files[i])
+		}
+		for _, name := range model.StudentNames {
+			if len(files) > 1 {
+				name = export.StudentOutput(files[i], name)
+			}
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// classScores gives the posteriors of a batch, the cohort's and each student's;
+// none of these for one file that gives the cohort's alone. It takes the softmax
+// of the logits of files that have no probabilities.
 func classScores(ctx context.Context, cohort *infer.Cohort, b *dataset.Batch) (joint []float32, students [][]float32, err error) {
 	info := cohort.Info()
 	var all infer.Outputs
-	var each []infer.Outputs
-	switch {
-	case !info.Uint8:
-		all, each, err = cohort.RunEach(ctx, b.Images, b.N)
-	case info.Students > 1:
-		return nil, nil, errors.New("files whose input is uint8 are evaluated one by one, or as one file that holds the cohort")
-	default:
+	if info.Uint8 {
 		shape := models.Shape{C: info.Channels, H: info.Height, W: info.Width}
 		in, _ := asPixels(verify.Samples{N: b.N, Inputs: b.Images}, shape, dataset.Norm{Mean: info.Mean, Std: info.Std})
 		all, err = cohort.RunPixels(ctx, in.Pixels, b.N)
-		each = []infer.Outputs{all}
+	} else {
+		all, err = cohort.Run(ctx, b.Images, b.N)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, err
+	case all.Probabilities == nil:
+		return nil, nil, errors.New("a file has no class scores: it cannot be evaluated")
+	case all.Students == nil && len(cohort.StudentInfo()) > 1:
+		return nil, nil, errors.New("a file that holds a cohort gives no class scores of each student: evaluate it by itself")
 	}
-	out := make([][]float32, len(each))
-	for i, o := range each {
+	for i, o := range all.Students {
 		switch {
 		case o.Probabilities != nil:
-			out[i] = o.Probabilities
+			students = append(students, o.Probabilities)
 		case o.Logits != nil:
-			out[i] = softmax(o.Logits, b.N)
+			students = append(students, softmax(o.Logits, b.N))
 		default:
-			return nil, nil, fmt.Errorf("model %d has no class scores: it cannot be evaluated", i+1)
+			return nil, nil, fmt.Errorf("student %d has no class scores: it cannot be evaluated", i+1)
 		}
 	}
-	joint = all.Probabilities
-	if joint == nil {
-		joint = make([]float32, len(out[0]))
-		score.Mean(joint, out...)
-	}
-	return joint, out, nil
+	return all.Probabilities, students, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
 	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -141,9 +142,62 @@ func TestEvaluateFormats(t *testing.T) {
 		}
 		both = append(both, path)
 	}
-	if _, err := evaluateFiles(t, ds, both...); err == nil || !strings.Contains(err.Error(), "one by one") {
-		t.Errorf("two files of pixels: %v", err)
+	// The same student twice: its scores, and theirs together, are its own.
+	got, err := evaluateFiles(t, ds, both...)
+	if err != nil || len(got.Students) != 2 {
+		t.Fatalf("two files of pixels: %+v, %v", got, err)
 	}
+	for _, s := range append(got.Students, train.NamedScores{Name: "ensemble", Scores: got.Ensemble}) {
+		if math.Abs(s.NLL-want.Ensemble.NLL) > 1e-5 || s.Accuracy != want.Ensemble.Accuracy {
+			t.Errorf("two files of pixels: %s: %+v, want %+v", s.Name, s.Scores, want.Ensemble)
+		}
+	}
+}
+
+// TestEvaluateCohortFile: one file gives the scores of all its students.
+func TestEvaluateCohortFile(t *testing.T) {
+	states := []train.State{state(t, "one", 1), state(t, "two", 2)}
+	ds := datatest.Random(t, 23, 3, dataset.Shape{Channels: 1, Height: 12, Width: 12}, 7)
+	want, err := train.Evaluate(t.Context(), states, ds, train.EvaluateOptions{Batch: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := func(name string, a, b score.Scores) {
+		t.Helper()
+		if math.Abs(a.NLL-b.NLL) > 1e-5 || a.Accuracy != b.Accuracy {
+			t.Errorf("%s: %+v, want %+v", name, a, b)
+		}
+	}
+	written := func(format export.Options) string {
+		path := filepath.Join(t.TempDir(), "cohort.onnx")
+		if _, err := ExportCohort(t.Context(), path, states, ExportOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, format := range map[string]export.Options{
+		"floats": {}, "pixels, fixed batch": {Uint8Input: true, Batch: 5}, "logits too": {Outputs: []string{export.Logits, export.Probabilities}},
+	} {
+		got, err := evaluateFiles(t, ds, written(format))
+		if err != nil || len(got.Students) != 2 || got.Students[0].Name != "one" || got.Students[1].Name != "two" {
+			t.Fatalf("%s: %+v, %v", name, got, err)
+		}
+		for i := range got.Students {
+			near(name, got.Students[i].Scores, want.Students[i].Scores)
+		}
+		near(name, got.Ensemble, want.Ensemble)
+	}
+	path := filepath.Join(t.TempDir(), "one.onnx")
+	if _, err := Export(t.Context(), path, states[0], ExportOptions{Inputs: ramp(144), Samples: 1}); err != nil {
+		t.Fatal(err)
+	}
+	cohort := written(export.Options{})
+	got, err := evaluateFiles(t, ds, cohort, path)
+	if err != nil || len(got.Students) != 3 || got.Students[1].Name != cohort+"/two" || got.Students[2].Name != path {
+		t.Fatalf("a cohort's file and a student's: %+v, %v", got, err)
+	}
+	near("beside another file", got.Students[1].Scores, want.Students[1].Scores)
+	near("the other file", got.Students[2].Scores, want.Students[0].Scores)
 }
 
 func evaluateFiles(t *testing.T, ds dataset.Dataset, paths ...string) (train.Evaluation, error) {

@@ -23,6 +23,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Version is the format written, and the newest that Parse reads.
@@ -39,6 +40,13 @@ const (
 // StudentOutput names an output of one student in a cohort's file, as in
 // "resnet20-1/probabilities".
 func StudentOutput(student, output string) string { return student + "/" + output }
+
+// IsStudentOutput tells whether a tensor has a name that StudentOutput makes of
+// an output that files give of each student.
+func IsStudentOutput(name string) bool {
+	student, output, found := strings.Cut(name, "/")
+	return found && student != "" && (output == Logits || output == Probabilities)
+}
 
 // The keys. Lists are JSON arrays; numbers are in Go's shortest decimal form.
 const (
