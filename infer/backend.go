@@ -55,13 +55,13 @@ type Input struct {
 }
 
 // Sample returns the number of values of one sample, or 0 where it is not
-// fixed or there is no such tensor.
+// fixed, or there is no such tensor or no batch.
 func (t TensorInfo) Sample() int {
-	if t.Name == "" {
+	if t.Name == "" || len(t.Dims) == 0 {
 		return 0
 	}
 	n := 1
-	for _, d := range t.Dims[min(1, len(t.Dims)):] {
+	for _, d := range t.Dims[1:] {
 		if d < 1 {
 			return 0
 		}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deepmutual/dml/internal/onnxgo"
 	"github.com/deepmutual/dml/internal/onnxmeta"
 	"github.com/deepmutual/dml/internal/onnxpb"
 )
@@ -104,25 +105,20 @@ func interfaceFault(r *Report) string {
 	return ""
 }
 
-// onnxGo are the operators that onnx-go v0.5.0 registers for Gorgonia.
-var onnxGo = strings.Fields(`Abs Add BatchNormalization Ceil Concat Constant Conv Cos Div Dropout Exp Flatten Floor
-	Gemm GlobalAveragePool Identity LeakyRelu Log MatMul Max MaxPool Min Mul Neg Relu Reshape Sigmoid Sign Sin Softmax
-	Softplus Sqrt Squeeze Sub Tanh Transpose Unsqueeze`)
-
-// gorgoniaSupport finds the outputs whose operators onnx-go has; package
-// infer/gorgonia cuts the others off.
+// gorgoniaSupport applies what package infer/gorgonia asks of a model, which is
+// more than package infer does.
 func gorgoniaSupport(r *Report, g *onnxpb.GraphProto) Support {
 	var s Support
-	if reason := interfaceFault(r); reason != "" {
-		s.note("%s", reason)
+	if !r.Infer.Runs {
+		s.Notes = slices.Clone(r.Infer.Notes)
 		return s
 	}
 	if r.Inputs[0].Type != "float" {
 		s.note("its input is of type %s, float is needed", r.Inputs[0].Type)
 		return s
 	}
-	if len(r.Faults) > 0 || len(r.External) > 0 {
-		s.note("the file is faulty, or its weights are in other files")
+	if len(r.External) > 0 {
+		s.note("its weights are in other files")
 		return s
 	}
 	for _, c := range r.Constants {
@@ -131,78 +127,34 @@ func gorgoniaSupport(r *Report, g *onnxpb.GraphProto) Support {
 			return s
 		}
 	}
-	producers := map[string]*onnxpb.NodeProto{}
-	for _, n := range g.Node {
-		for _, out := range n.Output {
-			producers[out] = n
-		}
-	}
-	lacking := map[string][]string{}
-	for _, out := range r.Outputs {
-		missing := lacks(out.Name, producers)
-		if len(missing) == 0 {
-			s.Outputs = append(s.Outputs, out.Name)
-		}
+	var operators []string
+	lacking := map[string][]string{} // by operator, the outputs that need it
+	for _, output := range r.Infer.Outputs {
+		one := onnxgo.Reduce(g, output)
+		missing := onnxgo.Lacking(one)
 		for _, op := range missing {
-			lacking[op] = append(lacking[op], out.Name)
+			if lacking[op] == nil {
+				operators = append(operators, op)
+			}
+			lacking[op] = append(lacking[op], output)
 		}
-	}
-	s.Runs = len(s.Outputs) > 0
-	operators := make([]string, 0, len(lacking))
-	for op := range lacking {
-		operators = append(operators, op)
+		if len(missing) > 0 {
+			continue
+		}
+		if err := onnxgo.CheckShapes(one); err != nil {
+			s.note("%v", err)
+		}
 	}
 	slices.Sort(operators)
 	for _, op := range operators {
-		if len(lacking[op]) == len(r.Outputs) {
-			s.note("onnx-go lacks %s", op)
+		if len(lacking[op]) == len(r.Infer.Outputs) {
+			s.note("onnx-go does not compute %s", op)
 		} else {
-			s.note("onnx-go lacks %s, which %s need", op, strings.Join(lacking[op], ", "))
+			s.note("onnx-go does not compute %s, which %s needs; a file without that output would do", op, strings.Join(lacking[op], ", "))
 		}
+	}
+	if s.Runs = len(s.Notes) == 0; s.Runs {
+		s.Outputs = slices.Clone(r.Infer.Outputs)
 	}
 	return s
-}
-
-// lacks lists what onnx-go has not of the operators that compute a tensor.
-func lacks(tensor string, producers map[string]*onnxpb.NodeProto) []string {
-	var missing []string
-	seen := map[*onnxpb.NodeProto]bool{}
-	for stack := []string{tensor}; len(stack) > 0; {
-		n := producers[stack[len(stack)-1]]
-		stack = stack[:len(stack)-1]
-		if n == nil || seen[n] {
-			continue
-		}
-		seen[n] = true
-		stack = append(stack, n.Input...)
-		if what := unsupported(n); what != "" && !slices.Contains(missing, what) {
-			missing = append(missing, what)
-		}
-	}
-	return missing
-}
-
-// unsupported says what of a node onnx-go cannot do; "" if it can.
-func unsupported(n *onnxpb.NodeProto) string {
-	op := n.GetOpType()
-	if !slices.Contains(onnxGo, op) || n.GetDomain() != "" && n.GetDomain() != "ai.onnx" {
-		return op
-	}
-	for _, a := range n.Attribute {
-		switch {
-		case op == "Conv" && a.GetName() == "group" && a.GetI() != 1:
-			return "Conv with groups"
-		case (op == "Conv" || op == "MaxPool") && a.GetName() == "pads" && uneven(a.Ints):
-			return op + " with uneven padding" // which it would compute wrongly at times
-		case op == "MaxPool" && a.GetName() == "dilations" && slices.ContainsFunc(a.Ints, func(d int64) bool { return d != 1 }):
-			return "MaxPool with dilation"
-		case op == "MaxPool" && a.GetName() == "ceil_mode" && a.GetI() != 0:
-			return "MaxPool with ceil_mode"
-		}
-	}
-	return ""
-}
-
-func uneven(pads []int64) bool {
-	return slices.ContainsFunc(pads, func(p int64) bool { return p != pads[0] })
 }

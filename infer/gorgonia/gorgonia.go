@@ -20,6 +20,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/internal/onnxgo"
 	"github.com/deepmutual/dml/internal/onnxpb"
 )
 
@@ -104,13 +105,19 @@ func newBackend(path string, data []byte, preset *infer.Preset) (*backend, error
 		if out.name == "" {
 			continue
 		}
-		one := reduceTo(m, out.name)
-		for _, fault := range unsupported(one.Graph) {
+		one := onnxgo.Reduce(m.Graph, out.name)
+		lacking := onnxgo.Lacking(one)
+		for _, fault := range lacking {
 			if !slices.Contains(faults, fault) {
 				faults = append(faults, fault)
 			}
 		}
-		b.reduced = append(b.reduced, reduced{one, out.put})
+		if len(lacking) == 0 {
+			if err := onnxgo.CheckShapes(one); err != nil {
+				return nil, fmt.Errorf("%w: %w", infer.ErrUnsupported, err)
+			}
+		}
+		b.reduced = append(b.reduced, reduced{&onnxpb.ModelProto{IrVersion: m.IrVersion, OpsetImport: m.OpsetImport, Graph: one}, out.put})
 	}
 	if len(faults) > 0 {
 		return nil, &OperatorError{Operators: faults}
@@ -235,39 +242,3 @@ func (r reduced) run(info infer.TensorInfo, n int, in []float32) (_ []float32, e
 }
 
 var _ infer.Backend = (*backend)(nil)
-
-// reduceTo returns the model with one of its outputs, and what this needs.
-func reduceTo(m *onnxpb.ModelProto, output string) *onnxpb.ModelProto {
-	needed := map[string]bool{output: true}
-	keep := make([]bool, len(m.Graph.Node))
-	for i := len(keep) - 1; i >= 0; i-- { // nodes are in topological order
-		node := m.Graph.Node[i]
-		keep[i] = slices.ContainsFunc(node.Output, func(name string) bool { return needed[name] })
-		for _, name := range node.Input {
-			needed[name] = needed[name] || keep[i]
-		}
-	}
-	g := &onnxpb.GraphProto{Name: m.Graph.Name}
-	for i, node := range m.Graph.Node {
-		if keep[i] {
-			g.Node = append(g.Node, node)
-		}
-	}
-	weights := make(map[string]bool)
-	for _, w := range m.Graph.Initializer {
-		if weights[w.GetName()] = true; needed[w.GetName()] {
-			g.Initializer = append(g.Initializer, w)
-		}
-	}
-	for _, v := range m.Graph.Input {
-		if !weights[v.GetName()] {
-			g.Input = append(g.Input, proto.CloneOf(v))
-		}
-	}
-	for _, v := range m.Graph.Output {
-		if v.GetName() == output {
-			g.Output = append(g.Output, proto.CloneOf(v))
-		}
-	}
-	return &onnxpb.ModelProto{IrVersion: m.IrVersion, OpsetImport: m.OpsetImport, Graph: g}
-}
