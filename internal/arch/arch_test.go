@@ -29,6 +29,7 @@ const (
 	tensors  = "github.com/nlpodyssey/safetensors"
 	gonum    = "gonum.org/v1/gonum"
 	onnxGo   = "github.com/owulveryck/onnx-go"
+	xImage   = "golang.org/x/image"
 )
 
 // anything lets a package import every other: the command wires them all.
@@ -38,7 +39,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "everything": anything,
+	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage, "everything": anything,
 }
 
 // row is one of that table: packages of this module, by their path below it,
@@ -150,6 +151,7 @@ var without = map[string][]string{
 	"models":           {gorgonia, tensor, ortGo, protobuf},
 	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
 	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
+	"reid/ranking":     {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"train":            {ortGo, module + "/internal/onnxpb", urfave, mpb},
 }
 
