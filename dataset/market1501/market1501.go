@@ -100,6 +100,17 @@ func Present(fsys fs.FS) bool {
 	return first != "" && Recognise(first) != nil
 }
 
+// Divided tells whether fsys has any of the parts; List takes a folder that has
+// none as a whole, for Train.
+func Divided(fsys fs.FS) bool {
+	for _, p := range places {
+		if hasFolder(fsys, p.folder) || len(p.lists) > 0 && isFile(fsys, p.lists[0]) {
+			return true
+		}
+	}
+	return false
+}
+
 // List lists the images of a part, junk and distractors included. A folder
 // without any of the parts whose images lie in it directly is all Train. Names
 // that start with a dot are ignored; of the others those that end in .jpg,
@@ -117,7 +128,7 @@ func List(fsys fs.FS, part Part, opts Options) (Listing, error) {
 		err = r.folder(place.folder)
 	case len(place.lists) > 0 && isFile(fsys, place.lists[0]):
 		err = r.lists(place.lists, place.below)
-	case part == Train && !r.divided():
+	case part == Train && !Divided(fsys):
 		err = r.folder(".")
 	default:
 		return Listing{}, r.fail(".", -1, r.missing(part))
@@ -139,16 +150,6 @@ type reader struct {
 
 func (r *reader) fail(file string, record int, err error) error {
 	return &dataset.DataError{File: path.Join(r.root, file), Record: record, Err: err}
-}
-
-// divided reports whether the folder has any of the parts.
-func (r *reader) divided() bool {
-	for _, p := range places {
-		if hasFolder(r.fsys, p.folder) || len(p.lists) > 0 && isFile(r.fsys, p.lists[0]) {
-			return true
-		}
-	}
-	return false
 }
 
 // missing says that a part is not there, and what to do.

@@ -51,6 +51,16 @@ func Sniff(head []byte) string {
 // EXIF orientation is not applied. The error wraps ErrFormat, ErrTooLarge or
 // ErrCorrupt.
 func Decode(data []byte) (Image, error) {
+	src, err := DecodeStandard(data)
+	if err != nil {
+		return Image{}, err
+	}
+	return FromImage(src), nil
+}
+
+// DecodeStandard is Decode of an image as the standard library gives it, which
+// takes half the memory for most JPEG files. FromImage makes the rest of Decode.
+func DecodeStandard(data []byte) (image.Image, error) {
 	var (
 		name   string
 		config func(io.Reader) (image.Config, error)
@@ -64,24 +74,24 @@ func Decode(data []byte) (Image, error) {
 	case "png":
 		name, config, decode = "PNG", png.DecodeConfig, png.Decode
 	default:
-		return Image{}, fmt.Errorf("%w (%d bytes starting with %q)", ErrFormat, len(data), data[:min(len(data), SniffLen)])
+		return nil, fmt.Errorf("%w (%d bytes starting with %q)", ErrFormat, len(data), data[:min(len(data), SniffLen)])
 	}
 	c, err := config(bytes.NewReader(data))
 	if err != nil {
-		return Image{}, corrupt(name, err)
+		return nil, corrupt(name, err)
 	}
 	if c.Width < 1 || c.Height < 1 {
-		return Image{}, fmt.Errorf("%w: %s of %dx%d pixels", ErrCorrupt, name, c.Width, c.Height)
+		return nil, fmt.Errorf("%w: %s of %dx%d pixels", ErrCorrupt, name, c.Width, c.Height)
 	}
 	if c.Width > MaxSide || c.Height > MaxSide || c.Width*c.Height > MaxPixels {
-		return Image{}, fmt.Errorf("%w: %dx%d pixels; the limit is %d on a side and %d in all",
+		return nil, fmt.Errorf("%w: %dx%d pixels; the limit is %d on a side and %d in all",
 			ErrTooLarge, c.Width, c.Height, MaxSide, MaxPixels)
 	}
 	src, err := decode(bytes.NewReader(data))
 	if err != nil {
-		return Image{}, corrupt(name, err)
+		return nil, corrupt(name, err)
 	}
-	return FromImage(src), nil
+	return src, nil
 }
 
 // DecodeFrom reads r to its end, at most MaxEncodedBytes, and decodes it as

@@ -116,6 +116,61 @@ func TestWriteNPY(t *testing.T) {
 	}
 }
 
+func TestCopyNPY(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.npy"), filepath.Join(dir, "b.npy")
+	m := Matrix{[]float32{1, -2, 3.5, 4, 5, 6}, 3, 2}
+	if err := WriteNPY(a, m); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := string(whole[len(whole)-24:])
+	if err := CopyNPY(b, 3, 2, strings.NewReader(numbers+"more")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(b); err != nil || !bytes.Equal(got, whole) {
+		t.Errorf("%q, %v, want %q", got, err, whole)
+	}
+	for rows, dim := range map[int]int{4: 2, 0: 2, 3: 0} {
+		c := filepath.Join(dir, "c.npy")
+		if err := CopyNPY(c, rows, dim, strings.NewReader(numbers)); !errors.Is(err, ErrNPY) {
+			t.Errorf("%d x %d: %v", rows, dim, err)
+		}
+		if _, err := os.Stat(c); !errors.Is(err, os.ErrNotExist) {
+			t.Error("half a file is there")
+		}
+	}
+}
+
+func TestWriteLabels(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "l.csv")
+	unknown := reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}
+	rows := []Row{{Name: "a,b.jpg", Label: reid.Label{PID: -1, Camera: 3}, Line: 2}, {Name: "c.jpg", Label: unknown, Line: 3}}
+	for want, change := range map[string]func(){
+		"name,pid,camid\n\"a,b.jpg\",-1,3\nc.jpg,,\n":                     func() {},
+		"name,pid,camid,track\n\"a,b.jpg\",-1,3,\nc.jpg,,,t 1\n":          func() { rows[1].Track = "t 1" },
+		"name,pid,camid,track,time\n\"a,b.jpg\",-1,3,,\nc.jpg,,,t 1,9 h\n": func() { rows[1].Track, rows[1].Time = "t 1", "9 h" },
+	} {
+		rows[1].Track, rows[1].Time = "", ""
+		change()
+		if err := WriteLabels(path, rows); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+		if got, err := ReadList(path); err != nil || !reflect.DeepEqual(got, rows) {
+			t.Errorf("%+v, %v, want %+v", got, err, rows)
+		}
+	}
+	if err := WriteLabels(filepath.Join(path, "none"), rows); err == nil {
+		t.Error("written into a file")
+	}
+}
+
 // TestReadsNpyio reads what another writer wrote.
 func TestReadsNpyio(t *testing.T) {
 	var buf bytes.Buffer

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/reid"
 )
 
@@ -165,4 +167,43 @@ func number(name, text string, lowest int) (int, error) {
 		return 0, fmt.Errorf("the %s %.40q is no whole number from %d to %d", name, text, lowest, math.MaxInt32)
 	}
 	return n, nil
+}
+
+// WriteLabels writes rows with the columns name, pid and camid, and track and
+// time where a row has one. What is not known is an empty cell. The file is
+// whole or absent.
+func WriteLabels(path string, rows []Row) error {
+	head := []string{"name", "pid", "camid"}
+	tracks := slices.ContainsFunc(rows, func(r Row) bool { return r.Track != "" })
+	times := slices.ContainsFunc(rows, func(r Row) bool { return r.Time != "" })
+	if tracks {
+		head = append(head, "track")
+	}
+	if times {
+		head = append(head, "time")
+	}
+	known := func(value, unknown int) string {
+		if value == unknown {
+			return ""
+		}
+		return strconv.Itoa(value)
+	}
+	var text bytes.Buffer
+	out := csv.NewWriter(&text)
+	err := out.Write(head)
+	for _, r := range rows {
+		cells := append(head[:0], r.Name, known(r.PID, reid.UnknownPID), known(r.Camera, reid.UnknownCamera))
+		if tracks {
+			cells = append(cells, r.Track)
+		}
+		if times {
+			cells = append(cells, r.Time)
+		}
+		err = errors.Join(err, out.Write(cells))
+	}
+	out.Flush()
+	if err := errors.Join(err, out.Error()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return atomicfile.WriteFile(path, text.Bytes(), 0o644)
 }

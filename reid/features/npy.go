@@ -301,8 +301,33 @@ func WriteNPY(path string, m Matrix) error {
 	return f.Commit()
 }
 
-func encodeNPY(w io.Writer, m Matrix) error {
-	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", m.Rows, m.Dim)
+// CopyNPY writes a matrix whose float32 numbers r gives row after row, the lowest
+// byte first, without holding them. The file is whole or absent.
+func CopyNPY(path string, rows, dim int, r io.Reader) error {
+	if rows < 1 || dim < 1 {
+		return fmt.Errorf("%s: %w: %d x %d numbers", path, ErrNPY, rows, dim)
+	}
+	f, err := atomicfile.Create(path, 0o644)
+	if err != nil {
+		return err
+	}
+	size := int64(rows) * int64(dim) * 4
+	_, err = f.Write(npyHeader(rows, dim))
+	if err == nil {
+		var n int64
+		if n, err = io.Copy(f, io.LimitReader(r, size)); err == nil && n < size {
+			err = fmt.Errorf("%w: %d bytes are no matrix of %d x %d", ErrNPY, n, rows, dim)
+		}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Discard())
+	}
+	return f.Commit()
+}
+
+// npyHeader is what precedes a matrix of float32 numbers.
+func npyHeader(rows, dim int) []byte {
+	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows, dim)
 	// The elements start at a multiple of 64 bytes, after a line's end.
 	const before = len(magic) + 4
 	text += strings.Repeat(" ", 63-(before+len(text))%64) + "\n"
@@ -310,7 +335,11 @@ func encodeNPY(w io.Writer, m Matrix) error {
 	head.WriteString(magic + "\x01\x00")
 	head.Write(binary.LittleEndian.AppendUint16(nil, uint16(len(text))))
 	head.WriteString(text)
-	if _, err := w.Write(head.Bytes()); err != nil {
+	return head.Bytes()
+}
+
+func encodeNPY(w io.Writer, m Matrix) error {
+	if _, err := w.Write(npyHeader(m.Rows, m.Dim)); err != nil {
 		return err
 	}
 	buf := make([]byte, 0, 1<<16)

@@ -1,0 +1,203 @@
+package extract
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/deepmutual/dml/reid/features"
+)
+
+// entry of the journal: a batch that is done. Its rows are in the file of its
+// part before the entry is written, so that a torn end of either is told by the
+// checksum and done again.
+type entry struct {
+	Part    string         `json:"part"`
+	Batch   int            `json:"batch"`
+	Rows    int            `json:"rows"`
+	CRC     uint32         `json:"crc"`               // CRC-32C of the rows' bytes
+	Skipped []skippedImage `json:"skipped,omitempty"` // by index in the part
+}
+
+type skippedImage struct {
+	Image  int    `json:"image"`
+	Reason string `json:"reason"`
+}
+
+// partProgress is what is done of a part.
+type partProgress struct {
+	batches int
+	rows    int
+	skipped []skippedImage
+}
+
+// journal is the partial work in a folder.
+type journal struct {
+	dir   string
+	batch int // images in one
+	width int // bytes of a row
+	file  *os.File
+	done  map[string]*partProgress
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// openJournal reads what is done, and cuts off what is not whole.
+func openJournal(dir string, parts []Part, batch, dim int) (j *journal, err error) {
+	j = &journal{dir: dir, batch: batch, width: 4 * dim, done: make(map[string]*partProgress)}
+	for _, p := range parts {
+		j.done[p.Name] = new(partProgress)
+	}
+	if j.file, err = os.OpenFile(filepath.Join(dir, "journal"), os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.file.Close())
+		}
+	}()
+	good, err := j.replay(parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.file.Truncate(good); err != nil {
+		return nil, err
+	}
+	if _, err := j.file.Seek(good, io.SeekStart); err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		err := os.Truncate(j.rows(p.Name), int64(j.done[p.Name].rows*j.width))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+// rows is the file of a part's rows.
+func (j *journal) rows(part string) string { return filepath.Join(j.dir, part+".rows") }
+
+// replay takes entries as long as they are right, and returns where they end.
+func (j *journal) replay(parts []Part) (int64, error) {
+	in := bufio.NewReader(j.file)
+	good := int64(0)
+	buf := make([]byte, j.batch*j.width)
+	for _, p := range parts {
+		f, err := os.Open(j.rows(p.Name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return good, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		for j.done[p.Name].batches*j.batch < len(p.Images) {
+			line, err := in.ReadBytes('\n')
+			if err != nil && err != io.EOF {
+				return 0, errors.Join(err, f.Close())
+			}
+			if err != nil || !j.take(line, p, f, buf) {
+				return good, f.Close()
+			}
+			good += int64(len(line))
+		}
+		if err := f.Close(); err != nil {
+			return 0, err
+		}
+	}
+	return good, nil
+}
+
+// take adds an entry to what is done, and reports whether it is the next of the
+// part and its rows are whole.
+func (j *journal) take(line []byte, p Part, rows io.ReaderAt, buf []byte) bool {
+	var e entry
+	done := j.done[p.Name]
+	if json.Unmarshal(line, &e) != nil || e.Part != p.Name || e.Batch != done.batches {
+		return false
+	}
+	start := e.Batch * j.batch
+	images := min(j.batch, len(p.Images)-start)
+	if e.Rows < 0 || e.Rows+len(e.Skipped) != images {
+		return false
+	}
+	for i, s := range e.Skipped {
+		if s.Image < start || s.Image >= start+images || i > 0 && s.Image <= e.Skipped[i-1].Image {
+			return false
+		}
+	}
+	if e.Rows > 0 {
+		bytes := buf[:e.Rows*j.width]
+		if _, err := rows.ReadAt(bytes, int64(done.rows*j.width)); err != nil || crc32.Checksum(bytes, castagnoli) != e.CRC {
+			return false
+		}
+	}
+	done.batches, done.rows, done.skipped = done.batches+1, done.rows+e.Rows, append(done.skipped, e.Skipped...)
+	return true
+}
+
+// add records a batch whose rows are appended to rows, the part's file.
+func (j *journal) add(part string, rows *os.File, data []byte, skipped []skippedImage) error {
+	if _, err := rows.Write(data); err != nil {
+		return err
+	}
+	done := j.done[part]
+	e := entry{Part: part, Batch: done.batches, Rows: len(data) / j.width, CRC: crc32.Checksum(data, castagnoli), Skipped: skipped}
+	var line bytes.Buffer
+	if err := json.NewEncoder(&line).Encode(e); err != nil { // which ends the line
+		return err
+	}
+	if _, err := j.file.Write(line.Bytes()); err != nil {
+		return err
+	}
+	done.batches, done.rows, done.skipped = done.batches+1, done.rows+e.Rows, append(done.skipped, skipped...)
+	return nil
+}
+
+// images counts those that are done.
+func (j *journal) images(parts []Part) int {
+	n := 0
+	for _, p := range parts {
+		n += min(j.done[p.Name].batches*j.batch, len(p.Images))
+	}
+	return n
+}
+
+// skipped lists the images that could not be read.
+func (j *journal) skipped(parts []Part) []features.Skipped {
+	out := []features.Skipped{}
+	for _, p := range parts {
+		for _, s := range j.done[p.Name].skipped {
+			out = append(out, features.Skipped{Part: p.Name, Image: p.Images[s.Image].Name, Reason: s.Reason})
+		}
+	}
+	return out
+}
+
+// kept returns the indices of the images of a part that have rows.
+func (j *journal) kept(p Part) []int {
+	out := make([]int, 0, j.done[p.Name].rows)
+	skipped := j.done[p.Name].skipped
+	for i := range p.Images {
+		if len(skipped) > 0 && skipped[0].Image == i {
+			skipped = skipped[1:]
+			continue
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+func (j *journal) close() error {
+	if err := j.file.Close(); err != nil {
+		return fmt.Errorf("closing the journal: %w", err)
+	}
+	return nil
+}

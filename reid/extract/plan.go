@@ -1,0 +1,128 @@
+package extract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/reid/features"
+)
+
+// ErrResume: an extraction that was interrupted, or is complete, cannot go on as
+// another.
+var ErrResume = errors.New("another extraction")
+
+// partialDir is the folder of the work that is not done yet.
+const partialDir = ".partial"
+
+// plan is all that the result of an extraction depends on.
+type plan struct {
+	Recipe  features.Recipe `json:"recipe"`
+	Data    features.Data   `json:"data"`
+	Times   string          `json:"times"` // checksum of the files' times of change
+	Batch   int             `json:"batch"`
+	Pooling string          `json:"pooling"`
+}
+
+// differences tells how q differs from p; nil where it does not.
+func (p plan) differences(q plan) []string {
+	var out []string
+	var mismatch *features.MismatchError
+	if errors.As(p.Recipe.Match("it", q.Recipe, "this one"), &mismatch) {
+		out = mismatch.Differences
+	}
+	differ := func(what string, a, b any) {
+		if a != b {
+			out = append(out, fmt.Sprintf("%s: %v, and %v", what, a, b))
+		}
+	}
+	differ("pooling", orNone(p.Pooling), orNone(q.Pooling))
+	differ("pattern of file names", orNone(p.Data.Pattern), orNone(q.Data.Pattern))
+	differ("data without queries", p.Data.Undivided, q.Data.Undivided)
+	if p.Data.SHA256 != q.Data.SHA256 {
+		out = append(out, fmt.Sprintf("data: the images, their sizes or labels of %s then, and of %s now, are not the same", p.Data.Path, q.Data.Path))
+	}
+	return out
+}
+
+// changes are differences that matter only while batches are still to come.
+func (p plan) changes(q plan) []string {
+	out := p.differences(q)
+	if p.Data.SHA256 == q.Data.SHA256 && p.Times != q.Times {
+		out = append(out, "data: images were changed in between, by their times of change")
+	}
+	if p.Batch != q.Batch {
+		out = append(out, fmt.Sprintf("images at a time: %d, and %d", p.Batch, q.Batch))
+	}
+	return out
+}
+
+func orNone(name string) string {
+	if name == "" {
+		return "none"
+	}
+	return name
+}
+
+// complete returns the manifest of dir where the same extraction is done there.
+// Where it was another one, or others' files are in the way, that is an error.
+func (p plan) complete(dir string, parts []Part) (features.Manifest, bool, error) {
+	m, err := features.ReadManifest(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return m, false, err
+	}
+	whole := err == nil
+	if whole {
+		before := plan{Recipe: m.Recipe, Data: m.Data, Pooling: m.Pooling}
+		if d := before.differences(p); len(d) > 0 {
+			return m, false, fmt.Errorf("%s holds the features of %w: %s; choose another folder, or remove it", dir, ErrResume, strings.Join(d, "; "))
+		}
+	}
+	_, err = os.Stat(filepath.Join(dir, partialDir))
+	foreign := !whole && errors.Is(err, fs.ErrNotExist) // else they may be of an interrupted end
+	for _, part := range parts {
+		for _, ext := range []string{".npy", ".csv"} {
+			path := filepath.Join(dir, part.Name+ext)
+			_, err := os.Stat(path)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				whole = false
+			case err != nil:
+				return m, false, err
+			case foreign:
+				return m, false, fmt.Errorf("%s is in the way, and no %s beside it says what it is: choose another folder, or remove it", path, features.ManifestFile)
+			}
+		}
+	}
+	return m, whole, nil
+}
+
+// prepare makes the folder of partial work, or checks that the work there is of
+// this plan.
+func (p plan) prepare(partial string) error {
+	path := filepath.Join(partial, "plan.json")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if text, err = json.MarshalIndent(p, "", "  "); err != nil {
+			return err
+		}
+		return atomicfile.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	var before plan
+	if err := json.Unmarshal(text, &before); err != nil {
+		return fmt.Errorf("%s: %w; remove the folder it is in to start anew", path, err)
+	}
+	if d := before.changes(p); len(d) > 0 {
+		return fmt.Errorf("%s holds the interrupted work of %w: %s; extract as before, choose another folder, or remove %[1]s to start anew",
+			partial, ErrResume, strings.Join(d, "; "))
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package extract
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/reid/features"
+)
+
+// Source is the images to make features of.
+type Source struct {
+	// Data describes it. Run sets its checksum.
+	Data  features.Data
+	Parts []Part
+	// Root is the folder that the images' names are relative to.
+	Root string
+}
+
+// Part is the images of one of features.Parts. Row.Name is a path, absolute or
+// relative to Source.Root.
+type Part struct {
+	Name   string
+	Images []features.Row
+}
+
+// SourceOptions of Open.
+type SourceOptions struct {
+	// Pattern of the file names of a folder. Default: recognised.
+	Pattern *market1501.Pattern
+}
+
+// What can be wrong with a source; test with errors.Is.
+var (
+	ErrEmpty = errors.New("no images")
+	ErrSplit = errors.New("bad split")
+	ErrTrack = errors.New("no tracks")
+)
+
+// Open lists the images at path: of a folder in one of the layouts of package
+// market1501 its queries, gallery and further images; of a folder of images
+// that is not divided into these, all of them as the gallery; of a CSV file (see
+// features.ReadList), whose paths are relative to its folder, the rows whose
+// split is query, gallery or multi_query, leaving out train and val, or all as
+// the gallery where no row has a split. Parts without images are errors, other
+// than parts that are not there.
+func Open(path string, opts SourceOptions) (*Source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return openFolder(path, opts)
+	}
+	return openList(path)
+}
+
+func openFolder(path string, opts SourceOptions) (*Source, error) {
+	s := &Source{Data: features.Data{Path: path}, Root: path}
+	fsys := os.DirFS(path)
+	read := market1501.Options{Root: filepath.ToSlash(path), Pattern: opts.Pattern}
+	add := func(name string, part market1501.Part) error {
+		list, err := market1501.List(fsys, part, read)
+		if err != nil {
+			return err
+		}
+		read.Pattern = list.Pattern // one for all parts
+		rows := make([]features.Row, len(list.Images))
+		for i, m := range list.Images {
+			rows[i].Name, rows[i].PID, rows[i].Camera = m.File, m.PID, m.Camera
+		}
+		s.Parts = append(s.Parts, Part{name, rows})
+		return nil
+	}
+	if !market1501.Divided(fsys) {
+		s.Data.Undivided = true
+		if err := add(features.Gallery, market1501.Train); err != nil {
+			return nil, err
+		}
+	} else {
+		var missing error
+		for _, name := range features.Parts() {
+			err := add(name, market1501.Part(name))
+			if errors.Is(err, market1501.ErrPart) {
+				missing = cmp.Or(missing, err)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if len(s.Parts) == 0 {
+			return nil, missing
+		}
+	}
+	s.Data.Pattern = read.Pattern.String()
+	s.Data.ZeroIsPerson = !read.Pattern.Distractor(market1501.Name{PID: market1501.Distractor})
+	return s, nil
+}
+
+func openList(path string) (*Source, error) {
+	rows, err := features.ReadList(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{Data: features.Data{Path: path, Undivided: true}, Root: filepath.Dir(path)}
+	for _, r := range rows {
+		s.Data.Undivided = s.Data.Undivided && r.Split == ""
+	}
+	parts := make(map[string][]features.Row)
+	for _, r := range rows {
+		split := r.Split
+		switch split {
+		case features.Query, features.Gallery, features.MultiQuery:
+		case "train", "val":
+			continue
+		case "":
+			if s.Data.Undivided {
+				split = features.Gallery
+				break
+			}
+			fallthrough
+		default:
+			return nil, &features.RowError{File: path, Row: r.Line, Err: fmt.Errorf("%w %.40q: use query, gallery or multi_query in all rows, or in none; rows of train and val are left out", ErrSplit, r.Split)}
+		}
+		r.Split = ""
+		parts[split] = append(parts[split], r)
+	}
+	for _, name := range features.Parts() {
+		if len(parts[name]) > 0 {
+			s.Parts = append(s.Parts, Part{name, parts[name]})
+		}
+	}
+	if len(s.Parts) == 0 {
+		return nil, fmt.Errorf("%s: %w: no row is of the split query, gallery or multi_query", path, ErrEmpty)
+	}
+	return s, nil
+}
+
+// file is the path of an image.
+func (s *Source) file(r features.Row) string {
+	if filepath.IsAbs(r.Name) {
+		return r.Name
+	}
+	return filepath.Join(s.Root, filepath.FromSlash(r.Name))
+}
+
+// images counts those of all parts.
+func (s *Source) images() int {
+	n := 0
+	for _, p := range s.Parts {
+		n += len(p.Images)
+	}
+	return n
+}
+
+// checksums are of the listing and of the files' times of change. A file that
+// is not there counts as one.
+func (s *Source) checksums() (listing, times string, err error) {
+	h, t := sha256.New(), sha256.New()
+	put := func(h hash.Hash, values ...any) { fmt.Fprintf(h, "%q\n", values) } // which cannot fail
+	for _, p := range s.Parts {
+		for _, r := range p.Images {
+			size := int64(-1)
+			info, err := os.Stat(s.file(r))
+			switch {
+			case err == nil:
+				size = info.Size()
+				put(t, fmt.Sprint(info.ModTime().UnixNano()))
+			case !errors.Is(err, fs.ErrNotExist):
+				return "", "", err
+			}
+			put(h, p.Name, r.Name, fmt.Sprint(r.PID, r.Camera, size), r.Track, r.Time)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), hex.EncodeToString(t.Sum(nil)), nil
+}
