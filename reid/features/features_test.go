@@ -150,8 +150,8 @@ func TestWriteLabels(t *testing.T) {
 	unknown := reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}
 	rows := []Row{{Name: "a,b.jpg", Label: reid.Label{PID: -1, Camera: 3}, Line: 2}, {Name: "c.jpg", Label: unknown, Line: 3}}
 	for want, change := range map[string]func(){
-		"name,pid,camid\n\"a,b.jpg\",-1,3\nc.jpg,,\n":                     func() {},
-		"name,pid,camid,track\n\"a,b.jpg\",-1,3,\nc.jpg,,,t 1\n":          func() { rows[1].Track = "t 1" },
+		"name,pid,camid\n\"a,b.jpg\",-1,3\nc.jpg,,\n":                      func() {},
+		"name,pid,camid,track\n\"a,b.jpg\",-1,3,\nc.jpg,,,t 1\n":           func() { rows[1].Track = "t 1" },
 		"name,pid,camid,track,time\n\"a,b.jpg\",-1,3,,\nc.jpg,,,t 1,9 h\n": func() { rows[1].Track, rows[1].Time = "t 1", "9 h" },
 	} {
 		rows[1].Track, rows[1].Time = "", ""
