@@ -5,6 +5,8 @@
 //	name,pid,camid
 //	0002_c1s1_000451_03.jpg,2,1
 //
+// Package extract makes folders of such files, which a Manifest describes.
+//
 // The NumPy format is read here, not by a library: the one at hand panics on
 // damaged headers, allocates what a header claims, and writes no float32
 // matrices.
@@ -18,8 +20,10 @@ import (
 
 // Load reads features and their labels. The set is called after the file of
 // the features. That the numbers are usable is for reid.Evaluate to check.
-func Load(npy, csv string) (reid.Set, []Row, error) {
-	rows, err := ReadLabels(csv)
+func Load(npy, csv string) (reid.Set, []Row, error) { return load(npy, csv, true) }
+
+func load(npy, csv string, known bool) (reid.Set, []Row, error) {
+	rows, err := read(csv, known)
 	if err != nil {
 		return reid.Set{}, nil, err
 	}
