@@ -30,6 +30,7 @@ const (
 	gonum    = "gonum.org/v1/gonum"
 	onnxGo   = "github.com/owulveryck/onnx-go"
 	xImage   = "golang.org/x/image"
+	plot     = "gonum.org/v1/plot"
 )
 
 // anything lets a package import every other: the command wires them all.
@@ -39,7 +40,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage, "everything": anything,
+	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage, "plot": plot, "everything": anything,
 }
 
 // row is one of that table: packages of this module, by their path below it,
@@ -151,6 +152,7 @@ var without = map[string][]string{
 	"models":           {gorgonia, tensor, ortGo, protobuf},
 	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
 	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
+	"reid/calibration": {gorgonia, tensor, ortGo, protobuf, plot, module + "/dataset", module + "/infer", "net/http"},
 	"reid/ranking":     {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"train":            {ortGo, module + "/internal/onnxpb", urfave, mpb},
 }
