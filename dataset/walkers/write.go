@@ -1,0 +1,184 @@
+package walkers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image/jpeg"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/deepmutual/dml/dataset/market1501"
+)
+
+// ErrNotEmpty says that a folder to write into holds something.
+var ErrNotEmpty = errors.New("the folder is not empty: give a new one")
+
+// quality of the JPEG files.
+const quality = 92
+
+// Counts of a set's images. Gallery includes junk and distractors.
+type Counts struct {
+	Train       int `json:"train"`
+	Query       int `json:"query"`
+	Gallery     int `json:"gallery"`
+	Junk        int `json:"junk"`
+	Distractors int `json:"distractors"`
+	MultiQuery  int `json:"multi_query"`
+}
+
+// Counts counts the images.
+func (s *Set) Counts() Counts {
+	var n Counts
+	for _, m := range s.images {
+		switch m.Part {
+		case market1501.Train:
+			n.Train++
+		case market1501.Query:
+			n.Query++
+		case market1501.MultiQuery:
+			n.MultiQuery++
+		case market1501.Gallery:
+			n.Gallery++
+			switch m.PID {
+			case market1501.Junk:
+				n.Junk++
+			case market1501.Distractor:
+				n.Distractors++
+			}
+		}
+	}
+	return n
+}
+
+// WriteOptions of Write. The zero value of a field means its default.
+type WriteOptions struct {
+	Workers int // images drawn at once; default: as many as there are cores
+	// Progress is called after each image with the number of those that are
+	// done, from one goroutine at a time. Default: none.
+	Progress func(done, total int)
+}
+
+// Write draws the set into dir, which must be empty or not exist, with a note
+// that says what it is. The same set gives the same files. dir is whole or as
+// it was: it is made beside under another name and put there at the end. An
+// error about a folder in use wraps ErrNotEmpty.
+func (s *Set) Write(ctx context.Context, dir string, opts WriteOptions) (err error) {
+	if dir, err = vacant(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(tmp))
+		}
+	}()
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if err := os.Mkdir(filepath.Join(tmp, folder), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "README.txt"), []byte(s.note()), 0o644); err != nil {
+		return err
+	}
+	if err := s.writeImages(ctx, tmp, opts); err != nil {
+		return err
+	}
+	// An empty folder is in the way of a rename on some systems.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(tmp, dir)
+}
+
+// vacant returns the path, links resolved, of a folder that is empty or can be
+// made.
+func vacant(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if len(entries) > 0 {
+		return "", fmt.Errorf("%s: %w", dir, ErrNotEmpty)
+	}
+	return dir, nil
+}
+
+func (s *Set) note() string {
+	o, n := s.opts, s.Counts()
+	return fmt.Sprintf(`Synthetic walkers: pictures of persons who do not exist, drawn by a program
+(dml reid synth) in the layout of Market-1501. They may be used for any purpose.
+
+seed %d, difficulty %s, %d cameras
+bounding_box_train  %d images of %d identities
+query               %d images of %d other identities
+bounding_box_test   %d images, of them %d distractors (0000) and %d junk (-1)
+gt_bbox             %d images, for multiple queries
+`, o.Seed, o.Difficulty, o.Cameras, n.Train, o.TrainPersons, n.Query, o.TestPersons, n.Gallery, n.Distractors, n.Junk, n.MultiQuery)
+}
+
+func (s *Set) writeImages(ctx context.Context, dir string, opts WriteOptions) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	workers := opts.Workers
+	if workers < 1 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var (
+		next atomic.Int64
+		mu   sync.Mutex // guards done and Progress
+		done int
+		all  sync.WaitGroup
+	)
+	for range workers {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(s.images) {
+					return
+				}
+				if err := s.writeImage(dir, s.images[i]); err != nil {
+					cancel(err)
+					return
+				}
+				mu.Lock()
+				done++
+				if opts.Progress != nil {
+					opts.Progress(done, len(s.images))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+func (s *Set) writeImage(dir string, m Image) error {
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, s.Draw(m), &jpeg.Options{Quality: quality}); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, filepath.FromSlash(m.File())), file.Bytes(), 0o644)
+}
