@@ -150,6 +150,7 @@ var without = map[string][]string{
 	"export/verify":    {gorgonia, tensor},
 	"dataset":          {gorgonia, tensor, ortGo, protobuf},
 	"models":           {gorgonia, tensor, ortGo, protobuf},
+	"dataset/walkers":  {gorgonia, tensor, ortGo, protobuf, module + "/train"},
 	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
 	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"reid/calibration": {gorgonia, tensor, ortGo, protobuf, plot, module + "/dataset", module + "/infer", "net/http"},

@@ -22,7 +22,7 @@ func (c *console) reidCommand() *cli.Command {
 		Name:        "reid",
 		Usage:       "re-identify persons: evaluate features",
 		UsageText:   "dml reid eval --query q.npy --query-labels q.csv --gallery g.npy --gallery-labels g.csv [flags]",
-		Subcommands: []*cli.Command{c.reidEvalCommand()},
+		Subcommands: []*cli.Command{c.reidEvalCommand(), c.reidSynthCommand()},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {
 				return usagef("unknown command \"reid %s\"", ctx.Args().First())

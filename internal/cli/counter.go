@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// Work that is over after patience shows no progress; lines are so far apart.
+const (
+	patience = 2 * time.Second
+	pause    = 10 * time.Second
+)
+
+// counter shows how many of a number of things are done: nothing if quiet or
+// soon over, a bar on a terminal, lines elsewhere.
+type counter struct {
+	w           io.Writer
+	quiet       bool
+	title, noun string
+
+	mu          sync.Mutex
+	begin, last time.Time
+	container   *mpb.Progress
+	bar         *mpb.Bar
+}
+
+// newCounter starts the clock. The title says what is done, the noun to what:
+// "drawing", "images".
+func newCounter(w io.Writer, quiet bool, title, noun string) *counter {
+	return &counter{w: w, quiet: quiet, title: title, noun: noun, begin: time.Now()}
+}
+
+// set tells how many are done.
+func (c *counter) set(done, total int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.quiet || done < 1 || now.Sub(c.begin) < patience {
+		return
+	}
+	if !isTerminal(c.w) {
+		if now.Sub(c.last) >= pause {
+			c.last = now
+			left := now.Sub(c.begin) * time.Duration(total-done) / time.Duration(done)
+			fmt.Fprintf(c.w, "%s: %s of %s %s, %s left\n", c.title, grouped(done), grouped(total), c.noun, left.Round(time.Second))
+		}
+		return
+	}
+	if c.bar == nil {
+		c.container = mpb.New(mpb.WithOutput(c.w), mpb.WithAutoRefresh())
+		begin := c.begin
+		c.bar = c.container.New(0, mpb.BarStyle(),
+			mpb.PrependDecorators(decor.Name(c.title+" ")),
+			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
+				left := time.Since(begin) * time.Duration(s.Total-s.Current) / time.Duration(max(s.Current, 1))
+				return fmt.Sprintf(" %s/%s %s, %s left", grouped(s.Current), grouped(s.Total), c.noun, left.Round(time.Second))
+			})),
+			mpb.BarFillerTrim(), mpb.BarWidth(20))
+	}
+	c.bar.SetTotal(int64(total), false)
+	c.bar.SetCurrent(int64(done))
+}
+
+// finish leaves the terminal in order, whether or not all is done.
+func (c *counter) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bar != nil {
+		c.bar.Abort(false) // which leaves a complete bar as it is
+		c.container.Wait()
+		c.bar = nil
+	}
+}
