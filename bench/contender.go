@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/deepmutual/dml/internal/ortlib"
 )
 
 // contender is a process that answers "N\n" with the seconds of each of N
@@ -23,6 +26,7 @@ type contender struct {
 	out         *bufio.Reader
 	seconds     []float64
 	turns       []float64 // the median of each turn
+	least       []float64 // the least of each turn
 	peak        float64   // resident MiB
 }
 
@@ -54,8 +58,9 @@ func start(name string, cmd *exec.Cmd) (*contender, error) {
 	return c, nil
 }
 
-func (c *contender) run(steps int) error {
-	if _, err := fmt.Fprintln(c.in, steps); err != nil {
+// run does a turn: steps that count, after some that do not.
+func (c *contender) run(uncounted, steps int) error {
+	if _, err := fmt.Fprintln(c.in, uncounted+steps); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	line, err := c.out.ReadBytes('\n')
@@ -66,8 +71,13 @@ func (c *contender) run(steps int) error {
 	if err := json.Unmarshal(line, &seconds); err != nil {
 		return fmt.Errorf("%s answered %q: %w", c.name, line, err)
 	}
+	if len(seconds) != uncounted+steps {
+		return fmt.Errorf("%s did %d steps instead of %d", c.name, len(seconds), uncounted+steps)
+	}
+	seconds = seconds[uncounted:]
 	c.seconds = append(c.seconds, seconds...)
 	c.turns = append(c.turns, median(seconds))
+	c.least = append(c.least, slices.Min(seconds))
 	c.peak = peakMemory(c.cmd.Process.Pid)
 	return nil
 }
@@ -85,7 +95,11 @@ func (s Setup) launch(name string, work Work) (*contender, error) {
 		if err != nil {
 			return nil, err
 		}
-		return start(name, exec.Command(self, append(work.args(), "--role", name, "--model", s.Model)...))
+		cmd := exec.Command(self, append(work.args(), "--role", name, "--model", s.Model)...)
+		if s.Library != "" {
+			cmd.Env = append(os.Environ(), ortlib.EnvLibrary+"="+s.Library)
+		}
+		return start(name, cmd)
 	case rolePython:
 		return start("Python", exec.Command(s.Python, append([]string{s.Script, "--model", s.Model}, work.args()...)...))
 	}

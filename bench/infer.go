@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/ortlib"
 )
 
 // leastServing is the part of a bare loop's speed that package infer should
@@ -27,7 +29,7 @@ func inferContests(out io.Writer, setup Setup, threads int, osnet string) error 
 	defer os.RemoveAll(dir)
 	setup.Script = filepath.Join("bench", "infer_step.py")
 	rivals := []string{roleBare, rolePython}
-	if err := setup.tryPython(); err != nil {
+	if setup.Library, err = setup.pythonLibrary(); err != nil {
 		fmt.Fprintf(out, "Python's onnxruntime is left out: %v\n", err)
 		rivals = rivals[:1]
 	}
@@ -38,11 +40,10 @@ func inferContests(out io.Writer, setup Setup, threads int, osnet string) error 
 		for _, batch := range []int{1, 8, 64} {
 			work.Students, work.Batch, work.Threads, work.Evaluate = 1, batch, threads, true
 			s := setup
-			s.Steps = max(setup.Steps, 256/batch) // turns of like length
 			if s.Model, err = exported(dir, work); err != nil {
 				return err
 			}
-			if err := compare(out, s, contest{title: "infer: ", ours: roleInfer, work: work, rivals: rivals, ratio: leastServing}); err != nil {
+			if err := compare(out, s, contest{title: "infer: ", short: true, ours: roleInfer, work: work, rivals: rivals, ratio: leastServing}); err != nil {
 				return err
 			}
 		}
@@ -86,7 +87,7 @@ func preparation(out io.Writer, setup Setup, threads int, osnet string) error {
 		defer c.stop()
 		all = append(all, c)
 	}
-	if err := alternate(all, setup.Pairs, setup.Steps); err != nil {
+	if err := alternate(all, setup.Pairs, 1, setup.Steps); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "preparation: %d JPEG crops of 64x128 to 128x256, %d threads; %d turns of %d steps each, alternated\n",
@@ -100,18 +101,24 @@ func preparation(out io.Writer, setup Setup, threads int, osnet string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "images prepared / images the network takes, pairwise: %s\n", aim(median(all[1].over(all[0])), 1, true))
+	_, err := fmt.Fprintf(out, "images prepared / images the network takes, pairwise: %s\n", aim(median(all[1].over(all[0], false)), 1, true))
 	return err
 }
 
-// tryPython tells why the setup's Python cannot take part.
-func (s Setup) tryPython() error {
+// pythonLibrary returns ONNX Runtime's library of the setup's Python, so that
+// all contenders run the same, or "" where it is none that others can load or
+// the user has chosen one. The error tells why Python cannot take part.
+func (s Setup) pythonLibrary() (string, error) {
 	c, err := s.launch(rolePython, Work{Arch: "none", Batch: 1, Threads: 1})
 	if err != nil {
-		return err
+		return "", err
 	}
-	c.stop()
-	return nil
+	defer c.stop()
+	_, library, _ := strings.Cut(c.about, " in ")
+	if _, chosen := os.LookupEnv(ortlib.EnvLibrary); chosen {
+		library = ""
+	}
+	return library, nil
 }
 
 // serveInference is a contender that infers.

@@ -1,10 +1,12 @@
 """Inference in Python's onnxruntime, a peer that the bench compares with.
 
 Protocol: a first line with 0 and what runs; then for each line "N" on stdin the seconds of N steps as a JSON array. Without a
-model it only says what it is.
+model it only says what it is, and in which library, where that is one of its own.
 """
 import argparse
+import glob
 import json
+import os
 import sys
 import time
 
@@ -27,7 +29,11 @@ def main():
         shape = (args.batch, 3, args.height, args.width)
         feed = {session.get_inputs()[0].name: numpy.random.default_rng(1).standard_normal(shape, dtype=numpy.float32)}
         names = [o.name for o in session.get_outputs()]
-    print("0 Python's onnxruntime", onnxruntime.__version__, flush=True)
+    about = "0 Python's onnxruntime " + onnxruntime.__version__
+    library = glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so.*"))
+    if not args.model and library:
+        about += " in " + library[0]
+    print(about, flush=True)
     for line in sys.stdin:
         seconds = []
         for _ in range(int(line)):

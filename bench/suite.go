@@ -48,7 +48,7 @@ func cohorts(out io.Writer, setup Setup, work Work, most int) error {
 		defer c.stop()
 		all = append(all, c)
 	}
-	if err := alternate(all, setup.Pairs, setup.Steps); err != nil {
+	if err := alternate(all, setup.Pairs, 0, setup.Steps); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "7. cohorts of %s, batch %d of %dx%d, %d threads; %d turns of %d steps each, alternated\n",
@@ -57,7 +57,7 @@ func cohorts(out io.Writer, setup Setup, work Work, most int) error {
 	fmt.Fprintln(w, "students\tmedian s a step\timages/s x students\tpeak MiB\trelative to 2, pairwise")
 	for k, c := range all {
 		images := (k + 1) * work.Batch
-		relative := float64(k+1) / 2 / median(c.over(all[1]))
+		relative := float64(k+1) / 2 / median(c.over(all[1], false))
 		fmt.Fprintf(w, "%d\t%.4f\t%.0f\t%.0f\t%s\n", k+1, median(c.seconds), float64(images)/median(c.seconds), c.peak,
 			aim(relative, leastScaling, true))
 	}
