@@ -21,7 +21,7 @@ const leastPairs = 8
 // caches are cold.
 const (
 	shortTurn      = 50 * time.Millisecond
-	shortPairs     = 40
+	shortPairs     = 32
 	leastShortStep = 3
 )
 

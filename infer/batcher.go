@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,10 @@ type BatcherOptions struct {
 	// MaxWait is how long the first call of a batch waits for others. 0 means not
 	// at all: calls that come while the network is busy are joined all the same.
 	MaxWait time.Duration
+	// Parallel is how many batches are computed at a time; 0 means 1, which is
+	// right where a call uses all cores (Options.Threads). Of networks on one
+	// thread each, take as many as there are cores.
+	Parallel int
 }
 
 // Validate reports every fault of o, joined.
@@ -27,12 +32,24 @@ func (o BatcherOptions) Validate() error {
 	if o.MaxWait < 0 {
 		errs = append(errs, fmt.Errorf("infer: MaxWait is %v; it cannot be negative", o.MaxWait))
 	}
+	if o.Parallel < 0 {
+		errs = append(errs, fmt.Errorf("infer: Parallel is %d; it cannot be negative", o.Parallel))
+	}
 	return errors.Join(errs...)
 }
 
-// Batcher is a Predictor that joins concurrent calls into batches, which a
-// network computes in less time than one by one. Each call prepares its own
-// images, so that an unreadable one fails no other.
+// Batcher is a Predictor that joins concurrent calls into batches. Each call
+// prepares its own images, so that an unreadable one fails no other.
+//
+// What it gains depends on the network (BenchmarkBatcher). One that reads many
+// weights for few operations, such as wide fully connected layers, or one on an
+// accelerator, computes a batch in much less time than its samples one by one.
+// Small convolutional networks on a processor take the same time either way:
+// there a Batcher only bounds how many calls compute at a time. Where other
+// programs use the same cores it can cost: the threads of one large call must
+// meet after every layer, and wait for the one that is not scheduled, while
+// callers with a call each do not. Options.Threads of 1 with
+// BatcherOptions.Parallel of the number of cores avoids that.
 type Batcher struct {
 	inner Predictor
 	engine
@@ -40,7 +57,7 @@ type Batcher struct {
 	info  Info
 	gate  gate
 	queue chan *request
-	ended chan struct{} // closed when the dispatcher has ended
+	ended sync.WaitGroup // of the dispatchers
 }
 
 // request is a call that waits for its samples' results.
@@ -66,7 +83,7 @@ func NewBatcher(p Predictor, opts BatcherOptions) (*Batcher, error) {
 	if opts.MaxBatch == 0 {
 		opts.MaxBatch = 32
 	}
-	b := &Batcher{inner: p, opts: opts, info: p.Info(), queue: make(chan *request), ended: make(chan struct{})}
+	b := &Batcher{inner: p, opts: opts, info: p.Info(), queue: make(chan *request)}
 	switch p := p.(type) {
 	case *Model:
 		b.engine = p
@@ -75,13 +92,14 @@ func NewBatcher(p Predictor, opts BatcherOptions) (*Batcher, error) {
 	default:
 		return nil, fmt.Errorf("infer: %w: a Batcher is for a Model or a Cohort, not a %T", ErrUnsupported, p)
 	}
-	go b.dispatch()
+	for range max(1, opts.Parallel) {
+		b.ended.Go(b.dispatch)
+	}
 	return b, nil
 }
 
 // dispatch runs batches of requests until the queue is closed.
 func (b *Batcher) dispatch() {
-	defer close(b.ended)
 	next, open := <-b.queue
 	for open {
 		batch, total := []*request{next}, next.n
@@ -248,6 +266,6 @@ func (b *Batcher) Close() error {
 		return nil
 	}
 	close(b.queue)
-	<-b.ended
+	b.ended.Wait()
 	return b.inner.Close()
 }

@@ -110,12 +110,12 @@ func TestBatcher(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 	close(b.queue) // not Close, which would close the backend under m
-	<-b.ended
+	b.ended.Wait()
 }
 
 func TestBatcherFaults(t *testing.T) {
-	err := BatcherOptions{MaxBatch: -1, MaxWait: -1}.Validate()
-	if err == nil || !strings.Contains(err.Error(), "MaxBatch") || !strings.Contains(err.Error(), "MaxWait") {
+	err := BatcherOptions{MaxBatch: -1, MaxWait: -1, Parallel: -1}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "Parallel") || !strings.Contains(err.Error(), "MaxBatch") || !strings.Contains(err.Error(), "MaxWait") {
 		t.Errorf("options: %v", err)
 	}
 	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{}), Options{})

@@ -5,6 +5,8 @@ package infer
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,48 +35,70 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
+// wide is a network whose time goes into reading its weights, 24 MB, which a
+// batch does once for all its samples: an upper bound of what joining gains.
+func wide(b *testing.B) *models.Network {
+	b.Helper()
+	n := models.NewBuilder("wide", models.Shape{C: 3, H: 16, W: 16}, 10)
+	v := n.Flatten("flat", n.Input())
+	for _, name := range []string{"one", "two"} {
+		v = n.ReLU(name+"/relu", n.Dense(name, v, models.Dense{Out: 2048, Bias: true}))
+	}
+	net, err := n.Build(n.Dense("logits", v, models.Dense{Out: 10, Bias: true}), v)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return net
+}
+
 // BenchmarkBatcher has 32 callers of one sample each, without a batcher and
-// with.
+// with: of a network that computes much with few weights, and of a wide one;
+// with all threads a call, and with one.
 func BenchmarkBatcher(b *testing.B) {
 	const callers = 32
-	data := exporttest.Student(b, exporttest.Network(b, "resnet20", cifar, 10), 1, export.Options{})
-	for _, bc := range []struct {
-		name  string
-		opts  BatcherOptions
-		plain bool
-	}{
-		{name: "without", plain: true},
-		{name: "no wait"},
-		{name: "wait 2ms", opts: BatcherOptions{MaxWait: 2 * time.Millisecond}},
-	} {
-		b.Run(bc.name, func(b *testing.B) {
-			m := openBytes(b, data, Options{})
-			var p Predictor = m
-			if !bc.plain {
-				batcher, err := NewBatcher(m, bc.opts)
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer batcher.Close()
-				p = batcher
-			}
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			b.ResetTimer()
-			var wg sync.WaitGroup
-			for g := range callers {
-				batch := noise(cifar.Size(), uint64(g))
-				wg.Go(func() {
-					for left.Add(-1) >= 0 {
-						if _, err := p.Run(context.Background(), batch, 1); err != nil {
-							b.Error(err)
-							return
+	cores := runtime.GOMAXPROCS(0)
+	for _, net := range []*models.Network{exporttest.Network(b, "resnet20", cifar, 10), wide(b)} {
+		data := exporttest.Student(b, net, 1, export.Options{})
+		for _, threads := range slices.Compact([]int{cores, 1}) {
+			for _, bc := range []struct {
+				name  string
+				opts  BatcherOptions
+				plain bool
+			}{
+				{name: "without", plain: true},
+				{name: "no wait", opts: BatcherOptions{Parallel: cores / threads}},
+				{name: "wait 2ms", opts: BatcherOptions{MaxWait: 2 * time.Millisecond, Parallel: cores / threads}},
+			} {
+				b.Run(fmt.Sprintf("%s/threads %d/%s", net.Name, threads, bc.name), func(b *testing.B) {
+					m := openBytes(b, data, Options{Threads: threads})
+					var p Predictor = m
+					if !bc.plain {
+						batcher, err := NewBatcher(m, bc.opts)
+						if err != nil {
+							b.Fatal(err)
 						}
+						defer batcher.Close()
+						p = batcher
 					}
+					var left atomic.Int64
+					left.Store(int64(b.N))
+					b.ResetTimer()
+					var wg sync.WaitGroup
+					for g := range callers {
+						batch := noise(net.Input.Size(), uint64(g))
+						wg.Go(func() {
+							for left.Add(-1) >= 0 {
+								if _, err := p.Run(context.Background(), batch, 1); err != nil {
+									b.Error(err)
+									return
+								}
+							}
+						})
+					}
+					wg.Wait()
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "samples/s")
 				})
 			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "samples/s")
-		})
+		}
 	}
 }
