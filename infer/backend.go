@@ -21,6 +21,11 @@ type Backend interface {
 	Close() error
 }
 
+// inPlace is a Backend that can read samples where they are.
+type inPlace interface {
+	runOn(ctx context.Context, n int, in Input) (Outputs, error)
+}
+
 // Description is what a Backend knows of its network.
 type Description struct {
 	Path  string // file, or ""

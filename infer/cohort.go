@@ -192,10 +192,7 @@ func (c *Cohort) students(ctx context.Context, batch Input, n int) (Outputs, err
 	each := make([]Outputs, len(c.models))
 	for i, m := range c.models {
 		var err error
-		each[i], err = m.compute(ctx, n, func(dst Input) error {
-			dst.copyFrom(batch)
-			return nil
-		})
+		each[i], err = m.computeOn(ctx, n, batch)
 		if err != nil {
 			return Outputs{}, fmt.Errorf("model %d (%s): %w", i+1, m.info.Architecture, err)
 		}

@@ -197,9 +197,10 @@ func (m *Model) Close() error {
 }
 
 // Run runs the network on a batch of n samples, normalised, [n, channels,
-// height, width]. The error wraps ErrWrongSize for any other size, and
-// ErrWrongInput for a model that takes 8-bit pixels. A model whose batch is
-// fixed takes any n, too: the last batch is filled up.
+// height, width], which must not change meanwhile: large ones are not copied. The
+// error wraps ErrWrongSize for any other size, and ErrWrongInput for a model that
+// takes 8-bit pixels. A model whose batch is fixed takes any n, too: the last
+// batch is filled up.
 func (m *Model) Run(ctx context.Context, batch []float32, n int) (Outputs, error) {
 	if err := m.info.checkFloats(batch, n); err != nil {
 		return Outputs{}, err
@@ -208,10 +209,7 @@ func (m *Model) Run(ctx context.Context, batch []float32, n int) (Outputs, error
 		return Outputs{}, fmt.Errorf("infer: %w", err)
 	}
 	defer m.leave()
-	out, err := m.compute(ctx, n, func(dst Input) error {
-		copy(dst.Float32, batch)
-		return nil
-	})
+	out, err := m.computeOn(ctx, n, Input{Float32: batch})
 	if err != nil {
 		return Outputs{}, fmt.Errorf("infer: %w", err)
 	}
@@ -251,6 +249,20 @@ func (m *Model) compute(ctx context.Context, n int, fill func(Input) error) (Out
 		return chunked(ctx, m.backend, batch, n, fill)
 	}
 	return m.backend.Run(ctx, n, fill)
+}
+
+// computeOn is compute of n samples that are in memory already.
+func (m *Model) computeOn(ctx context.Context, n int, in Input) (Outputs, error) {
+	if b, can := m.backend.(inPlace); can && (m.info.Batch == 0 || n == m.info.Batch) {
+		if ctx.Err() != nil {
+			return Outputs{}, cancelled(ctx)
+		}
+		return b.runOn(ctx, n, in)
+	}
+	return m.compute(ctx, n, func(dst Input) error {
+		dst.copyFrom(in)
+		return nil
+	})
 }
 
 // Predict classifies images. A model that does not say how to prepare them

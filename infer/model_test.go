@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -103,22 +104,60 @@ func TestRun(t *testing.T) {
 }
 
 // TestRunAllocations counts the allocations of raw calls, with a context that
-// can be cancelled and without.
+// can be cancelled and without, of samples that are copied and that are not.
 func TestRunAllocations(t *testing.T) {
-	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 28, W: 28}, 10), 1, export.Options{}), Options{Threads: 1})
-	batch := noise(4*28*28, 1)
+	in := models.Shape{C: 1, H: 28, W: 28}
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", in, 10), 1, export.Options{}), Options{Threads: 1})
 	cancellable, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"background": context.Background(), "cancellable": cancellable} {
-		allocs := testing.AllocsPerRun(50, func() {
-			if _, err := m.Run(ctx, batch, 4); err != nil {
+		for _, n := range []int{4, leastLent/in.Size() + 1} {
+			batch := noise(n*in.Size(), 1)
+			allocs := testing.AllocsPerRun(50, func() {
+				if _, err := m.Run(ctx, batch, n); err != nil {
+					t.Fatal(err)
+				}
+			})
+			t.Logf("%s, %d samples: %v allocations a call", name, n, allocs)
+			if allocs > 10 {
+				t.Errorf("%s, %d samples: %v allocations a call", name, n, allocs)
+			}
+		}
+	}
+}
+
+// TestLentInput runs large batches in the caller's memory, which has odd
+// addresses, beside small ones that are copied: the results are the same.
+func TestLentInput(t *testing.T) {
+	in := models.Shape{C: 3, H: 32, W: 32}
+	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "resnet8", in, 10), 1, export.Options{}), Options{Threads: 1})
+	const n = 8 // of more values than leastLent
+	all := noise(n*in.Size()+3, 1)
+	for from := range 4 {
+		batch := all[from : from+n*in.Size()]
+		before := slices.Clone(batch)
+		got, err := m.Run(context.Background(), batch, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			one, err := m.Run(context.Background(), batch[i*in.Size():(i+1)*in.Size()], 1)
+			if err != nil {
 				t.Fatal(err)
 			}
-		})
-		t.Logf("%s: %v allocations a call", name, allocs)
-		if allocs > 10 {
-			t.Errorf("%s: %v allocations a call", name, allocs)
+			if want := got.part(i, i+1); largest(one.Logits, want.Logits) > 1e-4 || largest(one.Embedding, want.Embedding) > 1e-4 {
+				t.Errorf("offset %d, sample %d differs", from, i)
+			}
 		}
+		if !slices.Equal(before, batch) {
+			t.Error("the caller's batch was changed")
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(200*time.Microsecond, cancel)
+		if _, err := m.Run(ctx, batch, n); err != nil && !errors.Is(err, ErrCancelled) {
+			t.Error(err)
+		}
+		cancel()
 	}
 }
 

@@ -74,7 +74,11 @@ func BenchmarkOverhead(b *testing.B) {
 						b.Fatal(err)
 					}
 					defer r.destroy()
-					copy(r.data.Float32, batch)
+					in, err := r.own(session.desc.Input)
+					if err != nil {
+						b.Fatal(err)
+					}
+					copy(in.Float32, batch)
 					alternate(b, [2]string{"bare", "model"}, [2]func() error{
 						func() error { return session.session.Run(r.inputs, r.outputs) },
 						func() error { _, err := m.Run(c.ctx, batch, n); return err },

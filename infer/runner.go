@@ -15,10 +15,11 @@ import (
 // runner holds the tensors of one call of n samples.
 type runner struct {
 	n       int
-	data    Input
+	data    Input // made when it is first written to
+	inShape ort.Shape
 	buffers [][]float32 // of each output; nil where ONNX Runtime allocates
 	size    int         // of all buffers together
-	inputs  []ort.Value
+	inputs  []ort.Value // data, or for one call the caller's own
 	outputs []ort.Value // nil where ONNX Runtime allocates
 	options *ort.RunOptions
 	// How a cancelled context stops the network: stop is called, and says so on
@@ -27,12 +28,23 @@ type runner struct {
 	stopErr error
 	stopped chan struct{}
 	// pin keeps the buffers in place: ONNX Runtime holds pointers to them
-	// between calls.
-	pin runtime.Pinner
+	// between calls. lent keeps the caller's in place for one.
+	pin, lent runtime.Pinner
 }
 
+// held is a tensor whose internals the binding need not wrap anew each call.
+type held struct {
+	ort.Value
+	internals *ort.ValueInternalData
+}
+
+func hold(v ort.Value) ort.Value { return held{v, v.GetInternals()} }
+
+func (h held) GetInternals() *ort.ValueInternalData { return h.internals }
+
 func newRunner(n int, s *ortSession) (_ *runner, err error) {
-	r := &runner{n: n, stopped: make(chan struct{}, 1)}
+	r := &runner{n: n, inputs: make([]ort.Value, 1), stopped: make(chan struct{}, 1)}
+	r.inShape = r.shape(s.desc.Input)
 	r.stop = func() {
 		r.stopErr = r.options.Terminate()
 		r.stopped <- struct{}{}
@@ -42,23 +54,15 @@ func newRunner(n int, s *ortSession) (_ *runner, err error) {
 			err = errors.Join(err, r.destroy())
 		}
 	}()
-	var in ort.Value
-	if input := s.desc.Input; input.Uint8 {
-		r.data.Uint8, in, err = tensor[uint8](r, input)
-	} else {
-		r.data.Float32, in, err = tensor[float32](r, input)
-	}
-	if err != nil {
-		return r, err
-	}
-	r.inputs = []ort.Value{in}
 	for _, output := range s.outputs {
 		var buffer []float32
 		var out ort.Value
 		if output.Sample() > 0 {
-			if buffer, out, err = tensor[float32](r, output); err != nil {
+			buffer = make([]float32, r.n*output.Sample())
+			if out, err = tensor(r.shape(output), buffer, &r.pin); err != nil {
 				return r, err
 			}
+			out = hold(out)
 		}
 		r.size += len(buffer)
 		r.buffers, r.outputs = append(r.buffers, buffer), append(r.outputs, out)
@@ -67,16 +71,56 @@ func newRunner(n int, s *ortSession) (_ *runner, err error) {
 	return r, err
 }
 
-// tensor makes one for r's samples, in Go's memory.
-func tensor[T float32 | uint8](r *runner, info TensorInfo) ([]T, ort.Value, error) {
-	shape := append(ort.Shape{int64(r.n)}, info.Dims[1:]...)
-	data := make([]T, r.n*info.Sample())
-	r.pin.Pin(&data[0])
+// shape is that of the tensor for r's samples.
+func (r *runner) shape(info TensorInfo) ort.Shape {
+	return append(ort.Shape{int64(r.n)}, info.Dims[1:]...)
+}
+
+// tensor makes one in Go's memory, which pin keeps in place.
+func tensor[T float32 | uint8](shape ort.Shape, data []T, pin *runtime.Pinner) (ort.Value, error) {
+	pin.Pin(&data[0])
 	t, err := ort.NewTensor(shape, data)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return data, t, nil
+	return t, nil
+}
+
+// input makes the input tensor of in.
+func (r *runner) input(in Input, pin *runtime.Pinner) (ort.Value, error) {
+	if in.Uint8 != nil {
+		return tensor(r.inShape, in.Uint8, pin)
+	}
+	return tensor(r.inShape, in.Float32, pin)
+}
+
+// own returns r's input to write to.
+func (r *runner) own(info TensorInfo) (Input, error) {
+	if r.inputs[0] == nil {
+		r.data = newInput(info, r.n, info.Sample())
+		v, err := r.input(r.data, &r.pin)
+		if err != nil {
+			return Input{}, err
+		}
+		r.inputs[0] = hold(v)
+	}
+	return r.data, nil
+}
+
+// runOn runs the network on the caller's memory, without a copy.
+func (r *runner) runOn(ctx context.Context, s *ortSession, in Input) (out Outputs, err error) {
+	lent, err := r.input(in, &r.lent)
+	defer r.lent.Unpin()
+	if err != nil {
+		return Outputs{}, err
+	}
+	own := r.inputs[0]
+	r.inputs[0] = lent
+	defer func() {
+		r.inputs[0] = own
+		err = errors.Join(err, lent.Destroy())
+	}()
+	return r.run(ctx, s)
 }
 
 func (r *runner) destroy() error {

@@ -242,11 +242,39 @@ func (s *ortSession) Run(ctx context.Context, n int, fill func(Input) error) (Ou
 		return Outputs{}, err
 	}
 	defer s.giveBack(r)
-	if err := fill(r.data); err != nil {
+	in, err := r.own(s.desc.Input)
+	if err != nil {
+		return Outputs{}, err
+	}
+	if err := fill(in); err != nil {
 		return Outputs{}, err
 	}
 	return r.run(ctx, s)
 }
+
+// leastLent is the size of an input, in values, from which on a copy takes longer
+// than making a tensor of the caller's memory.
+const leastLent = 1 << 14
+
+// runOn is Run on samples that are in memory already.
+func (s *ortSession) runOn(ctx context.Context, n int, in Input) (Outputs, error) {
+	r, err := s.borrow(n)
+	if err != nil {
+		return Outputs{}, err
+	}
+	defer s.giveBack(r)
+	if len(in.Float32)+len(in.Uint8) >= leastLent {
+		return r.runOn(ctx, s, in)
+	}
+	own, err := r.own(s.desc.Input)
+	if err != nil {
+		return Outputs{}, err
+	}
+	own.copyFrom(in)
+	return r.run(ctx, s)
+}
+
+var _ inPlace = (*ortSession)(nil)
 
 // borrow returns an idle runner for n samples, or a new one.
 func (s *ortSession) borrow(n int) (*runner, error) {
