@@ -151,7 +151,7 @@ var without = map[string][]string{
 	"dataset":          {gorgonia, tensor, ortGo, protobuf},
 	"models":           {gorgonia, tensor, ortGo, protobuf},
 	"dataset/walkers":  {gorgonia, tensor, ortGo, protobuf, module + "/train"},
-	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal", "net/http"},
+	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal/kernel", "net/http"},
 	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"reid/calibration": {gorgonia, tensor, ortGo, protobuf, plot, module + "/dataset", module + "/infer", "net/http"},
 	"reid/ranking":     {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},

@@ -35,6 +35,7 @@ import (
 
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/filelock"
 	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
@@ -72,7 +73,7 @@ var (
 type Dir struct {
 	path   string
 	cfg    train.Config
-	locked *os.File // nil for readers
+	locked *filelock.Lock // nil for readers
 }
 
 // Create claims the folder of a new run under parent. The run exists once
@@ -170,6 +171,16 @@ func Resume(path string) (*Dir, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// lock claims the folder for this process, which gives it back when it ends.
+func (d *Dir) lock() error {
+	held, err := filelock.Take(d.file(lockFile))
+	if errors.Is(err, filelock.ErrHeld) {
+		return fmt.Errorf("%s: %w", d.path, ErrBusy)
+	}
+	d.locked = held
+	return err
 }
 
 // Path returns the folder.
@@ -334,7 +345,7 @@ func (d *Dir) Close() error {
 	if d.locked == nil {
 		return nil
 	}
-	err := d.locked.Close()
+	err := d.locked.Release()
 	d.locked = nil
 	return err
 }

@@ -1,0 +1,148 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+const (
+	pageSize    = 4096
+	commitPages = 2
+	// logStart is where the records start.
+	logStart = pageSize * (1 + commitPages)
+
+	magic   = "dmlgalry"
+	version = 1
+
+	// MostFeatures bounds the features of an image.
+	MostFeatures = 1 << 16
+	// longestFingerprint leaves room in the header's page.
+	longestFingerprint = 2048
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(data []byte) uint32 { return crc32.Checksum(data, castagnoli) }
+
+var little = binary.LittleEndian
+
+// Header is what a gallery is made for.
+type Header struct {
+	Dim         int    // features of an image
+	Fingerprint string // of what computes them
+}
+
+// Check returns the first fault.
+func (h Header) Check() error {
+	if h.Dim < 1 || h.Dim > MostFeatures {
+		return fmt.Errorf("%d features an image; a gallery takes 1 to %d", h.Dim, MostFeatures)
+	}
+	if h.Fingerprint == "" {
+		return errors.New("the fingerprint is empty; it says which model and preprocessing compute the features")
+	}
+	if len(h.Fingerprint) > longestFingerprint {
+		return fmt.Errorf("the fingerprint has %d bytes; a gallery takes %d", len(h.Fingerprint), longestFingerprint)
+	}
+	return nil
+}
+
+// sealed is a page that ends with its checksum.
+func sealed(content []byte) []byte {
+	page := make([]byte, pageSize)
+	copy(page[:pageSize-4], content)
+	little.PutUint32(page[pageSize-4:], checksum(page[:pageSize-4]))
+	return page
+}
+
+func (h Header) encode() ([]byte, error) {
+	if err := h.Check(); err != nil {
+		return nil, err
+	}
+	b := []byte(magic)
+	b = little.AppendUint32(b, version)
+	b = little.AppendUint32(b, uint32(h.Dim))
+	b = little.AppendUint32(b, uint32(len(h.Fingerprint)))
+	return sealed(append(b, h.Fingerprint...)), nil
+}
+
+// decodeHeader returns a reason if the page is none.
+func decodeHeader(page []byte) (Header, string) {
+	if string(page[:len(magic)]) != magic {
+		return Header{}, "this is no gallery's log"
+	}
+	if checksum(page[:pageSize-4]) != little.Uint32(page[pageSize-4:]) {
+		return Header{}, "the checksum of the header is wrong"
+	}
+	b := page[len(magic):]
+	if v := little.Uint32(b); v != version {
+		return Header{}, fmt.Sprintf("version %d of the format is unknown; this program knows version %d", v, version)
+	}
+	h := Header{Dim: int(little.Uint32(b[4:]))}
+	if length := little.Uint32(b[8:]); length <= longestFingerprint {
+		h.Fingerprint = string(b[12 : 12+length])
+	}
+	if err := h.Check(); err != nil {
+		return Header{}, err.Error()
+	}
+	return h, ""
+}
+
+// commit says how far the files are committed.
+type commit struct {
+	generation uint64 // changes since the gallery was created
+	end        int64  // of the log
+	rows       int64
+	chain      uint32 // checksum of the last record, which continues all others
+}
+
+const commitSize = 8 + 8 + 8 + 4 + 4
+
+// copies is where in its page a commit stands, so that damage to one copy of the
+// newest does not bring the one before to light.
+var copies = [...]int64{0, pageSize / 2}
+
+// pageOffset is where in the log the page of the commit is.
+func (c commit) pageOffset() int64 { return pageSize * int64(1+c.generation%commitPages) }
+
+func (c commit) encode() []byte {
+	b := little.AppendUint64(nil, c.generation)
+	b = little.AppendUint64(b, uint64(c.end))
+	b = little.AppendUint64(b, uint64(c.rows))
+	b = little.AppendUint32(b, c.chain)
+	return little.AppendUint32(b, checksum(b))
+}
+
+// page is the whole of a commit's page.
+func (c commit) page() []byte {
+	page := make([]byte, pageSize)
+	for _, at := range copies {
+		copy(page[at:], c.encode())
+	}
+	return page
+}
+
+func decodeCommit(b []byte) (commit, bool) {
+	sum := little.Uint32(b[commitSize-4:])
+	c := commit{
+		generation: little.Uint64(b), end: int64(little.Uint64(b[8:])), rows: int64(little.Uint64(b[16:])),
+		chain: little.Uint32(b[24:]),
+	}
+	return c, checksum(b[:commitSize-4]) == sum && c.end >= logStart && c.rows >= 0
+}
+
+// newest returns the last commit that the pages hold.
+func newest(pages []byte) (commit, bool) {
+	var found commit
+	any := false
+	for page := range int64(commitPages) {
+		for _, at := range copies {
+			c, ok := decodeCommit(pages[page*pageSize+at:])
+			if ok && (!any || c.generation > found.generation) {
+				found, any = c, true
+			}
+		}
+	}
+	return found, any
+}

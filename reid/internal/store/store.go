@@ -1,0 +1,206 @@
+// Package store keeps the files of a gallery: a folder of
+//
+//	log           what the gallery is, and what was done to it, in records
+//	features.f32  the feature vectors, float32, row after row, little-endian
+//	lock          held by the process that writes
+//
+// Nothing that is committed is written over. The log starts with three pages:
+// the header, and two pages that hold, in turn, how far the log is committed
+// (see commit). A change writes the features beyond the committed ones, then a
+// record beyond the committed log, syncs both, and then the commit, twice in
+// its page. A process that is killed before that leaves bytes that nobody
+// looks at and the next change writes over.
+//
+// Each page, record and row of features has a CRC-32C. Those of records are
+// chained: each continues the one before, and the commit holds the last. Those
+// of features are verified when a row is first read.
+//
+// features.f32 is as long as whole segments, the unit that is mapped into
+// memory; it is sparse beyond the last row.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/deepmutual/dml/internal/filelock"
+)
+
+const (
+	logFile      = "log"
+	featuresFile = "features.f32"
+	lockFile     = "lock"
+)
+
+var (
+	// ErrExists says that there is something where a gallery shall be made.
+	ErrExists = errors.New("it exists already")
+	// ErrLocked says that another process writes the gallery.
+	ErrLocked = errors.New("another process is writing to this gallery")
+	// ErrFailed says that a write failed in a way after which it is unknown what
+	// is on disk; opening the gallery again finds out.
+	ErrFailed = errors.New("an earlier write failed; open the gallery again")
+)
+
+// Damage says that a file is not as it was written.
+type Damage struct {
+	File   string
+	Offset int64 // the byte that the damaged part starts at
+	Reason string
+}
+
+func (d *Damage) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d: %s", d.File, d.Offset, d.Reason)
+}
+
+// Store is an open gallery. Its methods may be called from any goroutine, but
+// none after or during Close.
+type Store struct {
+	dir    string
+	header Header
+	view   atomic.Pointer[View]
+	// mapping overrides how segments get into memory, for tests.
+	mapping mapper
+
+	write    sync.Mutex // guards what follows, and changes of view
+	log      *os.File
+	features *os.File
+	lock     *filelock.Lock // nil until the first change
+	at       commit         // what view shows
+	failed   bool
+}
+
+// Create makes the folder of an empty gallery, whole or not at all.
+func Create(dir string, h Header) error {
+	page, err := h.encode()
+	if err != nil {
+		return err
+	}
+	dir = filepath.Clean(dir)
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("%s: %w", dir, ErrExists)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", dir, err)
+	}
+	first := commit{end: logStart, chain: checksum(page)}
+	for generation := range commitPages {
+		first.generation = uint64(generation)
+		page = append(page, first.page()...)
+	}
+	err = errors.Join(os.Chmod(tmp, 0o755), writeSynced(filepath.Join(tmp, logFile), page), writeSynced(filepath.Join(tmp, featuresFile), nil), syncFolder(tmp))
+	if err == nil {
+		err = os.Rename(tmp, dir)
+	}
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", dir, errors.Join(err, os.RemoveAll(tmp)))
+	}
+	return syncFolder(filepath.Dir(dir))
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncFolder makes names durable, where the system can sync folders.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = f.Sync()
+	return f.Close()
+}
+
+// Open opens a gallery to read; the first change locks it for this process.
+func Open(dir string) (*Store, error) { return open(dir, systemMapper) }
+
+func open(dir string, m mapper) (*Store, error) {
+	s := &Store{dir: filepath.Clean(dir), mapping: m}
+	if err := s.openFiles(os.O_RDONLY); err != nil {
+		return nil, err
+	}
+	err := s.load()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// openFiles replaces the open files, both or none.
+func (s *Store) openFiles(flag int) error {
+	log, err := os.OpenFile(s.file(logFile), flag, 0)
+	if err != nil {
+		return err
+	}
+	features, err := os.OpenFile(s.file(featuresFile), flag, 0)
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	err = s.closeFiles()
+	s.log, s.features = log, features
+	return err
+}
+
+func (s *Store) closeFiles() error {
+	if s.log == nil {
+		return nil
+	}
+	return errors.Join(s.log.Close(), s.features.Close())
+}
+
+// load reads the header and what is committed.
+func (s *Store) load() error {
+	page := make([]byte, pageSize)
+	if err := s.readLog(page, 0); err != nil {
+		return err
+	}
+	h, reason := decodeHeader(page)
+	if reason != "" {
+		return s.damaged(0, "%s", reason)
+	}
+	s.header = h
+	s.at = commit{end: logStart, chain: checksum(page)}
+	s.view.Store(&View{store: s})
+	return s.refresh()
+}
+
+func (s *Store) file(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *Store) damaged(offset int64, format string, args ...any) error {
+	return &Damage{File: s.file(logFile), Offset: offset, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Header returns what the gallery was created with.
+func (s *Store) Header() Header { return s.header }
+
+// View returns the gallery as it is now. Later changes do not show in it.
+func (s *Store) View() *View { return s.view.Load() }
+
+// Close unmaps the features: no View may be used any more.
+func (s *Store) Close() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	err := s.closeFiles()
+	s.log = nil
+	if v := s.view.Load(); v != nil {
+		for _, seg := range v.segments {
+			err = errors.Join(err, seg.unmap())
+		}
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Release())
+		s.lock = nil
+	}
+	return err
+}
