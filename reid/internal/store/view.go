@@ -68,10 +68,7 @@ func (v *View) Features(lo, hi int) ([]float32, error) {
 	dim := v.store.header.Dim
 	seg, from := v.segments[lo/SegmentRows], lo%SegmentRows
 	if bad := seg.verify(from/BlockRows, from%BlockRows+hi-lo, dim, v.sums[lo-from:], lo-from); bad >= 0 {
-		return nil, &Damage{
-			File: v.store.file(featuresFile), Offset: int64(bad) * int64(dim) * 4,
-			Reason: fmt.Sprintf("the checksum of row %d, %q, is wrong", bad, v.Names[bad]),
-		}
+		return nil, v.damagedRow(bad)
 	}
 	return seg.data[from*dim : (from+hi-lo)*dim], nil
 }
@@ -79,3 +76,23 @@ func (v *View) Features(lo, hi int) ([]float32, error) {
 // Guard calls f, which reads features, and returns an error if they are gone
 // from under it because somebody cut the file.
 func (v *View) Guard(f func() error) error { return v.store.guard(f) }
+
+// Verify checks the features of rows of one block again, whatever was checked
+// before.
+func (v *View) Verify(lo, hi int) error {
+	dim := v.store.header.Dim
+	for row := lo; row < hi; row++ {
+		at := row % SegmentRows * dim
+		if rowSum(row, v.segments[row/SegmentRows].data[at:at+dim]) != v.sums[row] {
+			return v.damagedRow(row)
+		}
+	}
+	return nil
+}
+
+func (v *View) damagedRow(row int) error {
+	return &Damage{
+		File: v.store.file(featuresFile), Offset: int64(row) * int64(v.store.header.Dim) * 4,
+		Reason: fmt.Sprintf("the checksum of row %d, %q, is wrong", row, v.Names[row]),
+	}
+}

@@ -1,0 +1,303 @@
+package reid
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deepmutual/dml/reid/internal/store"
+)
+
+// Errors of galleries; test with errors.Is.
+var (
+	// ErrGalleryExists says that there is something where a gallery shall be made.
+	ErrGalleryExists = store.ErrExists
+	// ErrGalleryLocked says that another process writes the gallery.
+	ErrGalleryLocked = store.ErrLocked
+	// ErrGalleryFailed says that an earlier write failed in a way after which it is
+	// not known what is on disk. Opening the gallery again finds out.
+	ErrGalleryFailed = store.ErrFailed
+	ErrGalleryClosed = errors.New("the gallery is closed")
+	// ErrDuplicate says that an image of that name is in the gallery already.
+	ErrDuplicate = errors.New("an image of this name is there already")
+)
+
+// DamageError says that a file of a gallery is not as it was written.
+type DamageError struct {
+	File   string
+	Offset int64 // the byte that the damaged part starts at
+	Reason string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d: %s", e.File, e.Offset, e.Reason)
+}
+
+// FingerprintError says that a gallery's features were made by another model or
+// preprocessing. errors.Is finds ErrFingerprint in it.
+type FingerprintError struct {
+	Gallery     string // path
+	Fingerprint string // of the gallery
+	Given       string
+}
+
+func (e *FingerprintError) Error() string {
+	return fmt.Sprintf("%s: %v: the gallery is for %q, not for %q", e.Gallery, ErrFingerprint, e.Fingerprint, e.Given)
+}
+
+func (e *FingerprintError) Unwrap() error { return ErrFingerprint }
+
+// Entry is an image of a gallery.
+type Entry struct {
+	// Name of the image, or its path; no two images of a gallery have the same.
+	Name string
+	// Label; UnknownPID and UnknownCamera are fine.
+	Label
+	// Track that the image is of, or "".
+	Track string
+	// Time when it was taken, from 1678 to 2261. The zero time is unknown.
+	Time time.Time
+}
+
+// unknownTime is the zero time on disk.
+const unknownTime = math.MinInt64
+
+func entryOf(r store.Row) Entry {
+	e := Entry{Name: r.Name, Label: Label{PID: int(r.PID), Camera: int(r.Camera)}, Track: r.Track}
+	if r.Time != unknownTime {
+		e.Time = time.Unix(0, r.Time).UTC()
+	}
+	return e
+}
+
+// nanoseconds of a time since 1970, if they can be told.
+func nanoseconds(t time.Time) (int64, bool) {
+	ns := t.UnixNano()
+	return ns, time.Unix(0, ns).Equal(t) && ns != unknownTime
+}
+
+func (e Entry) row() (store.Row, error) {
+	r := store.Row{Name: e.Name, Track: e.Track, PID: int32(e.PID), Camera: int32(e.Camera), Time: unknownTime}
+	switch {
+	case e.Name == "" || len(e.Name) > store.LongestText:
+		return r, fmt.Errorf("%w: a name of %d bytes; it must have 1 to %d", ErrLabel, len(e.Name), store.LongestText)
+	case len(e.Track) > store.LongestText:
+		return r, fmt.Errorf("%w: %.40q: a track of %d bytes; it may have %d", ErrLabel, e.Name, len(e.Track), store.LongestText)
+	case e.PID < UnknownPID || e.PID > math.MaxInt32:
+		return r, fmt.Errorf("%w: %.80q: identity %d", ErrLabel, e.Name, e.PID)
+	case e.Camera < UnknownCamera || e.Camera > math.MaxInt32:
+		return r, fmt.Errorf("%w: %.80q: camera %d", ErrLabel, e.Name, e.Camera)
+	}
+	if !e.Time.IsZero() {
+		var ok bool
+		if r.Time, ok = nanoseconds(e.Time); !ok {
+			return r, fmt.Errorf("%w: %.80q: the time %v is not of the years 1678 to 2261", ErrLabel, e.Name, e.Time)
+		}
+	}
+	return r, nil
+}
+
+// Gallery is images on disk that can be searched for those of a person. Their
+// features are mapped into memory, so opening is fast, and processes share them.
+//
+// A Gallery is safe for concurrent use, and searches run while images are added
+// or removed; a search sees all of a change or nothing. One process at a time
+// may change a gallery, others may read it meanwhile (see Refresh). Nobody may
+// change its files otherwise; if the features are cut, searches return a
+// *DamageError.
+type Gallery struct {
+	path  string
+	store *store.Store
+
+	open   sync.RWMutex // held by calls, so that Close waits for them
+	closed atomic.Bool
+
+	write  sync.Mutex
+	byName map[string]int // rows that are not removed; made by the first change
+
+	scratch sync.Pool // of *scratch
+}
+
+// CreateGallery makes a gallery for images of dim features: a folder, which must
+// not exist. The fingerprint is any text that says what makes the features, such
+// as the Fingerprint of package features' Recipe.
+func CreateGallery(path string, dim int, fingerprint string) error {
+	h := store.Header{Dim: dim, Fingerprint: fingerprint}
+	if err := h.Check(); err != nil {
+		return fmt.Errorf("%s: %w: %w", path, ErrOptions, err)
+	}
+	return store.Create(path, h)
+}
+
+// OpenGallery opens a gallery whose features were made with that fingerprint; of
+// another it returns a *FingerprintError, and of one whose log is damaged a
+// *DamageError. Features are checked when they are first read. Close it after
+// use.
+func OpenGallery(path, fingerprint string) (*Gallery, error) {
+	s, err := store.Open(path)
+	if err != nil {
+		return nil, fault(err)
+	}
+	if h := s.Header(); h.Fingerprint != fingerprint {
+		return nil, errors.Join(&FingerprintError{path, h.Fingerprint, fingerprint}, s.Close())
+	}
+	return &Gallery{path: path, store: s}, nil
+}
+
+// fault turns errors of the files into those of this package.
+func fault(err error) error {
+	var d *store.Damage
+	if errors.As(err, &d) {
+		return &DamageError{d.File, d.Offset, d.Reason}
+	}
+	return err
+}
+
+// enter keeps the gallery open until leave.
+func (g *Gallery) enter() error {
+	g.open.RLock()
+	if g.closed.Load() {
+		g.open.RUnlock()
+		return fmt.Errorf("%s: %w", g.path, ErrGalleryClosed)
+	}
+	return nil
+}
+
+func (g *Gallery) leave() { g.open.RUnlock() }
+
+// Close waits for calls under way. Later ones fail with ErrGalleryClosed, but
+// for Close, which does nothing.
+func (g *Gallery) Close() error {
+	g.open.Lock()
+	defer g.open.Unlock()
+	if g.closed.Swap(true) {
+		return nil
+	}
+	return g.store.Close()
+}
+
+// Dim is the number of features of an image.
+func (g *Gallery) Dim() int { return g.store.Header().Dim }
+
+// Fingerprint is that of what makes the features.
+func (g *Gallery) Fingerprint() string { return g.store.Header().Fingerprint }
+
+// Len is the number of images.
+func (g *Gallery) Len() int { return g.store.View().Live }
+
+// Refresh shows what another process has changed since the gallery was opened.
+func (g *Gallery) Refresh() error {
+	if err := g.enter(); err != nil {
+		return err
+	}
+	defer g.leave()
+	return fault(g.store.Refresh())
+}
+
+// Verify reads all files and returns a *DamageError about the first damage.
+func (g *Gallery) Verify(ctx context.Context) error {
+	if err := g.enter(); err != nil {
+		return err
+	}
+	defer g.leave()
+	v := g.store.View()
+	blocks := (v.Rows() + store.BlockRows - 1) / store.BlockRows
+	return eachBlock(ctx, runtime.GOMAXPROCS(0), blocks, v, func(_, block int) error {
+		return v.Verify(block*store.BlockRows, min((block+1)*store.BlockRows, v.Rows()))
+	})
+}
+
+// eachBlock calls f for all blocks by workers side by side, and returns the
+// error of the first block that has one.
+func eachBlock(ctx context.Context, workers, blocks int, v *store.View, f func(worker, block int) error) error {
+	var mu sync.Mutex
+	var first error
+	worst := blocks
+	var failed atomic.Bool
+	parallel(workers, blocks, func(worker, block int) {
+		if failed.Load() || ctx.Err() != nil {
+			return
+		}
+		if err := v.Guard(func() error { return f(worker, block) }); err != nil {
+			failed.Store(true)
+			mu.Lock()
+			defer mu.Unlock()
+			if block < worst {
+				first, worst = err, block
+			}
+		}
+	})
+	return fault(cmp.Or(first, ctx.Err()))
+}
+
+// GalleryInfo describes a gallery.
+type GalleryInfo struct {
+	Path        string `json:"path"`
+	Fingerprint string `json:"fingerprint"`
+	Dim         int    `json:"dim"`
+	Images      int    `json:"images"`
+	// Removed images, whose room is not used again.
+	Removed    int `json:"removed"`
+	Identities int `json:"identities"` // persons: without junk, distractors and unknown ones
+	// Cameras in ascending order, without unknown ones.
+	Cameras []int `json:"cameras"`
+	// First and Last of the known times; zero if there are none.
+	First time.Time `json:"first,omitzero"`
+	Last  time.Time `json:"last,omitzero"`
+	// Bytes on disk, by the lengths of the files.
+	Bytes int64 `json:"bytes"`
+}
+
+// ReadGalleryInfo describes a gallery of any fingerprint.
+func ReadGalleryInfo(path string) (GalleryInfo, error) {
+	s, err := store.Open(path)
+	if err != nil {
+		return GalleryInfo{}, fault(err)
+	}
+	g := &Gallery{path: path, store: s}
+	info, err := g.Info()
+	return info, errors.Join(err, g.Close())
+}
+
+// Info describes the gallery.
+func (g *Gallery) Info() (GalleryInfo, error) {
+	if err := g.enter(); err != nil {
+		return GalleryInfo{}, err
+	}
+	defer g.leave()
+	v := g.store.View()
+	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Cameras: []int{}}
+	persons, cameras := make(map[int32]bool), make(map[int32]bool)
+	for i := range v.Rows() {
+		if v.IsRemoved(i) {
+			continue
+		}
+		if v.PIDs[i] > Distractor {
+			persons[v.PIDs[i]] = true
+		}
+		if c := v.Cameras[i]; c != UnknownCamera && !cameras[c] {
+			cameras[c] = true
+			info.Cameras = append(info.Cameras, int(c))
+		}
+		if t := entryOf(v.Row(i)).Time; !t.IsZero() {
+			if info.First.IsZero() || t.Before(info.First) {
+				info.First = t
+			}
+			if t.After(info.Last) {
+				info.Last = t
+			}
+		}
+	}
+	info.Identities = len(persons)
+	slices.Sort(info.Cameras)
+	var err error
+	info.Bytes, err = g.store.Bytes()
+	return info, err
+}

@@ -1,0 +1,127 @@
+package reid
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/deepmutual/dml/reid/internal/store"
+)
+
+// Filter says which images of a gallery are meant: those that fit all of its
+// fields. The zero value means all images.
+type Filter struct {
+	// Names, PIDs and Cameras that are meant. Empty: all, unknown ones too.
+	// UnknownPID and UnknownCamera are accepted.
+	Names         []string
+	PIDs, Cameras []int
+	// NotPIDs and NotCameras are not meant.
+	NotPIDs, NotCameras []int
+	// Since and Until bound the time: at least Since, and before Until. The zero
+	// time is no bound. With a bound, images of unknown time are not meant.
+	Since, Until time.Time
+}
+
+// Validate reports all faults of the filter, joined.
+func (f Filter) Validate() error {
+	_, err := f.compile()
+	return err
+}
+
+// matcher is a Filter made ready.
+type matcher struct {
+	names               map[string]bool
+	pids, cameras       []int32 // ascending, without repetitions; empty for all
+	notPIDs, notCameras []int32
+	since, until        int64 // nanoseconds
+	timed               bool
+}
+
+func (f Filter) compile() (*matcher, error) {
+	var errs []error
+	ids := func(what string, lowest int, values []int) []int32 {
+		out := make([]int32, 0, len(values))
+		for _, v := range values {
+			if v < lowest || v > math.MaxInt32 {
+				errs = append(errs, fmt.Errorf("%w: %s %d is not between %d and %d", ErrOptions, what, v, lowest, math.MaxInt32))
+			}
+			out = append(out, int32(v))
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	m := &matcher{
+		pids: ids("identity", UnknownPID, f.PIDs), notPIDs: ids("identity", UnknownPID, f.NotPIDs),
+		cameras: ids("camera", UnknownCamera, f.Cameras), notCameras: ids("camera", UnknownCamera, f.NotCameras),
+		since: math.MinInt64, until: math.MaxInt64,
+	}
+	if len(f.Names) > 0 {
+		m.names = make(map[string]bool, len(f.Names))
+		for _, name := range f.Names {
+			m.names[name] = true
+		}
+	}
+	for _, bound := range []struct {
+		what string
+		t    time.Time
+		to   *int64
+	}{{"since", f.Since, &m.since}, {"until", f.Until, &m.until}} {
+		if bound.t.IsZero() {
+			continue
+		}
+		m.timed = true
+		var ok bool
+		if *bound.to, ok = nanoseconds(bound.t); !ok {
+			errs = append(errs, fmt.Errorf("%w: %s: the time %v is not of the years 1678 to 2261", ErrOptions, bound.what, bound.t))
+		}
+	}
+	if m.timed && m.since >= m.until {
+		errs = append(errs, fmt.Errorf("%w: no time is at least %v and before %v", ErrOptions, f.Since, f.Until))
+	}
+	return m, errors.Join(errs...)
+}
+
+// all reports whether the matcher takes every image.
+func (m *matcher) all() bool {
+	return m.names == nil && !m.timed && len(m.pids)+len(m.cameras)+len(m.notPIDs)+len(m.notCameras) == 0
+}
+
+func (m *matcher) matches(v *store.View, row int) bool {
+	return passes(m.pids, m.notPIDs, v.PIDs[row]) && passes(m.cameras, m.notCameras, v.Cameras[row]) &&
+		(!m.timed || v.Times[row] != unknownTime && v.Times[row] >= m.since && v.Times[row] < m.until) &&
+		(m.names == nil || m.names[v.Names[row]])
+}
+
+// passes reports whether only, if it is not empty, has the id, and not has not.
+func passes(only, not []int32, id int32) bool {
+	return (len(only) == 0 || contains(only, id)) && (len(not) == 0 || !contains(not, id))
+}
+
+// contains searches ascending ids.
+func contains(ids []int32, id int32) bool {
+	if len(ids) <= 8 {
+		return slices.Contains(ids, id)
+	}
+	_, found := slices.BinarySearch(ids, id)
+	return found
+}
+
+// word returns which of the 64 rows from 64 i on are meant and not removed.
+func (m *matcher) word(v *store.View, i int) uint64 {
+	w := ^v.Removed[i]
+	if rest := v.Rows() - 64*i; rest < 64 {
+		w &= 1<<rest - 1
+	}
+	if m.all() {
+		return w
+	}
+	var out uint64
+	for bit := range min(64, v.Rows()-64*i) {
+		if w>>bit&1 != 0 && m.matches(v, 64*i+bit) {
+			out |= 1 << bit
+		}
+	}
+	return out
+}
