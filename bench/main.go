@@ -38,6 +38,7 @@ func main() {
 	rivals := flag.String("rivals", "", "comma-separated rivals: contiguous, channels_last, compile (PyTorch's), gorgonia; runs one comparison of the work that the flags describe instead of the whole suite")
 	flag.StringVar(&setup.Model, "model", "", "ONNX file of a contender that infers; set by the bench itself")
 	inference := flag.Bool("infer", false, "compare inference with a bare loop and Python's onnxruntime, instead")
+	gallery := flag.Bool("gallery", false, "time the search of a gallery of 1,000,000 x 512 features on disk (in $DML_BENCH_DIR, else a temporary folder), instead")
 	osnet := flag.String("osnet", filepath.Join("..", "shared", "data", "osnet_x0_25_msmt17.onnx"), "an OSNet x0.25, to compare the preparation of its images with")
 	role := flag.String("role", "", "run as a contender; started by the bench itself")
 	where := flag.Bool("breakdown", false, "print where one student's step spends its time, instead")
@@ -45,6 +46,8 @@ func main() {
 	flag.Parse()
 	var err error
 	switch {
+	case *role == "gallery":
+		err = buildGallery(os.Stdout, flag.Args())
 	case *role != "":
 		err = serve(*role, setup.Model, work, os.Stdin, os.Stdout)
 	case *where:
@@ -53,7 +56,9 @@ func main() {
 		if setup.Limits, err = describe(os.Stdout, work.Threads); err != nil || *limits {
 			break
 		}
-		if *inference {
+		if *gallery {
+			err = galleryContest(os.Stdout, 1_000_000, 512, work.Threads)
+		} else if *inference {
 			err = inferContests(os.Stdout, setup, work.Threads, *osnet)
 		} else if *rivals != "" {
 			err = compare(os.Stdout, setup, contest{work: work, rivals: strings.Split(*rivals, ",")})
