@@ -3,6 +3,10 @@ package reid_test
 import (
 	"context"
 	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/deepmutual/dml/reid"
 )
@@ -49,4 +53,48 @@ func ExampleEvaluateDistances() {
 	}
 	fmt.Printf("first match at rank %d, mAP %.4f\n", r.PerQuery[0].First, r.MAP)
 	// Output: first match at rank 2, mAP 0.5833
+}
+
+// A gallery on disk, of images of two features.
+func ExampleOpenGallery() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "persons")
+	const model = "SHA-256 of the model, and how images are prepared"
+	if err := reid.CreateGallery(path, 2, model); err != nil {
+		log.Fatal(err)
+	}
+	g, err := reid.OpenGallery(path, model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer g.Close()
+	noon := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	if _, err := g.Add([]reid.Entry{
+		{Name: "a.jpg", Label: reid.Label{PID: 7, Camera: 1}, Time: noon},
+		{Name: "b.jpg", Label: reid.Label{PID: 7, Camera: 2}, Time: noon.Add(time.Minute)},
+		{Name: "c.jpg", Label: reid.Label{PID: reid.UnknownPID, Camera: 2}, Time: noon.Add(time.Hour)},
+	}, []float32{
+		1, 0,
+		.8, .6,
+		0, 1,
+	}, reid.RefuseExisting); err != nil {
+		log.Fatal(err)
+	}
+	hits, err := g.Search(context.Background(), []float32{1, 0}, reid.SearchOptions{
+		Top:    2,
+		Filter: reid.Filter{NotCameras: []int{1}, Since: noon},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, h := range hits[0] {
+		fmt.Printf("%s, person %d, at %.2f\n", h.Name, h.PID, h.Distance)
+	}
+	// Output:
+	// b.jpg, person 7, at 0.20
+	// c.jpg, person -2, at 1.00
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -491,5 +492,57 @@ func TestGalleryInfo(t *testing.T) {
 	want := GalleryInfo{Path: g.path, Fingerprint: "model A", Dim: 1, Images: 4, Removed: 1, Identities: 1, Cameras: []int{0, 1, 3}, First: at, Last: at.Add(time.Hour), Bytes: info.Bytes}
 	if fmt.Sprint(info) != fmt.Sprint(want) || info.Bytes < 4096 {
 		t.Errorf("got %+v, want %+v", info, want)
+	}
+}
+
+// TestDamagedGallery changes the files of a gallery with two blocks of images.
+func TestDamagedGallery(t *testing.T) {
+	const dim, n = 4, 500
+	r := rand.New(rand.NewPCG(4, 4))
+	g := newGallery(t, dim)
+	if _, err := g.Add(people(r, 0, n), normal(r, n*dim), RefuseExisting); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	query := make([]float32, 20*dim)
+	for i := range query {
+		query[i] = 1
+	}
+	file := filepath.Join(g.path, "features.f32")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []int{0, 255, 256, 499} {
+		content := slices.Clone(good)
+		content[row*dim*4+5] ^= 0x40
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		damaged := openGallery(t, g.path)
+		var damage *DamageError
+		for _, queries := range [][]float32{query[:dim], query} {
+			if _, err := damaged.Search(context.Background(), queries, SearchOptions{}); !errors.As(err, &damage) || damage.File != file || damage.Offset != int64(row*dim*4) {
+				t.Errorf("row %d: %v", row, err)
+			}
+		}
+		if err := damaged.Verify(context.Background()); !errors.As(err, &damage) || damage.Offset != int64(row*dim*4) {
+			t.Errorf("row %d: %v", row, err)
+		}
+	}
+	if err := os.Truncate(file, 100); err != nil {
+		t.Fatal(err)
+	}
+	var damage *DamageError
+	if _, err := OpenGallery(g.path, "model A"); !errors.As(err, &damage) {
+		t.Errorf("cut: %v", err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenGallery(g.path, "model A"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing: %v", err)
 	}
 }

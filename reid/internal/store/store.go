@@ -20,6 +20,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -89,10 +90,7 @@ func Create(dir string, h Header) error {
 		return fmt.Errorf("creating %s: %w", dir, err)
 	}
 	first := commit{end: logStart, chain: checksum(page)}
-	for generation := range commitPages {
-		first.generation = uint64(generation)
-		page = append(page, first.page()...)
-	}
+	page = append(page, bytes.Repeat(first.page(), commitPages)...)
 	err = errors.Join(os.Chmod(tmp, 0o755), writeSynced(filepath.Join(tmp, logFile), page), writeSynced(filepath.Join(tmp, featuresFile), nil), syncFolder(tmp))
 	if err == nil {
 		err = os.Rename(tmp, dir)
@@ -203,4 +201,11 @@ func (s *Store) Close() error {
 		s.lock = nil
 	}
 	return err
+}
+
+// Committed is how long the log is without what a killed process left behind.
+func (s *Store) Committed() int64 {
+	s.write.Lock()
+	defer s.write.Unlock()
+	return s.at.end
 }
