@@ -24,6 +24,7 @@ type counter struct {
 	title, noun string
 
 	mu          sync.Mutex
+	before      int // done before the work began
 	begin, last time.Time
 	container   *mpb.Progress
 	bar         *mpb.Bar
@@ -35,30 +36,44 @@ func newCounter(w io.Writer, quiet bool, title, noun string) *counter {
 	return &counter{w: w, quiet: quiet, title: title, noun: noun, begin: time.Now()}
 }
 
+// resume tells how many were done before the work began, which set counts too.
+func (c *counter) resume(done, total int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.before = done
+	if !c.quiet {
+		fmt.Fprintf(c.w, "%s: going on after %s of %s %s\n", c.title, grouped(done), grouped(total), c.noun)
+	}
+}
+
+// left estimates the time to the end.
+func left(since time.Duration, done, todo int) time.Duration {
+	return time.Duration(float64(since) * float64(todo) / float64(max(done, 1))).Round(time.Second)
+}
+
 // set tells how many are done.
 func (c *counter) set(done, total int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if c.quiet || done < 1 || now.Sub(c.begin) < patience {
+	if c.quiet || done <= c.before || now.Sub(c.begin) < patience {
 		return
 	}
 	if !isTerminal(c.w) {
 		if now.Sub(c.last) >= pause {
 			c.last = now
-			left := now.Sub(c.begin) * time.Duration(total-done) / time.Duration(done)
-			fmt.Fprintf(c.w, "%s: %s of %s %s, %s left\n", c.title, grouped(done), grouped(total), c.noun, left.Round(time.Second))
+			fmt.Fprintf(c.w, "%s: %s of %s %s, %s left\n", c.title, grouped(done), grouped(total), c.noun, left(now.Sub(c.begin), done-c.before, total-done))
 		}
 		return
 	}
 	if c.bar == nil {
 		c.container = mpb.New(mpb.WithOutput(c.w), mpb.WithAutoRefresh())
-		begin := c.begin
+		begin, before := c.begin, c.before
 		c.bar = c.container.New(0, mpb.BarStyle(),
 			mpb.PrependDecorators(decor.Name(c.title+" ")),
 			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-				left := time.Since(begin) * time.Duration(s.Total-s.Current) / time.Duration(max(s.Current, 1))
-				return fmt.Sprintf(" %s/%s %s, %s left", grouped(s.Current), grouped(s.Total), c.noun, left.Round(time.Second))
+				return fmt.Sprintf(" %s/%s %s, %s left", grouped(s.Current), grouped(s.Total), c.noun,
+					left(time.Since(begin), int(s.Current)-before, int(s.Total-s.Current)))
 			})),
 			mpb.BarFillerTrim(), mpb.BarWidth(20))
 	}
