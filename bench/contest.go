@@ -30,6 +30,7 @@ type Setup struct {
 	Python, Script string
 	Model          string // ONNX file of contenders that infer
 	Library        string // ONNX Runtime's, of contenders in Go; "" is what package infer finds
+	Dir            string // data of contenders that evaluate re-identification
 	Pairs, Steps   int
 	Limits         machine.Limits
 }

@@ -1,5 +1,6 @@
-// Command bench times a step of mutual learning against PyTorch, and inference
-// against ONNX Runtime without package infer.
+// Command bench times a step of mutual learning against PyTorch, inference
+// against ONNX Runtime without package infer, and the evaluation of
+// re-identification against torchreid.
 //
 // Every contender is a process of its own that prepares the same work and then
 // waits; the bench lets one run a few steps, then the next, in turn, so that a
@@ -39,6 +40,8 @@ func main() {
 	flag.StringVar(&setup.Model, "model", "", "ONNX file of a contender that infers; set by the bench itself")
 	inference := flag.Bool("infer", false, "compare inference with a bare loop and Python's onnxruntime, instead")
 	gallery := flag.Bool("gallery", false, "time the search of a gallery of 1,000,000 x 512 features on disk (in $DML_BENCH_DIR, else a temporary folder), instead")
+	identify := flag.Bool("reid", false, "compare the evaluation of re-identification with torchreid, instead")
+	flag.StringVar(&setup.Dir, "dir", "", "folder of a contender's data; set by the bench itself")
 	osnet := flag.String("osnet", filepath.Join("..", "shared", "data", "osnet_x0_25_msmt17.onnx"), "an OSNet x0.25, to compare the preparation of its images with")
 	role := flag.String("role", "", "run as a contender; started by the bench itself")
 	where := flag.Bool("breakdown", false, "print where one student's step spends its time, instead")
@@ -49,7 +52,7 @@ func main() {
 	case *role == "gallery":
 		err = buildGallery(os.Stdout, flag.Args())
 	case *role != "":
-		err = serve(*role, setup.Model, work, os.Stdin, os.Stdout)
+		err = serve(*role, setup, work, os.Stdin, os.Stdout)
 	case *where:
 		err = breakdown(work, setup.Steps, os.Stdout)
 	default:
@@ -60,11 +63,16 @@ func main() {
 			err = galleryContest(os.Stdout, 1_000_000, 512, work.Threads)
 		} else if *inference {
 			err = inferContests(os.Stdout, setup, work.Threads, *osnet)
+		} else if *identify {
+			err = reidContests(os.Stdout, setup, work.Threads)
 		} else if *rivals != "" {
 			err = compare(os.Stdout, setup, contest{work: work, rivals: strings.Split(*rivals, ",")})
 		} else {
 			if err = suite(os.Stdout, setup, work.Threads); err == nil {
 				err = inferContests(os.Stdout, setup, work.Threads, *osnet)
+			}
+			if err == nil {
+				err = reidContests(os.Stdout, setup, work.Threads)
 			}
 		}
 	}

@@ -65,12 +65,14 @@ func (o *orders) done() {
 }
 
 // serve is a contender in Go: it runs steps as it is told on in.
-func serve(role, model string, work Work, in io.Reader, out io.Writer) error {
+func serve(role string, setup Setup, work Work, in io.Reader, out io.Writer) error {
 	o := &orders{in: bufio.NewScanner(in), out: out}
 	backend, err := onednn.Open()
 	switch {
+	case strings.HasPrefix(role, "reid-"):
+		err = serveReID(role, setup.Dir, work.Threads, o)
 	case role != "dml" && role != "gorgonia":
-		err = serveInference(role, model, work, o)
+		err = serveInference(role, setup.Model, work, o)
 	case role == "gorgonia":
 		err = serveStock(work, o)
 	case err != nil:
