@@ -35,5 +35,5 @@ kernels: ## run the kernels' tests on oneDNN 2 and 3, with AVX2 alone too
 	scripts/conformance.sh 3
 	scripts/conformance.sh 3 AVX2
 
-bench: ## compare with PyTorch and ONNX Runtime (DML_PYTHON: a Python with torch and onnxruntime, else one is fetched)
+bench: ## compare with PyTorch, ONNX Runtime and torchreid (DML_PYTHON: a Python that has them, else one is fetched)
 	scripts/bench.sh

@@ -221,6 +221,32 @@ func TestSelectNth(t *testing.T) {
 	}
 }
 
+// TestSmallest compares with sorting: values in any order, many equal, and such
+// that a sample misleads.
+func TestSmallest(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 14))
+	for round := range 300 {
+		n := 1 + r.IntN(3000)
+		v := make([]float32, 2*n+r.IntN(50))
+		kinds := 1 + r.IntN(10_000)
+		for i := range v {
+			v[i] = float32(r.IntN(kinds))
+			if round%3 == 0 && i%(max(1, len(v)/1024)) == 0 {
+				v[i] = -v[i] // what a sample looks at
+			}
+		}
+		sorted := slices.Sorted(slices.Values(v))
+		front, bound := smallest(v, n)
+		if len(front) < n || len(front) > n+n/2 {
+			t.Fatalf("%d of %d values, %d are wanted", len(front), len(v), n)
+		}
+		got := slices.Sorted(slices.Values(front))
+		if !slices.Equal(got, sorted[:len(got)]) || got[n-1] > bound || sorted[len(got)] < bound {
+			t.Fatalf("the %d smallest of %v: %v, bound %v", n, sorted, got, bound)
+		}
+	}
+}
+
 // TestWorkers: the number of workers changes no bit.
 func TestWorkers(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 5))
@@ -387,6 +413,9 @@ func TestBadSets(t *testing.T) {
 	_, err := EvaluateDistances(t.Context(), []float32{1, 2, 3, 4, nan, 6}, q.Labels, g.Labels, Options{})
 	if !errors.As(err, &row) || row.Row != 1 || !errors.Is(err, ErrNotFinite) {
 		t.Errorf("NaN distance: %v", err)
+	}
+	if _, err := EvaluateDistances(t.Context(), slices.Repeat([]float32{nan}, 6), q.Labels, g.Labels, Options{}); !errors.Is(err, ErrNotFinite) {
+		t.Errorf("distances that are all NaN: %v", err)
 	}
 	if _, err := EvaluateDistances(t.Context(), []float32{1}, q.Labels, g.Labels, Options{}); !errors.Is(err, ErrCount) {
 		t.Errorf("too few distances: %v", err)

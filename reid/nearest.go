@@ -42,6 +42,9 @@ func (s *nearest[T]) offer(d T, column int32) {
 	}
 }
 
+// limit is above all distances that, divided by scale, are below bound.
+func (s *nearest[T]) limit(scale T) T { return s.bound * scale * (1 + 1e-6) }
+
 // keep drops what is not among the k nearest.
 func (s *nearest[T]) keep() {
 	slices.SortFunc(s.found, order)

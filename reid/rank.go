@@ -10,7 +10,7 @@ import (
 )
 
 // blockBytes bounds the block of distances in memory.
-const blockBytes = 32 << 20
+const blockBytes = 64 << 20
 
 // forEachBlock computes the rows of all queries, a block at a time, and calls
 // use for each from the workers, numbered from 0.
@@ -18,6 +18,8 @@ func forEachBlock[T float](ctx context.Context, src source[T], queries, columns,
 	use func(row []T, query, worker int)) error {
 	var zero T
 	most := max(1, min(queries, blockBytes/int(unsafe.Sizeof(zero))/max(1, columns)))
+	blocks := (queries + most - 1) / max(1, most)
+	most = (queries + blocks - 1) / max(1, blocks) // blocks of like size
 	block := make([]T, most*columns)
 	for from := 0; from < queries; from += most {
 		if err := ctx.Err(); err != nil {
@@ -67,7 +69,7 @@ type ranker[T float] struct {
 
 func newRanker[T float](p *protocol, src source[T], opts Options, pairs *pairs[T]) *ranker[T] {
 	return &ranker[T]{p: p, src: src, best: newNearest[T](min(opts.Best, p.columns())), pairs: pairs, owned: opts.BestSameCamera,
-		wrong: make([]T, 0, flushAt), goods: make([]neighbour[T], 0, p.most), count: newCounter[T](p.most),
+		wrong: make([]T, 0, 2*flushAt), goods: make([]neighbour[T], 0, p.most), count: newCounter[T](p.most),
 		ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras))}
 }
 
@@ -183,13 +185,21 @@ func (r *ranker[T]) pool(row []T, query int) {
 		r.pairs.good[r.pairs.first[query]+i] = g.distance
 		row[g.column] = infinite
 	}
-	bound := r.pairs.current()
-	for _, d := range row {
-		if d < bound {
-			if r.wrong = append(r.wrong, d); len(r.wrong) == flushAt {
-				r.flush()
-				bound = r.pairs.current()
+	for len(row) > 0 {
+		part := row[:min(len(row), flushAt)]
+		row = row[len(part):]
+		bound := r.pairs.current()
+		n := len(r.wrong)
+		buf := r.wrong[:n+len(part)]
+		for _, d := range part { // without a branch, which would be guessed wrong
+			buf[n] = d
+			next := n + 1
+			if d < bound {
+				n = next
 			}
+		}
+		if r.wrong = r.wrong[:n]; n >= flushAt {
+			r.flush()
 		}
 	}
 }

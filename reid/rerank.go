@@ -91,9 +91,13 @@ func (s *reranked[T]) findNeighbours(ctx context.Context, workers int) error {
 		if largest == 0 {
 			largest = 1 // all images are alike
 		}
+		limit := near.limit(largest)
 		for j, d := range row {
-			if d /= largest; d < near.bound {
-				near.offer(d, int32(j))
+			if d < limit { // else not nearer, without a division
+				if d /= largest; d < near.bound {
+					near.offer(d, int32(j))
+					limit = near.limit(largest)
+				}
 			}
 		}
 		near.keep()

@@ -70,10 +70,43 @@ func (s *pairs[T]) add(distances []T) {
 	defer s.mu.Unlock()
 	s.wrong = append(s.wrong, distances...)
 	if len(s.wrong) >= 2*s.keep {
-		bound := selectNth(s.wrong, s.keep-1)
-		s.wrong = s.wrong[:s.keep]
+		var bound T
+		s.wrong, bound = smallest(s.wrong, s.keep)
 		s.bound.Store(math.Float64bits(float64(bound)))
 	}
+}
+
+// smallest moves the n smallest of 2n or more values to the front, perhaps with
+// more, and returns them and a bound: at least n are not above it, and all that
+// are left out are not below it. It takes the bound of a sample, quicker than
+// to select, which is for samples that mislead.
+func smallest[T float](v []T, n int) (front []T, bound T) {
+	const size = 1024
+	var sample [size]T
+	for i := range sample {
+		sample[i] = v[i*len(v)/size]
+	}
+	bound = selectNth(sample[:], min(size-1, size*n/len(v)+size/20))
+	below := 0
+	for _, d := range v {
+		next := below + 1
+		if d < bound {
+			below = next
+		}
+	}
+	if below < n || below > n+n/2 {
+		bound = selectNth(v, n-1)
+		return v[:n], bound
+	}
+	k := 0
+	for _, d := range v {
+		v[k] = d
+		next := k + 1
+		if d < bound {
+			k = next
+		}
+	}
+	return v[:below], bound
 }
 
 // roc returns the points. At a rate that accepts k of the wrong pairs at most,
@@ -84,6 +117,9 @@ func (s *pairs[T]) roc() []ROCPoint {
 		return points
 	}
 	for _, rate := range s.rates {
+		if s.accepted(rate) >= len(s.wrong) {
+			break // given distances that are no numbers were left out; they are an error
+		}
 		threshold := selectNth(s.wrong, s.accepted(rate))
 		accepted := 0
 		for _, d := range s.good {

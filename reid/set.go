@@ -127,12 +127,19 @@ func checkLabels(name string, labels []Label, unlabelled bool) error {
 
 func (s Set) row(i int) []float32 { return s.Features[i*s.Dim : (i+1)*s.Dim] }
 
+// squares adds up in four sums, which do not wait for one another.
 func squares[T float](v []T) float64 {
-	var sum float64
-	for _, x := range v {
-		sum += float64(x) * float64(x)
+	var a, b, c, d float64
+	for ; len(v) >= 4; v = v[4:] {
+		a += float64(v[0]) * float64(v[0])
+		b += float64(v[1]) * float64(v[1])
+		c += float64(v[2]) * float64(v[2])
+		d += float64(v[3]) * float64(v[3])
 	}
-	return sum
+	for _, x := range v {
+		a += float64(x) * float64(x)
+	}
+	return (a + b) + (c + d)
 }
 
 // named returns the set with a name.

@@ -23,7 +23,7 @@ type Multiplier struct {
 
 // stripColumns is how many columns of a product are computed at a time: the same
 // for any number of threads, so that results do not depend on it.
-const stripColumns = 1024
+const stripColumns = 512
 
 // OpenMultiplier loads oneDNN as Open does, for so many threads.
 func OpenMultiplier(threads int) (*Multiplier, error) {
