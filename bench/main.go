@@ -41,6 +41,7 @@ func main() {
 	inference := flag.Bool("infer", false, "compare inference with a bare loop and Python's onnxruntime, instead")
 	gallery := flag.Bool("gallery", false, "time the search of a gallery of 1,000,000 x 512 features on disk (in $DML_BENCH_DIR, else a temporary folder), instead")
 	identify := flag.Bool("reid", false, "compare the evaluation of re-identification with torchreid, instead")
+	reranking := flag.Bool("rerank", true, "compare re-ranking too, at which torchreid takes minutes and 13 GB")
 	flag.StringVar(&setup.Dir, "dir", "", "folder of a contender's data; set by the bench itself")
 	osnet := flag.String("osnet", filepath.Join("..", "shared", "data", "osnet_x0_25_msmt17.onnx"), "an OSNet x0.25, to compare the preparation of its images with")
 	role := flag.String("role", "", "run as a contender; started by the bench itself")
@@ -64,7 +65,7 @@ func main() {
 		} else if *inference {
 			err = inferContests(os.Stdout, setup, work.Threads, *osnet)
 		} else if *identify {
-			err = reidContests(os.Stdout, setup, work.Threads)
+			err = reidContests(os.Stdout, setup, work.Threads, *reranking)
 		} else if *rivals != "" {
 			err = compare(os.Stdout, setup, contest{work: work, rivals: strings.Split(*rivals, ",")})
 		} else {
@@ -72,7 +73,7 @@ func main() {
 				err = inferContests(os.Stdout, setup, work.Threads, *osnet)
 			}
 			if err == nil {
-				err = reidContests(os.Stdout, setup, work.Threads)
+				err = reidContests(os.Stdout, setup, work.Threads, *reranking)
 			}
 		}
 	}

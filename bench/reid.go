@@ -32,7 +32,7 @@ type reidContest struct {
 const mostReranking = 1536
 
 // reidContests compares evaluations at the full size of Market-1501.
-func reidContests(out io.Writer, setup Setup, threads int) error {
+func reidContests(out io.Writer, setup Setup, threads int, reranking bool) error {
 	setup.Script = filepath.Join("bench", "reid_step.py")
 	peer := true
 	if c, err := start("torchreid", exec.Command(setup.Python, setup.Script)); err != nil {
@@ -48,6 +48,9 @@ func reidContests(out io.Writer, setup Setup, threads int) error {
 		{title: "distances, re-ranking, ranking and metrics, of 512 features", task: taskRerank, dim: 512, ratio: 10, slow: true},
 		{title: "distances, re-ranking, ranking and metrics, of 2048 features", task: taskRerank, dim: 2048, alone: true},
 	} {
+		if c.task == taskRerank && !reranking {
+			continue
+		}
 		c.alone = c.alone || !peer
 		if err := c.run(out, setup, threads); err != nil {
 			return fmt.Errorf("re-identification, %s: %w", c.title, err)

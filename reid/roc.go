@@ -2,6 +2,7 @@ package reid
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -116,11 +117,14 @@ func (s *pairs[T]) roc() []ROCPoint {
 	if len(s.good) == 0 || s.total == 0 {
 		return points
 	}
-	for _, rate := range s.rates {
-		if s.accepted(rate) >= len(s.wrong) {
-			break // given distances that are no numbers were left out; they are an error
+	front := s.wrong // of which each selection leaves less, from the highest rate on
+	for _, rate := range slices.Backward(s.rates) {
+		n := s.accepted(rate)
+		if n >= len(front) {
+			continue // given distances that are no numbers were left out; they are an error
 		}
-		threshold := selectNth(s.wrong, s.accepted(rate))
+		threshold := selectNth(front, n)
+		front = front[:n+1]
 		accepted := 0
 		for _, d := range s.good {
 			if d < threshold {
@@ -129,6 +133,7 @@ func (s *pairs[T]) roc() []ROCPoint {
 		}
 		points = append(points, ROCPoint{FPR: rate, TPR: float64(accepted) / float64(len(s.good))})
 	}
+	slices.Reverse(points)
 	return points
 }
 

@@ -42,7 +42,7 @@ run() {
 	fi
 }
 
-run '^(TestConformance|TestLayout)$' ./internal/kernel/onednn
+run '^(TestConformance|TestLayout|TestMultiplier)$' ./internal/kernel/onednn
 if grep -q '^--- SKIP: TestConformance' "$log"; then
 	skip "$(sed -n 's/^ *onednn_test.go:[0-9]*: //p' "$log" | head -n 1)"
 fi
@@ -51,7 +51,7 @@ if [ -n "$limit" ] && ! grep -q "ISA:$isa}" "$log"; then
 	echo "the suite did not run with $limit" >&2
 	exit 1
 fi
-for name in TestConformance TestLayout; do
+for name in TestConformance TestLayout TestMultiplier; do
 	grep "^--- PASS: $name " "$log"
 done
 echo "    $(grep -c '^  *--- PASS' "$log") subtests passed, $(grep -c '^  *--- SKIP' "$log" || true) skipped"
