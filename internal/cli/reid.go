@@ -5,12 +5,15 @@ import "github.com/urfave/cli/v2"
 func (c *console) reidCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "reid",
-		Usage:     "re-identify persons: make and evaluate features, draw data",
+		Usage:     "re-identify persons: features, scores, rankings, thresholds, drawn data",
 		UsageText: "dml reid COMMAND [arguments] [flags]",
 		Subcommands: []*cli.Command{
 			c.reidExtractCommand(),
 			c.reidEvalCommand(),
 			c.reidSynthCommand(),
+			c.reidRankCommand(),
+			c.reidSameCommand(),
+			c.reidCalibrateCommand(),
 		},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {
