@@ -305,7 +305,7 @@ func TestReIDCalibrateAndSame(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &printed); err != nil || printed.Threshold.Threshold != threshold.Threshold || printed.File != again || printed.Fingerprint != threshold.Fingerprint() {
 		t.Errorf("%v in %s", err, r.stdout)
 	}
-	if r := mustRun(t, "reid", "calibrate", "--features", l.features, "--fpr", "0.02", "--out", again); !strings.Contains(r.stderr, "decide the threshold") {
+	if r := mustRun(t, "reid", "calibrate", "--features", l.features, "--fpr", fmt.Sprint(5.5/float64(threshold.DifferentPairs)), "--out", again); !strings.Contains(r.stderr, "note: 5 of ") {
 		t.Errorf("no warning of few pairs: %q", r.stderr)
 	}
 
