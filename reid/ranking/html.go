@@ -143,5 +143,5 @@ func meaning(r Relation) string {
 	case SameCamera:
 		return "the query's person, seen by the query's own camera: takes no rank"
 	}
-	return "not labelled"
+	return "the query or the image has no label"
 }
