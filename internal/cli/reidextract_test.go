@@ -358,3 +358,26 @@ func TestReIDFeaturesSpoiled(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "features.json"), []byte(strings.Replace(text, `"flip": false`, `"flip": true`, 1)))
 	eval("features.json", "edited")
 }
+
+// TestReIDOwnNames reads persons from names of their own, among them number 0,
+// who is a person there.
+func TestReIDOwnNames(t *testing.T) {
+	needRuntime(t)
+	market := personFolder(t)
+	model := personStudents(t, market)[0]
+	own := t.TempDir()
+	for folder, shot := range map[string]int{"query": 0, "bounding_box_test": 1} {
+		for person := 5; person <= 8; person++ {
+			for camera := 1; camera <= 2; camera++ {
+				from := filepath.Join(market, folder, fmt.Sprintf("%04d_c%ds1_%06d_%02d.png", person, camera, shot, person))
+				writeFile(t, filepath.Join(own, folder, fmt.Sprintf("camera%d-person%d.png", camera, person-5)), must(os.ReadFile(from)))
+			}
+		}
+	}
+	const pattern = `^camera(?P<camera>\d+)-person(?P<pid>\d+)`
+	s := parseScores(t, mustRun(t, "reid", "eval", model, "--data", own, "--pattern", pattern, "--json", "--quiet").stdout)
+	if s.Queries != 8 || s.Valid != 8 || s.Gallery != 8 || s.Distractors != 0 || s.Junk != 0 {
+		t.Errorf("%+v", s)
+	}
+	refused(t, dml(t, "reid", "eval", model, "--data", own, "--quiet"), "camera1-person0.png", "give a pattern")
+}
