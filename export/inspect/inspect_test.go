@@ -57,6 +57,18 @@ func TestStudent(t *testing.T) {
 	}
 }
 
+// TestCohort: package infer gives each student's outputs, too.
+func TestCohort(t *testing.T) {
+	in := models.Shape{C: 3, H: 16, W: 16}
+	r := inspected(t, exporttest.Cohort(t, export.Options{}, exporttest.Network(t, "resnet8", in, 4), exporttest.Network(t, "convnet", in, 4)))
+	if want := []string{"probabilities", "embedding", "a/probabilities", "b/probabilities"}; !r.Infer.Runs || !slices.Equal(r.Infer.Outputs, want) {
+		t.Errorf("infer %+v, want %v", r.Infer, want)
+	}
+	if notes := strings.Join(r.Gorgonia.Notes, "\n"); r.Gorgonia.Runs || !strings.Contains(notes, "Mean, which probabilities needs") {
+		t.Errorf("infer/gorgonia %+v", r.Gorgonia)
+	}
+}
+
 func TestSupport(t *testing.T) {
 	for name, tc := range map[string]struct {
 		data                    []byte

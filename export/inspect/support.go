@@ -42,7 +42,7 @@ func inferSupport(r *Report) Support {
 			s.note("operator %s of the domain %q is none of ONNX Runtime's", op.Name, op.Domain)
 		}
 	}
-	_, err := onnxmeta.Parse(r.Metadata)
+	meta, err := onnxmeta.Parse(r.Metadata)
 	foreign := errors.Is(err, onnxmeta.ErrNone)
 	if s.Outputs = served(r.Outputs, foreign); len(s.Outputs) == 0 && foreign {
 		s.note("it has no float32 output")
@@ -53,6 +53,12 @@ func inferSupport(r *Report) Support {
 	if !s.Runs {
 		s.Outputs = nil
 		return s
+	}
+	for _, out := range r.Outputs {
+		student, kind, _ := strings.Cut(out.Name, "/")
+		if out.Type == "float" && slices.Contains(meta.Students, student) && onnxmeta.IsStudentOutput(student+"/"+kind) {
+			s.Outputs = append(s.Outputs, out.Name)
+		}
 	}
 	if foreign {
 		s.note("without this toolkit's metadata: on prepared tensors, or with a preset for images")
