@@ -46,13 +46,15 @@ func TestNoLeak(t *testing.T) {
 	dynamic := openBytes(t, castNonZero(t), Options{Threads: 1})
 	img := FromBytes(pngOf(t, congruential(9, 9, 1)))
 	batch := noise(5*in.Size(), 1)
+	large := make([]float32, leastLent)
+	large[5] = 1
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	call := func(i int) {
 		var err error
-		switch i % 4 {
+		switch i % 5 {
 		case 0:
-			n := 1 + i/4%5
+			n := 1 + i/5%5
 			_, err = m.Run(ctx, batch[:n*in.Size()], n)
 		case 1:
 			_, err = m.Run(context.Background(), batch[:in.Size()], 1)
@@ -60,6 +62,8 @@ func TestNoLeak(t *testing.T) {
 			_, err = m.Predict(ctx, img)
 		case 3:
 			_, err = dynamic.Run(context.Background(), []float32{0, 3, 0, 5}, 2)
+		case 4: // in the caller's memory
+			_, err = dynamic.Run(ctx, large, leastLent/2)
 		}
 		if err != nil {
 			t.Fatal(err)
