@@ -195,6 +195,9 @@ func TestDamage(t *testing.T) {
 			// Commits stand twice, old ones too, and the rest of their pages is
 			// empty: one flip there does no harm.
 			mayPass := name == logFile && i >= pageSize && i < logStart
+			if name == logFile && i < logStart && good[i] == 0 && i%61 != 0 {
+				continue // most of the pages is empty
+			}
 			content := bytes.Clone(good)
 			content[i] ^= 1 << (i % 8)
 			try(fmt.Sprintf("%s, byte %d changed", name, i), content, mayPass)
