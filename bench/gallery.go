@@ -30,7 +30,6 @@ const (
 // galleryContest times the search of a gallery of random features on disk, and
 // checks what it finds against an obvious search.
 func galleryContest(out io.Writer, images, dim, threads int) (err error) {
-	runtime.GOMAXPROCS(threads)
 	dir, err := os.MkdirTemp(envOr("DML_BENCH_DIR", ""), "dml-gallery-")
 	if err != nil {
 		return err
@@ -41,9 +40,41 @@ func galleryContest(out io.Writer, images, dim, threads int) (err error) {
 	if err != nil {
 		return err
 	}
-	query, want := randomVector(rand.New(rand.NewPCG(querySeed, 0)), dim), built.Nearest
-	fmt.Fprintf(out, "exact top-%d of a gallery of %d x %d, %d threads; made in %.1f s\n", len(want), images, dim, threads, built.Seconds)
+	fmt.Fprintf(out, "exact top-%d of a gallery of %d x %d, %d threads; made in %.1f s\n", len(built.Nearest), images, dim, threads, built.Seconds)
+	want, err := json.Marshal(built.Nearest)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, "-role", "gallery-search", "-threads", strconv.Itoa(threads), path, string(want))
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("searching the gallery: %w", err)
+	}
+	return nil
+}
 
+// searchGallery is the process that searches, whose memory counts. Its arguments
+// are the gallery and the rows to find.
+func searchGallery(out io.Writer, args []string, threads int) (err error) {
+	if len(args) != 2 {
+		return fmt.Errorf("gallery: %d arguments", len(args))
+	}
+	runtime.GOMAXPROCS(threads)
+	path := args[0]
+	var want []int
+	if err := json.Unmarshal([]byte(args[1]), &want); err != nil {
+		return err
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	images, dim := info.Images, info.Dim
+	query := randomVector(rand.New(rand.NewPCG(querySeed, 0)), dim)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	const later = "later ones, median of 9"
 	fmt.Fprintln(w, "what\tms\tGB/s\tpeak MiB")

@@ -52,6 +52,8 @@ func main() {
 	switch {
 	case *role == "gallery":
 		err = buildGallery(os.Stdout, flag.Args())
+	case *role == "gallery-search":
+		err = searchGallery(os.Stdout, flag.Args(), work.Threads)
 	case *role != "":
 		err = serve(*role, setup, work, os.Stdin, os.Stdout)
 	case *where:

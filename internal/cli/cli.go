@@ -92,17 +92,20 @@ func (c *console) run(ctx context.Context, args []string) error {
 		}
 		return cli.ShowAppHelp(ctx)
 	}
-	for _, cmd := range app.Commands {
-		cmd.OnUsageError = onUsageError
-		for _, sub := range cmd.Subcommands {
-			sub.OnUsageError = onUsageError
-		}
-	}
+	setOnUsageError(app.Commands)
 	args, err := flagsFirst(app.Commands, args)
 	if err != nil {
 		return err
 	}
 	return app.RunContext(ctx, append([]string{"dml"}, args...))
+}
+
+// setOnUsageError sets it of all commands below, too.
+func setOnUsageError(commands []*cli.Command) {
+	for _, cmd := range commands {
+		cmd.OnUsageError = onUsageError
+		setOnUsageError(cmd.Subcommands)
+	}
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }

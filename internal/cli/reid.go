@@ -10,6 +10,7 @@ func (c *console) reidCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			c.reidExtractCommand(),
 			c.reidEvalCommand(),
+			c.reidGalleryCommand(),
 			c.reidSynthCommand(),
 			c.reidRankCommand(),
 			c.reidSameCommand(),

@@ -1,0 +1,362 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/reid"
+	"github.com/deepmutual/dml/reid/features"
+)
+
+func (c *console) reidGalleryCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "gallery",
+		Usage:     "keep features of images on disk, to search for persons",
+		UsageText: "dml reid gallery create|add|rm|search|info G [arguments] [flags]",
+		Description: "A gallery G is a folder of features by one model and one preprocessing. Others are refused.\n" +
+			"What was added stays, whatever happens to the process or the machine afterwards.\n" +
+			"Examples:\n" +
+			"  dml reid gallery create G osnet.onnx --preprocess torchreid\n" +
+			"  dml reid gallery add G osnet.onnx --preprocess torchreid --data images/\n" +
+			"  dml reid gallery search G osnet.onnx --preprocess torchreid person.jpg\n" +
+			"  dml reid gallery rm G --name images/old.jpg\n" +
+			"  dml reid gallery info G --verify",
+		Subcommands: []*cli.Command{
+			c.galleryCreateCommand(), c.galleryAddCommand(), c.galleryRemoveCommand(), c.gallerySearchCommand(), c.galleryInfoCommand(),
+		},
+		Action: func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return usagef("unknown command \"reid gallery %s\"", ctx.Args().First())
+			}
+			return cli.ShowSubcommandHelp(ctx)
+		},
+	}
+}
+
+// galleryArgument splits the arguments into the gallery, ONNX files and others.
+func galleryArgument(ctx *cli.Context) (gallery string, models, others []string, err error) {
+	args := ctx.Args().Slice()
+	if len(args) == 0 || args[0] == "" {
+		return "", nil, nil, usagef("reid gallery %s needs the gallery's folder", ctx.Command.Name)
+	}
+	if isModel(args[0]) {
+		return "", nil, nil, usagef("reid gallery %s: the gallery's folder comes first, not %s", ctx.Command.Name, args[0])
+	}
+	for _, arg := range args[1:] {
+		if isModel(arg) {
+			models = append(models, arg)
+		} else {
+			others = append(others, arg)
+		}
+	}
+	return args[0], models, others, nil
+}
+
+func isModel(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
+
+// noMore refuses arguments that a command has no use for.
+func noMore(ctx *cli.Context, kinds ...[]string) error {
+	if rest := slices.Concat(kinds...); len(rest) > 0 {
+		return usagef("reid gallery %s: unexpected argument %q", ctx.Command.Name, rest[0])
+	}
+	return nil
+}
+
+func (c *console) galleryCreateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "create",
+		Usage:     "make an empty gallery for the features of one model or cohort",
+		UsageText: "dml reid gallery create G MODEL.onnx... [flags]\ndml reid gallery create G --fingerprint-from F/",
+		Description: "Examples:\n" +
+			"  dml reid gallery create G osnet.onnx --preprocess torchreid\n" +
+			"  dml reid gallery create G --fingerprint-from market-osnet/     as dml reid extract made F/",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "fingerprint-from", Usage: "take features like those in folder `F`"},
+		}, embedderFlags(), []cli.Flag{jsonFlag()}),
+		Action: c.galleryCreate,
+	}
+}
+
+func (c *console) galleryCreate(ctx *cli.Context) (err error) {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, others)
+	}
+	if err != nil {
+		return err
+	}
+	var recipe features.Recipe
+	switch from := ctx.String("fingerprint-from"); {
+	case (from == "") == (len(models) == 0):
+		return usagef("reid gallery create needs either ONNX files or --fingerprint-from F/")
+	case from != "":
+		m, err := features.ReadManifest(from)
+		if err != nil {
+			return err
+		}
+		recipe = m.Recipe
+	default:
+		e, err := openEmbedder(ctx, models)
+		if err != nil {
+			return err
+		}
+		recipe = e.recipe
+		if err := e.Close(); err != nil {
+			return err
+		}
+	}
+	if err := reid.CreateGallery(path, recipe.Dim, recipe.Fingerprint()); err != nil {
+		return err
+	}
+	return c.tellGallery(ctx, path, "created for %d features an image", recipe.Dim)
+}
+
+// tellGallery prints what happened to a gallery: for programs, how it is now.
+func (c *console) tellGallery(ctx *cli.Context, path, format string, args ...any) error {
+	if !ctx.Bool("json") {
+		_, err := fmt.Fprintf(c.stdout, "%s: "+format+"\n", append([]any{path}, args...)...)
+		return err
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.stdout, info)
+}
+
+var existingNames = map[string]reid.Existing{"refuse": reid.RefuseExisting, "skip": reid.SkipExisting, "replace": reid.ReplaceExisting}
+
+func (c *console) galleryAddCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "add",
+		Usage:     "add images: all, or none where one is refused",
+		UsageText: "dml reid gallery add G --features F/ [flags]\ndml reid gallery add G MODEL.onnx... --data DIR|LIST.csv [flags]",
+		Description: "Adds the images of a folder that dml reid extract made, or makes their features first. Of\n" +
+			"data with queries and a gallery, the gallery is added. Names are those in DIR or LIST.csv; a\n" +
+			"name that G has already is refused. LIST.csv may have empty pid and camid, and times like\n" +
+			"2026-05-01T12:00:00Z, 2026-05-01, or a number of seconds.\n" +
+			"Examples:\n" +
+			"  dml reid gallery add G --features market-osnet/\n" +
+			"  dml reid gallery add G osnet.onnx --preprocess torchreid --data today.csv --existing skip",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "features", Usage: "add the features in folder `F`"},
+			&cli.StringFlag{Name: "part", Value: features.Gallery, Usage: "add the images of `query|gallery|multi_query`"},
+			&cli.StringFlag{Name: "existing", Value: "refuse", Usage: "`refuse|skip|replace` images whose name is there already"},
+		}, extractFlags(), []cli.Flag{jsonFlag()}),
+		Action: c.galleryAdd,
+	}
+}
+
+func (c *console) galleryAdd(ctx *cli.Context) error {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, others)
+	}
+	if err == nil {
+		err = checkFeatureForm(ctx, "reid gallery add", models, false)
+	}
+	if err != nil {
+		return err
+	}
+	existing, known := existingNames[ctx.String("existing")]
+	if !known {
+		return usagef("--existing: %q is unknown; use refuse, skip or replace", ctx.String("existing"))
+	}
+	part := ctx.String("part")
+	if !slices.Contains(features.Parts(), part) {
+		return usagef("--part: %q is unknown; use %s", part, strings.Join(features.Parts(), ", "))
+	}
+	if len(models) > 0 { // before the work of making features that would be refused
+		if err := checkModels(ctx, path, models); err != nil {
+			return err
+		}
+	}
+	return c.withFeatures(ctx, models, func(dir string) error {
+		return c.addFolder(ctx, path, dir, part, existing)
+	})
+}
+
+// checkModels refuses models that do not fit a gallery.
+func checkModels(ctx *cli.Context, path string, models []string) error {
+	e, err := openEmbedder(ctx, models)
+	if err != nil {
+		return err
+	}
+	defer e.Close() // nothing is lost if this fails
+	g, err := reid.OpenGallery(path, e.recipe.Fingerprint())
+	if err != nil {
+		return galleryHint(err)
+	}
+	return g.Close()
+}
+
+// galleryHint says what to do about a gallery of other features.
+func galleryHint(err error) error {
+	if errors.Is(err, reid.ErrFingerprint) {
+		return fmt.Errorf("%w; use the model, --preprocess and --flip that the gallery was created with, or create another one", err)
+	}
+	return err
+}
+
+func (c *console) addFolder(ctx *cli.Context, path, dir, part string, existing reid.Existing) (err error) {
+	m, err := features.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	g, err := reid.OpenGallery(path, m.Fingerprint())
+	if err != nil {
+		return galleryHint(err)
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	set, rows, err := features.LoadPart(dir, m, part)
+	if err != nil {
+		return err
+	}
+	entries, err := features.Entries(filepath.Join(dir, part+".csv"), rows)
+	if err != nil {
+		return err
+	}
+	added, err := g.Add(entries, set.Features, existing)
+	if errors.Is(err, reid.ErrDuplicate) {
+		err = fmt.Errorf("%w; --existing skip keeps such images, --existing replace takes the new ones", err)
+	}
+	if err != nil {
+		return err
+	}
+	skipped := ""
+	if n := len(entries) - added; n > 0 {
+		skipped = fmt.Sprintf(", %s skipped that are there already", grouped(n))
+	}
+	return c.tellGallery(ctx, path, "%s added%s, %s now", count(added, "image"), skipped, grouped(g.Len()))
+}
+
+func (c *console) galleryRemoveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rm",
+		Usage:     "remove the images that fit all flags",
+		UsageText: "dml reid gallery rm G --name NAME... | --pid N... | --camera N... | --until TIME [flags]",
+		Description: "Removed images are not found any more; their room on disk is not used again, and their\n" +
+			"features stay readable there. To be rid of both, make a new gallery of what shall stay.\n" +
+			"Examples:\n" +
+			"  dml reid gallery rm G --name a.jpg --name b.jpg\n" +
+			"  dml reid gallery rm G --pid 17\n" +
+			"  dml reid gallery rm G --camera 2,3 --until 2026-01-01",
+		Flags:  slices.Concat([]cli.Flag{&cli.StringSliceFlag{Name: "name", Usage: "the image of that `NAME`; may be repeated"}}, filterFlags(), []cli.Flag{jsonFlag()}),
+		Action: c.galleryRemove,
+	}
+}
+
+func (c *console) galleryRemove(ctx *cli.Context) (err error) {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, models, others)
+	}
+	if err != nil {
+		return err
+	}
+	filter, err := galleryFilter(ctx)
+	if err != nil {
+		return err
+	}
+	filter.Names = ctx.StringSlice("name")
+	if !slices.ContainsFunc(append(filterNames(), "name"), ctx.IsSet) {
+		return usagef("reid gallery rm needs a flag that says which images: --name, --pid, --camera, --until ...")
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	g, err := reid.OpenGallery(path, info.Fingerprint)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	removed, err := g.Remove(filter)
+	if err != nil {
+		return err
+	}
+	if removed == 0 {
+		return fmt.Errorf("%s: no image is as the flags say; nothing was removed", path)
+	}
+	return c.tellGallery(ctx, path, "%s removed, %s left", count(removed, "image"), grouped(g.Len()))
+}
+
+func (c *console) galleryInfoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "info",
+		Usage:     "describe a gallery",
+		UsageText: "dml reid gallery info G [--verify]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verify", DisableDefaultText: true, Usage: "read everything and check it against its checksums"},
+			jsonFlag(),
+		},
+		Action: c.galleryInfo,
+	}
+}
+
+func (c *console) galleryInfo(ctx *cli.Context) error {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, models, others)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	if ctx.Bool("verify") {
+		if err := verifyGallery(ctx.Context, path, info.Fingerprint); err != nil {
+			return err
+		}
+	}
+	if ctx.Bool("json") {
+		return writeJSON(c.stdout, info)
+	}
+	cameras := make([]string, len(info.Cameras))
+	for i, n := range info.Cameras {
+		cameras[i] = strconv.Itoa(n)
+	}
+	rows := [][]string{
+		{"gallery", path},
+		{"images", grouped(info.Images)},
+		{"removed", grouped(info.Removed)},
+		{"identities", grouped(info.Identities)},
+		{"cameras", strings.Join(cameras, " ")},
+		{"first", timeCell(info.First)},
+		{"last", timeCell(info.Last)},
+		{"features", grouped(info.Dim)},
+		{"fingerprint", info.Fingerprint},
+		{"bytes", grouped(info.Bytes)},
+	}
+	if ctx.Bool("verify") {
+		rows = append(rows, []string{"checksums", "right"})
+	}
+	return table(c.stdout, rows)
+}
+
+func verifyGallery(ctx context.Context, path, fingerprint string) (err error) {
+	g, err := reid.OpenGallery(path, fingerprint)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	return g.Verify(ctx)
+}
+
+// timeCell writes a time for people, "-" for an unknown one.
+func timeCell(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.RFC3339Nano)
+}
