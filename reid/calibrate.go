@@ -280,11 +280,13 @@ func (c *pairCounts) auc() float64 {
 // eer walks up the distances until as many of one person are refused as of two
 // are accepted, and interpolates within the cell.
 func (c *pairCounts) eer() float64 {
-	same, different := float64(sum(c.same)), float64(sum(c.different))
+	same, different := sum(c.same), sum(c.different)
 	refused, accepted := 1.0, 0.0
+	left, taken := same, int64(0)
 	for cell := range c.different {
-		nextRefused := refused - float64(c.same[cell])/same
-		nextAccepted := accepted + float64(c.different[cell])/different
+		left -= c.same[cell]
+		taken += c.different[cell]
+		nextRefused, nextAccepted := float64(left)/float64(same), float64(taken)/float64(different)
 		if nextAccepted >= nextRefused {
 			gap := refused - accepted
 			at := gap / (gap + nextAccepted - nextRefused)
