@@ -91,7 +91,7 @@ func TestMultiplierRefuses(t *testing.T) {
 // BenchmarkMultiplier multiplies a block of queries with a gallery.
 func BenchmarkMultiplier(b *testing.B) {
 	rng := rand.New(rand.NewPCG(6, 21))
-	const rows, columns = 842, 15913
+	const rows, columns = 842, 19732
 	for _, k := range []int{512, 2048} {
 		x, y, z := fill(rng, make([]float32, rows*k)), fill(rng, make([]float32, columns*k)), make([]float32, rows*columns)
 		for name, m := range map[string]reid.Multiplier{"onednn": openMultiplier(b, 2), "gonum": reid.Gonum{Workers: 2}} {
