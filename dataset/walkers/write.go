@@ -19,8 +19,10 @@ import (
 // ErrNotEmpty says that a folder to write into holds something.
 var ErrNotEmpty = errors.New("the folder is not empty: give a new one")
 
-// quality of the JPEG files.
-const quality = 92
+const (
+	quality  = 92 // of the JPEG files
+	noteFile = "README.txt"
+)
 
 // Counts of a set's images. Gallery includes junk and distractors.
 type Counts struct {
@@ -92,7 +94,7 @@ func (s *Set) Write(ctx context.Context, dir string, opts WriteOptions) (err err
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(tmp, "README.txt"), []byte(s.note()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(tmp, noteFile), []byte(s.note()), 0o644); err != nil {
 		return err
 	}
 	if err := s.writeImages(ctx, tmp, opts); err != nil {
@@ -103,6 +105,40 @@ func (s *Set) Write(ctx context.Context, dir string, opts WriteOptions) (err err
 		return err
 	}
 	return os.Rename(tmp, dir)
+}
+
+// Holds reports whether dir holds the set, as Write wrote it: the note, every
+// image's file, and in those of one in so many the same bytes. It is false where
+// dir is missing or empty; where it holds anything else, it is an error that
+// wraps ErrNotEmpty.
+func (s *Set) Holds(dir string) (bool, error) {
+	if _, err := vacant(dir); !errors.Is(err, ErrNotEmpty) {
+		return false, err
+	}
+	const sampled = 37 // one in so many: no round number, so that all parts and cameras are seen
+	other := func(name string) (bool, error) {
+		return false, fmt.Errorf("%s: %w; another set is in it, as %s shows", dir, ErrNotEmpty, name)
+	}
+	if note, err := os.ReadFile(filepath.Join(dir, noteFile)); err != nil || string(note) != s.note() {
+		return other(noteFile)
+	}
+	for i, m := range s.images {
+		path := filepath.Join(dir, filepath.FromSlash(m.File()))
+		if i%sampled != 0 {
+			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+				return other(m.File())
+			}
+			continue
+		}
+		want, err := s.encode(m)
+		if err != nil {
+			return false, err
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			return other(m.File())
+		}
+	}
+	return true, nil
 }
 
 // vacant returns the path, links resolved, of a folder that is empty or can be
@@ -176,9 +212,16 @@ func (s *Set) writeImages(ctx context.Context, dir string, opts WriteOptions) er
 }
 
 func (s *Set) writeImage(dir string, m Image) error {
-	var file bytes.Buffer
-	if err := jpeg.Encode(&file, s.Draw(m), &jpeg.Options{Quality: quality}); err != nil {
+	data, err := s.encode(m)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, filepath.FromSlash(m.File())), file.Bytes(), 0o644)
+	return os.WriteFile(filepath.Join(dir, filepath.FromSlash(m.File())), data, 0o644)
+}
+
+// encode draws an image as a JPEG file.
+func (s *Set) encode(m Image) ([]byte, error) {
+	var file bytes.Buffer
+	err := jpeg.Encode(&file, s.Draw(m), &jpeg.Options{Quality: quality})
+	return file.Bytes(), err
 }

@@ -1,18 +1,17 @@
-// Package demo shows mutual learning at work on built-in data: the same two
-// small students trained by mutual learning and independently, exported, and
-// compared in ONNX Runtime.
+// Package demo shows mutual learning at work. On built-in digits, the same two
+// small students are trained by mutual learning and independently, exported, and
+// compared in ONNX Runtime; on drawn persons, two students learn together to
+// tell persons apart, and find others in a gallery.
 package demo
 
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"image"
 	"image/png"
 	"path/filepath"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/internal/bridge"
@@ -21,15 +20,14 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// Options of Run. The zero value of a field means its default.
+// Options of Run and RunPersons. The zero value of a field means its default.
 type Options struct {
 	Out     string         // folder of the ONNX files and the sample; default runs/demo
-	Epochs  int            // default 15
+	Epochs  int            // default 15, of RunPersons PersonsEpochs
 	Seed    uint64         // default 1
 	Backend kernel.Backend // default: the reference kernels
 	Version string         // of the toolkit, for the files' metadata
-	// Limit takes so many of the 2,000 images to train and validate on; 0 means
-	// all.
+	// Limit takes so many of the images to train and validate on; 0 means all.
 	Limit int
 	// Stage is called at the start of each stage with what it does and, where
 	// it trains, with its configuration. It returns the events of that stage
@@ -82,7 +80,7 @@ var students = []train.StudentConfig{{Name: "student-1", Arch: "convnet"}, {Name
 // progress by.
 const validation = 0.1
 
-// Run trains, exports and evaluates. A cancelled context ends it with an error.
+// Run trains on digits, exports and evaluates. A cancelled context ends it with an error.
 func Run(ctx context.Context, opts Options) (Result, error) {
 	opts = opts.withDefaults()
 	splits, err := data.Load()
@@ -133,60 +131,23 @@ func writeSample(path string, ds dataset.Dataset) (class string, err error) {
 	return ds.Classes()[ds.Label(0)], atomicfile.WriteFile(path, file.Bytes(), 0o644)
 }
 
-// exported are the files of a pair.
-type exported struct {
-	paths      []string
-	parameters []int
-}
-
 // pair trains the students in one mode, exports them and evaluates the files.
 func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Options) (train.Evaluation, exported, error) {
-	fail := func(err error) (train.Evaluation, exported, error) { return train.Evaluation{}, exported{}, err }
 	cfg := train.Config{Mode: mode, Students: students, Epochs: opts.Epochs, Seed: opts.Seed,
 		Data: train.DataConfig{Path: "built in"}}.WithDefaults()
 	title := "training two students independently"
 	if mode == train.ModeDML {
 		title = "training the same two by deep mutual learning"
 	}
-	session, err := train.New(cfg, splits, train.Options{Backend: opts.Backend})
+	files, err := fit(ctx, cfg, splits, title, string(mode)+"-", opts)
 	if err != nil {
-		return fail(err)
-	}
-	defer session.Close()
-	summary, err := session.Run(ctx, discard{}, opts.Stage(title, &cfg))
-	if err != nil {
-		return fail(err)
-	}
-	if summary.Stopped == train.StopInterrupt {
-		return fail(fmt.Errorf("interrupted: %w", context.Cause(ctx)))
-	}
-	inputs, n, err := session.Reference(ctx, 16)
-	if err != nil {
-		return fail(err)
-	}
-	opts.Stage("exporting to ONNX, and comparing ONNX Runtime's outputs with the training code's", nil)
-	var files exported
-	var names []string
-	for i, st := range session.States() {
-		path := filepath.Join(opts.Out, string(mode)+"-"+st.Name+".onnx")
-		if _, err := bridge.Export(ctx, path, st, bridge.ExportOptions{Inputs: inputs, Samples: n,
-			Evaluate: train.EvaluateOptions{Backend: opts.Backend}, Format: export.Options{Version: opts.Version}}); err != nil {
-			return fail(err)
-		}
-		files.paths, names = append(files.paths, path), append(names, st.Name)
-		files.parameters = append(files.parameters, summary.Students[i].Parameters)
+		return train.Evaluation{}, exported{}, err
 	}
 	cohort, err := infer.OpenCohort(files.paths, infer.Options{})
 	if err != nil {
-		return fail(err)
+		return train.Evaluation{}, exported{}, err
 	}
 	defer cohort.Close()
-	evaluation, err := bridge.EvaluateCohort(ctx, cohort, names, splits.Test, 100)
+	evaluation, err := bridge.EvaluateCohort(ctx, cohort, files.names, splits.Test, 100)
 	return evaluation, files, err
 }
-
-// discard keeps no state: the demonstration is too short to be resumed.
-type discard struct{}
-
-func (discard) Save([]train.State) error      { return nil }
-func (discard) Epoch(train.EpochReport) error { return nil }
