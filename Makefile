@@ -6,7 +6,7 @@
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: setup ## train, export and serve two students on built-in data
+demo: setup ## train, export and serve two students on built-in data; find persons in drawn pictures
 	bin/dml demo
 
 test: setup ## run all tests

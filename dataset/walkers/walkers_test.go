@@ -216,6 +216,34 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
+// TestHolds tells the set from none, from another and from a damaged one.
+func TestHolds(t *testing.T) {
+	s := newSet(t, small)
+	dir := filepath.Join(t.TempDir(), "set")
+	if held, err := s.Holds(dir); held || err != nil {
+		t.Errorf("a folder that is not there: %v, %v", held, err)
+	}
+	if err := s.Write(context.Background(), dir, walkers.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := s.Holds(dir); !held || err != nil {
+		t.Errorf("the set: %v, %v", held, err)
+	}
+	other := small
+	other.Seed = 2
+	if held, err := newSet(t, other).Holds(dir); held || !errors.Is(err, walkers.ErrNotEmpty) || !strings.Contains(err.Error(), "README.txt") {
+		t.Errorf("another seed's: %v, %v", held, err)
+	}
+	for _, m := range []walkers.Image{s.Images()[1], s.Images()[0]} { // one is looked for, one compared
+		if err := os.WriteFile(filepath.Join(dir, m.File()), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := s.Holds(dir); held || !errors.Is(err, walkers.ErrNotEmpty) || !strings.Contains(err.Error(), m.File()) {
+			t.Errorf("%s is empty: %v, %v", m.File(), held, err)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	_, err := walkers.New(walkers.Options{TrainPersons: 1, TestPersons: -1, Cameras: 1, Images: -2, Distractors: -1, Junk: 11, Difficulty: "mean"})
 	if !errors.Is(err, walkers.ErrOptions) {

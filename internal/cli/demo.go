@@ -129,7 +129,7 @@ func (c *console) printPersons(result demo.Persons, opts demo.Options) error {
 		return err
 	}
 	evaluate := append(append([]string{"reid", "eval"}, result.Files...), "--data", result.Data)
-	_, err := fmt.Fprintf(c.stdout, "ONNX files:\n  %s\nDrawn persons:\n  %s\nQueries and what was found, the worst first; open in a browser:\n  %s\nEvaluate again, in full:  %s\n",
+	_, err := fmt.Fprintf(c.stdout, "ONNX files:\n  %s\nDrawn persons:\n  %s\nThe worst queries and what was found; open in a browser:\n  %s\nEvaluate again, in full:  %s\n",
 		strings.Join(result.Files, "\n  "), result.Data, result.Ranking, c.command(evaluate...))
 	return err
 }

@@ -82,7 +82,7 @@ func TestHelp(t *testing.T) {
 	if out := mustRun(t).stdout; !strings.Contains(out, "dml doctor") {
 		t.Errorf("dml alone printed %q", out)
 	}
-	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install", "reid eval"} {
+	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install", "reid eval", "reid synth"} {
 		r := mustRun(t, append(strings.Fields(verb), "--help")...)
 		if !strings.Contains(r.stdout, "dml "+verb) || r.stderr != "" {
 			t.Errorf("help of %s: %+v", verb, r)
@@ -150,8 +150,8 @@ func TestRuntimeInstallHonoursEnvironment(t *testing.T) {
 func TestDemo(t *testing.T) {
 	needRuntime(t)
 	out := t.TempDir()
-	r := mustRun(t, "demo", "--out", out, "--epochs", "1", "--limit", "200", "--backend", "ref")
-	for _, want := range []string{"student-1", "student-2", "24,058", "ensemble", "1,000 test images", out} {
+	r := mustRun(t, "demo", "--out", out, "--epochs", "1", "--reid-epochs", "1", "--limit", "120", "--backend", "ref")
+	for _, want := range []string{"student-1", "student-2", "24,058", "ensemble", "1,000 test images", out, "80 queries", "of 60 others", "pixels", "78,540", "mAP"} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("the demonstration does not print %q:\n%s", want, r.stdout)
 		}
@@ -160,8 +160,14 @@ func TestDemo(t *testing.T) {
 		exists(t, out+"/"+mode+"-student-1.onnx", out+"/"+mode+"-student-2.onnx")
 	}
 	_, try, found := strings.Cut(r.stdout, "Try the ensemble on it:  dml ")
+	try, _, _ = strings.Cut(try, "\n")
 	if answer := mustRun(t, strings.Fields(try)...).stdout; !found || !strings.Contains(answer, "sample.png") {
 		t.Errorf("the command that is printed, %q, answers %q", try, answer)
+	}
+	exists(t, out+"/persons-student-1.onnx", out+"/persons-student-2.onnx", out+"/walkers/query", out+"/ranking.html")
+	_, evaluate, found := strings.Cut(r.stdout, "Evaluate again, in full:  dml ")
+	if answer := mustRun(t, strings.Fields(evaluate)...).stdout; !found || !strings.Contains(answer, "80 of 80 queries valid") {
+		t.Errorf("the command that is printed, %q, answers %q", evaluate, answer)
 	}
 }
 

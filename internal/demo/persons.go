@@ -52,7 +52,7 @@ const PersonsEpochs = 24
 
 const (
 	inputHeight, inputWidth = 32, 16
-	shown                   = 10 // results of a query on the page
+	shownQueries, shown     = 30, 10 // on the page, and results of each
 )
 
 // RunPersons draws persons, trains students on them by mutual learning, exports
@@ -131,7 +131,7 @@ func (p *Persons) find(ctx context.Context, files exported, page string) error {
 		return err
 	}
 	found, _, err := ranking.Build(p.Rows[len(p.Rows)-1].Scores, query.items, gallery.items, ranking.BuildOptions{
-		Title: "Persons found by two students together", Order: ranking.Worst,
+		Title: "Persons found by two students together", Order: ranking.Worst, Limit: shownQueries,
 		Remarks: []string{"Drawn persons, whom the students were not trained on; cosine distances of their features."}})
 	if err != nil {
 		return err
