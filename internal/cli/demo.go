@@ -123,8 +123,8 @@ func (c *console) printPersons(result demo.Persons, opts demo.Options) error {
 		}
 		rows = append(rows, []string{name, parameters, percent(r.MAP), percent(r.CMC[1])})
 	}
-	fmt.Fprintf(c.stdout, "\nPersons found, by %s in a gallery of %s, after mutual learning on %s of %d others (seed %d):\n",
-		queries(result.Queries), count(result.Others, "image"), count(result.TrainImages, "image"), result.Identities, opts.Seed)
+	fmt.Fprintf(c.stdout, "\nPersons found, by %s queries in a gallery of %s, after mutual learning on %s of %d others (seed %d):\n",
+		grouped(result.Queries), count(result.Others, "image"), count(result.TrainImages, "image"), result.Identities, opts.Seed)
 	if err := table(c.stdout, rows); err != nil {
 		return err
 	}
@@ -132,11 +132,4 @@ func (c *console) printPersons(result demo.Persons, opts demo.Options) error {
 	_, err := fmt.Fprintf(c.stdout, "ONNX files:\n  %s\nDrawn persons:\n  %s\nThe worst queries and what was found; open in a browser:\n  %s\nEvaluate again, in full:  %s\n",
 		strings.Join(result.Files, "\n  "), result.Data, result.Ranking, c.command(evaluate...))
 	return err
-}
-
-func queries(n int) string {
-	if n == 1 {
-		return "1 query"
-	}
-	return grouped(n) + " queries"
 }
