@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/deepmutual/dml/internal/filelock"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -122,11 +123,14 @@ func Run(ctx context.Context, dir string, recipe features.Recipe, e reid.Embedde
 	if err := os.MkdirAll(partial, 0o755); err != nil {
 		return features.Manifest{}, err
 	}
-	held, err := lock(partial)
+	held, err := filelock.Take(filepath.Join(partial, "lock"))
+	if errors.Is(err, filelock.ErrHeld) {
+		err = fmt.Errorf("%s: %w", partial, ErrBusy)
+	}
 	if err != nil {
 		return features.Manifest{}, err
 	}
-	defer held.Close() // it holds nothing to lose
+	defer held.Release() // it holds nothing to lose
 	if err := p.prepare(partial); err != nil {
 		return features.Manifest{}, err
 	}
