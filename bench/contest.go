@@ -170,9 +170,9 @@ func aim(value, target float64, atLeast bool) string {
 		sign, reached = ">=", value >= target
 	}
 	if reached {
-		return fmt.Sprintf("%s (target %s %g: reached)", text, sign, target)
+		return fmt.Sprintf("%s (target %s %.4g: reached)", text, sign, target)
 	}
-	return fmt.Sprintf("%s (target %s %g: MISSED)", text, sign, target)
+	return fmt.Sprintf("%s (target %s %.4g: MISSED)", text, sign, target)
 }
 
 func median(v []float64) float64 {

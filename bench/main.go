@@ -1,6 +1,7 @@
 // Command bench times a step of mutual learning against PyTorch, inference
-// against ONNX Runtime without package infer, and the evaluation of
-// re-identification against torchreid.
+// against ONNX Runtime without package infer, the evaluation of
+// re-identification against torchreid, and the search of a large gallery: all of
+// them, or those that -train, -infer, -reid and -gallery name.
 //
 // Every contender is a process of its own that prepares the same work and then
 // waits; the bench lets one run a few steps, then the next, in turn, so that a
@@ -10,6 +11,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -38,9 +40,10 @@ func main() {
 	flag.StringVar(&setup.Script, "script", setup.Script, "the PyTorch contender")
 	rivals := flag.String("rivals", "", "comma-separated rivals: contiguous, channels_last, compile (PyTorch's), gorgonia; runs one comparison of the work that the flags describe instead of the whole suite")
 	flag.StringVar(&setup.Model, "model", "", "ONNX file of a contender that infers; set by the bench itself")
-	inference := flag.Bool("infer", false, "compare inference with a bare loop and Python's onnxruntime, instead")
-	gallery := flag.Bool("gallery", false, "time the search of a gallery of 1,000,000 x 512 features on disk (in $DML_BENCH_DIR, else a temporary folder), instead")
-	identify := flag.Bool("reid", false, "compare the evaluation of re-identification with torchreid, instead")
+	training := flag.Bool("train", false, "compare training and evaluation with PyTorch")
+	inference := flag.Bool("infer", false, "compare inference with a bare loop and Python's onnxruntime")
+	gallery := flag.Bool("gallery", false, "time the search of a gallery of 1,000,000 x 512 features on disk (in $DML_BENCH_DIR, else a temporary folder)")
+	identify := flag.Bool("reid", false, "compare the evaluation of re-identification with torchreid")
 	reranking := flag.Bool("rerank", true, "compare re-ranking too, at which torchreid takes minutes and 13 GB")
 	flag.StringVar(&setup.Dir, "dir", "", "folder of a contender's data; set by the bench itself")
 	osnet := flag.String("osnet", filepath.Join("..", "shared", "data", "osnet_x0_25_msmt17.onnx"), "an OSNet x0.25, to compare the preparation of its images with")
@@ -62,20 +65,23 @@ func main() {
 		if setup.Limits, err = describe(os.Stdout, work.Threads); err != nil || *limits {
 			break
 		}
-		if *gallery {
-			err = galleryContest(os.Stdout, 1_000_000, 512, work.Threads)
-		} else if *inference {
-			err = inferContests(os.Stdout, setup, work.Threads, *osnet)
-		} else if *identify {
-			err = reidContests(os.Stdout, setup, work.Threads, *reranking)
-		} else if *rivals != "" {
+		if *rivals != "" {
 			err = compare(os.Stdout, setup, contest{work: work, rivals: strings.Split(*rivals, ",")})
-		} else {
-			if err = suite(os.Stdout, setup, work.Threads); err == nil {
-				err = inferContests(os.Stdout, setup, work.Threads, *osnet)
-			}
-			if err == nil {
-				err = reidContests(os.Stdout, setup, work.Threads, *reranking)
+			break
+		}
+		parts := []struct {
+			alone bool
+			run   func() error
+		}{
+			{*training, func() error { return suite(os.Stdout, setup, work.Threads) }},
+			{*inference, func() error { return inferContests(os.Stdout, setup, work.Threads, *osnet) }},
+			{*identify, func() error { return reidContests(os.Stdout, setup, work.Threads, *reranking) }},
+			{*gallery, func() error { return galleryContest(os.Stdout, 1_000_000, 512, work.Threads) }},
+		}
+		all := !*training && !*inference && !*identify && !*gallery
+		for _, p := range parts {
+			if all || p.alone {
+				err = errors.Join(err, p.run())
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (c *console) reidSynthCommand() *cli.Command {
 			"Examples:\n" +
 			"  dml reid synth walkers\n" +
 			"  dml reid synth walkers --train 200 --test 100 --cameras 6 --difficulty hard\n" +
-			"  dml train --data walkers --size 64x32 --student mobilenet0.25 --student mobilenet0.25",
+			"  dml train --data walkers --size 32x16 --student resnet8 --student resnet8 --batch 32 --epochs 24 --flip",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "train", Value: usual.TrainPersons, Usage: "`N` identities to train on"},
 			&cli.IntFlag{Name: "test", Value: usual.TestPersons, Usage: "`N` other identities, to query"},
@@ -103,6 +103,7 @@ func (c *console) reidSynth(ctx *cli.Context) error {
 		return err
 	}
 	_, err = fmt.Fprintf(c.stdout, "\nDrawn into %s, of %d cameras (seed %d, %s).\nTrain two students on it:  %s\n", filepath.Clean(dir), o.Cameras, o.Seed, o.Difficulty,
-		c.command("train", "--data", dir, "--size", "64x32", "--student", "mobilenet0.25", "--student", "mobilenet0.25"))
+		c.command("train", "--data", dir, "--size", "32x16",
+			"--student", "resnet8", "--student", "resnet8", "--batch", "32", "--epochs", "24", "--flip"))
 	return err
 }
