@@ -66,10 +66,11 @@ type Calibration struct {
 	// EER is the equal error rate: where as many pairs of one person are refused
 	// as pairs of two are accepted, in fractions of each.
 	EER float64
-	// Same and Different count the pairs of one person and of two; Accepted those
-	// of two that are nearer than Threshold.
-	Same, Different, Accepted int64
-	Histogram                 Histogram
+	// Same and Different count the pairs of one person and of two. Of those of two
+	// Allowed may be nearer than Threshold by the rate that was asked for, and
+	// Accepted are.
+	Same, Different, Allowed, Accepted int64
+	Histogram                          Histogram
 }
 
 // Histogram counts pairs by distance, in equal bins from Low to High.
@@ -108,9 +109,8 @@ func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (
 	if c.Same == 0 {
 		return nil, p.explain(query.Name, gallery.Name)
 	}
-	// The pairs of two persons that may be accepted.
-	allowed := int64(opts.FPR * float64(c.Different))
-	if allowed == 0 {
+	c.Allowed = mostWithin(opts.FPR, c.Different)
+	if c.Allowed == 0 {
 		return nil, tooFew(opts.FPR, c.Different)
 	}
 	src := newDirect(shared.Metric, single(shared.Multiplier), matrix[float32]{query.Features, query.Dim},
@@ -119,14 +119,14 @@ func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (
 	if err := coarse.countAll(ctx, src, p, shared.Workers); err != nil {
 		return nil, err
 	}
-	cell, before := coarse.cellOf(allowed)
+	cell, before := coarse.cellOf(c.Allowed)
 	fine := newPairCounts(fineBits, shared.Workers, func(key uint32) (uint32, bool) {
 		return key & (1<<fineBits - 1), key>>fineBits == uint32(cell)
 	})
 	if err := fine.countAll(ctx, src, p, shared.Workers); err != nil {
 		return nil, err
 	}
-	within, beforeWithin := fine.cellOf(allowed - before)
+	within, beforeWithin := fine.cellOf(c.Allowed - before)
 	c.Threshold = src.reported(distanceOf(uint32(cell)<<fineBits | uint32(within)))
 	c.Accepted = before + beforeWithin
 	c.FPR = float64(c.Accepted) / float64(c.Different)

@@ -124,6 +124,21 @@ func TestCalibrateIsTheROC(t *testing.T) {
 	}
 }
 
+// TestMostWithin counts up to the largest fraction that a rate admits.
+func TestMostWithin(t *testing.T) {
+	for _, rate := range []float64{0, 1e-4, 1e-3, .01, .07, .29, .57, .999, 1} {
+		for all := range int64(1000) {
+			want := int64(0)
+			for want < all && float64(want+1)/float64(all) <= rate {
+				want++
+			}
+			if got := mostWithin(rate, all); got != want {
+				t.Errorf("%v of %d: %d, want %d", rate, all, got, want)
+			}
+		}
+	}
+}
+
 func TestEqualErrorRate(t *testing.T) {
 	// Of four pairs of one person one is far, of four pairs of two one is near.
 	at := func(angle float64) []float32 { return []float32{float32(math.Cos(angle)), float32(math.Sin(angle))} }

@@ -57,7 +57,20 @@ func newPairs[T float](p *protocol) *pairs[T] {
 }
 
 // accepted is how many wrong pairs may be accepted at a rate.
-func (s *pairs[T]) accepted(rate float64) int { return int(rate * float64(s.total)) }
+func (s *pairs[T]) accepted(rate float64) int { return int(mostWithin(rate, int64(s.total))) }
+
+// mostWithin is the largest number that is at most a rate, from 0 to 1, of all.
+// The product alone can be rounded past it: 0.29 times 100 is less than 29.
+func mostWithin(rate float64, all int64) int64 {
+	n := int64(rate * float64(all))
+	switch {
+	case all > 0 && float64(n+1)/float64(all) <= rate:
+		return n + 1
+	case n > 0 && float64(n)/float64(all) > rate:
+		return n - 1
+	}
+	return n
+}
 
 // current is the bound in force.
 func (s *pairs[T]) current() T { return T(math.Float64frombits(s.bound.Load())) }

@@ -89,7 +89,7 @@ func (c *console) reidCalibrate(ctx *cli.Context) error {
 	if err := calibration.Write(ctx.String("out"), threshold); err != nil {
 		return err
 	}
-	c.sayUnsure(result, fpr)
+	c.sayUnsure(result)
 	if ctx.Bool("json") {
 		return writeJSON(c.stdout, calibratedJSON{threshold.Fingerprint(), threshold, ctx.String("out"), picture})
 	}
@@ -106,11 +106,11 @@ type calibratedJSON struct {
 }
 
 // sayUnsure warns of thresholds that few pairs decide.
-func (c *console) sayUnsure(r *reid.Calibration, fpr float64) {
+func (c *console) sayUnsure(r *reid.Calibration) {
 	const few = 10
-	if allowed := int64(fpr * float64(r.Different)); allowed < few {
+	if r.Allowed < few {
 		c.say("note: %s of %s pairs of two persons decide the threshold: other data may well differ; give more images or a larger --fpr",
-			grouped(allowed), grouped(r.Different))
+			grouped(r.Allowed), grouped(r.Different))
 	}
 }
 
