@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -155,14 +156,12 @@ func decodeFile(path string) (image.Image, error) {
 		return nil, err
 	}
 	defer f.Close() // opened for reading: nothing is lost if this fails
-	data, err := io.ReadAll(io.LimitReader(f, pixels.MaxEncodedBytes+1))
-	if err != nil {
-		return nil, err
+	var data bytes.Buffer
+	err = pixels.ReadEncoded(&data, f)
+	var m image.Image
+	if err == nil {
+		m, err = pixels.DecodeStandard(data.Bytes())
 	}
-	if len(data) > pixels.MaxEncodedBytes {
-		return nil, fmt.Errorf("%s: %w: over %d bytes", path, pixels.ErrTooLarge, pixels.MaxEncodedBytes)
-	}
-	m, err := pixels.DecodeStandard(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

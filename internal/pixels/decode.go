@@ -104,14 +104,22 @@ func DecodeFrom(r io.Reader) (Image, error) {
 			buf.Grow(int(info.Size()) + bytes.MinRead)
 		}
 	}
+	if err := ReadEncoded(&buf, r); err != nil {
+		return Image{}, err
+	}
+	return Decode(buf.Bytes())
+}
+
+// ReadEncoded adds what is left of r, an image's file, to buf. It wraps
+// ErrTooLarge where buf then has more than MaxEncodedBytes, and errors of r.
+func ReadEncoded(buf *bytes.Buffer, r io.Reader) error {
 	if _, err := buf.ReadFrom(io.LimitReader(r, MaxEncodedBytes+1)); err != nil {
-		return Image{}, fmt.Errorf("reading image: %w", err)
+		return fmt.Errorf("reading image: %w", err)
 	}
-	data := buf.Bytes()
-	if len(data) > MaxEncodedBytes {
-		return Image{}, fmt.Errorf("%w: over %d bytes", ErrTooLarge, MaxEncodedBytes)
+	if buf.Len() > MaxEncodedBytes {
+		return fmt.Errorf("%w: over %d bytes", ErrTooLarge, MaxEncodedBytes)
 	}
-	return Decode(data)
+	return nil
 }
 
 func corrupt(format string, err error) error {

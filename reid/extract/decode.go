@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"image"
-	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -40,11 +38,8 @@ func (d *decoder) decode(path string) (image.Image, error) {
 	}
 	defer f.Close() // opened for reading: nothing is lost if this fails
 	d.buf.Reset()
-	if _, err := d.buf.ReadFrom(io.LimitReader(f, pixels.MaxEncodedBytes+1)); err != nil {
+	if err := pixels.ReadEncoded(&d.buf, f); err != nil {
 		return nil, err
-	}
-	if d.buf.Len() > pixels.MaxEncodedBytes {
-		return nil, fmt.Errorf("%w: over %d bytes", pixels.ErrTooLarge, pixels.MaxEncodedBytes)
 	}
 	return pixels.DecodeStandard(d.buf.Bytes())
 }

@@ -2,10 +2,8 @@ package ranking
 
 import (
 	"bytes"
-	"fmt"
 	"image"
 	"image/jpeg"
-	"io"
 
 	"github.com/deepmutual/dml/internal/pixels"
 )
@@ -36,18 +34,15 @@ func (m Image) read() ([]byte, pixels.Image, error) {
 		return fail(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, pixels.MaxEncodedBytes+1))
+	var data bytes.Buffer
+	if err := pixels.ReadEncoded(&data, f); err != nil {
+		return fail(err)
+	}
+	decoded, err := pixels.Decode(data.Bytes())
 	if err != nil {
 		return fail(err)
 	}
-	if len(data) > pixels.MaxEncodedBytes {
-		return fail(fmt.Errorf("%w: over %d bytes", pixels.ErrTooLarge, pixels.MaxEncodedBytes))
-	}
-	decoded, err := pixels.Decode(data)
-	if err != nil {
-		return fail(err)
-	}
-	return data, decoded, nil
+	return data.Bytes(), decoded, nil
 }
 
 // embed returns the image as its file has it where that is small, else smaller.
