@@ -35,6 +35,9 @@ const (
 	MultiQuery Part = "multi_query" // all images of the queries' persons
 )
 
+// Folder is that of the part's images in Market-1501's layout.
+func (p Part) Folder() string { return places[p].folder }
+
 // places are where the parts lie.
 var places = map[Part]struct {
 	folder string

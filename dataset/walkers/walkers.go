@@ -93,18 +93,13 @@ type Image struct {
 	market1501.Name
 }
 
-// folders of the parts, as Market-1501's.
-var folders = map[market1501.Part]string{
-	market1501.Train: "bounding_box_train", market1501.Query: "query", market1501.Gallery: "bounding_box_test", market1501.MultiQuery: "gt_bbox",
-}
-
 // File is the image's path below the set's folder, with forward slashes.
 func (m Image) File() string {
 	pid := "-1"
 	if m.PID != market1501.Junk {
 		pid = fmt.Sprintf("%04d", m.PID)
 	}
-	return fmt.Sprintf("%s/%s_c%ds%d_%06d_%02d.jpg", folders[m.Part], pid, m.Camera, m.Sequence, m.Frame, m.Box)
+	return fmt.Sprintf("%s/%s_c%ds%d_%06d_%02d.jpg", m.Part.Folder(), pid, m.Camera, m.Sequence, m.Frame, m.Box)
 }
 
 // Set is a data set to draw. It is not changed once made, so that any number of

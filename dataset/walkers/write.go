@@ -89,8 +89,8 @@ func (s *Set) Write(ctx context.Context, dir string, opts WriteOptions) (err err
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	for _, folder := range folders {
-		if err := os.Mkdir(filepath.Join(tmp, folder), 0o755); err != nil {
+	for _, part := range []market1501.Part{market1501.Train, market1501.Query, market1501.Gallery, market1501.MultiQuery} {
+		if err := os.Mkdir(filepath.Join(tmp, part.Folder()), 0o755); err != nil {
 			return err
 		}
 	}

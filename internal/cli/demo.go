@@ -31,7 +31,7 @@ func (c *console) demoCommand() *cli.Command {
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`N` decides initial weights and order, and what is drawn"},
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "train and validate on `N` of the 2,000 digits, and `N` of the 960 drawn images"},
 			backendFlag(),
-			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
+			quietFlag(),
 		},
 		Action: c.demo,
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -128,7 +127,7 @@ func (c *console) printClasses(asJSON bool, models []string, results []classifie
 // to look for images in. Where nothing is called *.onnx, the first argument is
 // the model.
 func splitModels(args []string) (models, places []string) {
-	for len(args) > 0 && strings.EqualFold(filepath.Ext(args[0]), ".onnx") {
+	for len(args) > 0 && isModel(args[0]) {
 		models, args = append(models, args[0]), args[1:]
 	}
 	if len(models) == 0 && len(args) > 0 {

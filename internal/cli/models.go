@@ -126,6 +126,10 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print JSON for programs"}
 }
 
+func quietFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"}
+}
+
 func noArguments(ctx *cli.Context) error {
 	if ctx.Args().Present() {
 		return usagef("%s takes no argument, got %q", ctx.Command.Name, ctx.Args().First())

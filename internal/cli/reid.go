@@ -1,6 +1,19 @@
 package cli
 
-import "github.com/urfave/cli/v2"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/reid"
+	"github.com/deepmutual/dml/reid/extract"
+	"github.com/deepmutual/dml/reid/features"
+)
 
 func (c *console) reidCommand() *cli.Command {
 	return &cli.Command{
@@ -24,3 +37,84 @@ func (c *console) reidCommand() *cli.Command {
 		},
 	}
 }
+
+// metricFlag is that of commands that compare features.
+func metricFlag() cli.Flag {
+	return &cli.StringFlag{Name: "metric", Value: string(reid.Cosine), Usage: "compare by `cosine|euclidean|dot`; dot takes features as they are"}
+}
+
+func metricOf(ctx *cli.Context) (reid.Metric, error) {
+	m := reid.Metric(ctx.String("metric"))
+	if !slices.Contains(reid.Metrics(), m) {
+		return "", usagef("--metric: %q is unknown; use cosine, euclidean or dot", m)
+	}
+	return m, nil
+}
+
+// zeroIsPersonFlag is that of commands that go by the protocol.
+func zeroIsPersonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "zero-is-person", DisableDefaultText: true, Usage: "pid 0 is a person, as in MSMT17, and no distractor"}
+}
+
+// checkFeatureForm insists on --features or on models with --data, for a command
+// of that name. With both, models are for images that are not in the features.
+// Of the flags about making features only those of also go with --features.
+func checkFeatureForm(ctx *cli.Context, name string, models []string, both bool, also ...string) error {
+	switch hasFeatures := ctx.String("features") != ""; {
+	case !hasFeatures && len(models) == 0:
+		return usagef("%s needs --features F/, or ONNX files with --data", name)
+	case hasFeatures && len(models) > 0 && !both:
+		return usagef("%s takes features from one place, not from --features and from %s", name, strings.Join(models, " "))
+	case !hasFeatures:
+		return checkExtractFlags(ctx)
+	}
+	if len(models) > 0 {
+		also = append(slices.Clone(also), "preprocess", "flip", "provider", "pattern")
+	}
+	return refuseFlags(ctx, extractFlags(), also...)
+}
+
+// refuseFlags refuses flags about making features, where there are some, other
+// than these.
+func refuseFlags(ctx *cli.Context, flags []cli.Flag, but ...string) error {
+	but = append(slices.Clone(but), "threads", "quiet")
+	for _, flag := range flags {
+		if name := flag.Names()[0]; ctx.IsSet(name) && !slices.Contains(but, name) {
+			return usagef("--%s is about making features with ONNX files, and these are made", name)
+		}
+	}
+	return checkThreads(ctx)
+}
+
+// withFeatures calls use with the folder of --features, or with one of features
+// that the models make of --data, which is removed again.
+func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir string) error) (err error) {
+	if dir := ctx.String("features"); dir != "" {
+		return use(dir)
+	}
+	dir, err := os.MkdirTemp("", "dml-reid-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if _, err := c.extract(ctx, models, dir); err != nil {
+		return err
+	}
+	return use(dir)
+}
+
+// readManifest reads that of a folder of features, and says what to do about one
+// that is not there.
+func readManifest(dir string) (features.Manifest, error) {
+	m, err := features.ReadManifest(dir)
+	switch {
+	case !errors.Is(err, os.ErrNotExist):
+		return m, err
+	case extract.Interrupted(dir):
+		return m, fmt.Errorf("%s: its extraction was interrupted; run it again, and it goes on", dir)
+	}
+	return m, fmt.Errorf("%w; make it with dml reid extract", err)
+}
+
+// isModel tells ONNX files from other arguments.
+func isModel(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }

@@ -34,7 +34,7 @@ func (c *console) reidCalibrateCommand() *cli.Command {
 			&cli.StringFlag{Name: "out", Value: "threshold.json", Usage: "write the threshold to `FILE.json`"},
 			&cli.StringFlag{Name: "picture", Usage: "draw the distances of both kinds of pairs to `FILE.png|FILE.svg`"},
 			metricFlag(),
-			&cli.BoolFlag{Name: "zero-is-person", DisableDefaultText: true, Usage: "pid 0 is a person, as in MSMT17, and no distractor"},
+			zeroIsPersonFlag(),
 		}, extractFlags(), []cli.Flag{jsonFlag()}),
 		Action: c.reidCalibrate,
 	}

@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,10 +46,10 @@ func (c *console) reidEvalCommand() *cli.Command {
 			&cli.StringFlag{Name: "query-labels", Usage: "their labels, from `FILE.csv`"},
 			&cli.StringFlag{Name: "gallery", Usage: "features of the gallery, from `FILE.npy`"},
 			&cli.StringFlag{Name: "gallery-labels", Usage: "their labels, from `FILE.csv`"},
-			&cli.StringFlag{Name: "metric", Value: string(reid.Cosine), Usage: "compare by `cosine|euclidean|dot`; dot takes features as they are"},
+			metricFlag(),
 			&cli.BoolFlag{Name: "multi-query", DisableDefaultText: true, Usage: "pool the rows of a query's person and camera: of multi_query, or else of queries and gallery"},
 			&cli.IntFlag{Name: "expand", DefaultText: "none", Usage: "average each query with its `N` nearest images first"},
-			&cli.BoolFlag{Name: "zero-is-person", DisableDefaultText: true, Usage: "pid 0 is a person, as in MSMT17, and no distractor"},
+			zeroIsPersonFlag(),
 			&cli.BoolFlag{Name: "rerank", DisableDefaultText: true, Usage: "evaluate also after k-reciprocal re-ranking"},
 			&cli.IntFlag{Name: "k1", Value: 20, Usage: "re-ranking: neighbourhoods of `N` images"},
 			&cli.IntFlag{Name: "k2", Value: 6, Usage: "re-ranking: average `N` neighbours' encodings"},
@@ -91,10 +88,8 @@ type evaluated struct {
 var bareFlags = [...]string{"query", "query-labels", "gallery", "gallery-labels"}
 
 func (c *console) reidEval(ctx *cli.Context) error {
-	if err := checkEvalForm(ctx); err != nil {
-		return err
-	}
-	if err := checkThreads(ctx); err != nil {
+	models := ctx.Args().Slice()
+	if err := checkEvalForm(ctx, models); err != nil {
 		return err
 	}
 	opts, err := reidOptions(ctx)
@@ -102,13 +97,13 @@ func (c *console) reidEval(ctx *cli.Context) error {
 		return err
 	}
 	var data evaluated
-	switch {
-	case ctx.IsSet("features"):
-		data, err = c.evaluatedFolder(ctx.String("features"))
-	case ctx.Args().Present():
-		data, err = c.evaluatedModels(ctx)
-	default:
+	if ctx.IsSet(bareFlags[0]) {
 		data, err = evaluatedFiles(ctx)
+	} else {
+		err = c.withFeatures(ctx, models, func(dir string) error {
+			data, err = c.evaluatedFolder(dir)
+			return err
+		})
 	}
 	if err != nil {
 		return err
@@ -138,40 +133,27 @@ func (c *console) reidEval(ctx *cli.Context) error {
 }
 
 // checkEvalForm insists on one of the three ways to name features.
-func checkEvalForm(ctx *cli.Context) error {
-	var forms, missing []string
-	if ctx.IsSet("features") {
-		forms = append(forms, "--features")
-	}
-	if ctx.Args().Present() {
-		forms = append(forms, strings.Join(ctx.Args().Slice(), " "))
-	}
-	bare := false
+func checkEvalForm(ctx *cli.Context, models []string) error {
+	bare, hasFeatures := slices.ContainsFunc(bareFlags[:], ctx.IsSet), ctx.String("features") != ""
+	var missing []string
 	for _, name := range bareFlags {
-		bare = bare || ctx.IsSet(name)
 		if ctx.String(name) == "" {
 			missing = append(missing, "--"+name)
 		}
 	}
-	if bare {
-		forms = append(forms, "--query and --gallery")
-	}
 	switch {
-	case len(forms) == 0:
+	case !bare && !hasFeatures && len(models) == 0:
 		return usagef("reid eval needs --features F/, or ONNX files with --data, or %s", strings.Join(missing, ", "))
-	case len(forms) > 1:
-		return usagef("reid eval takes features from one place, not from %s", strings.Join(forms, " and from "))
-	case bare && len(missing) > 0:
+	case !bare:
+		return checkFeatureForm(ctx, "reid eval", models, false)
+	case hasFeatures:
+		return usagef("reid eval takes features from one place, not from --query and --gallery and from --features")
+	case len(models) > 0:
+		return usagef("reid eval takes features from one place, not from --query and --gallery and from %s", strings.Join(models, " "))
+	case len(missing) > 0:
 		return usagef("reid eval needs %s", strings.Join(missing, ", "))
-	case ctx.Args().Present():
-		return checkExtractFlags(ctx)
 	}
-	for _, flag := range extractFlags() {
-		if name := flag.Names()[0]; name != "threads" && ctx.IsSet(name) {
-			return usagef("--%s is about making features with ONNX files, and none are given", name)
-		}
-	}
-	return nil
+	return refuseFlags(ctx, extractFlags())
 }
 
 // evaluatedFiles reads bare files.
@@ -185,13 +167,7 @@ func evaluatedFiles(ctx *cli.Context) (data evaluated, err error) {
 
 // evaluatedFolder reads a folder of features.
 func (c *console) evaluatedFolder(dir string) (data evaluated, err error) {
-	m, err := features.ReadManifest(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		if _, interrupted := os.Stat(filepath.Join(dir, ".partial")); interrupted == nil {
-			return data, fmt.Errorf("%s: its extraction was interrupted; run it again, and it goes on", dir)
-		}
-		return data, fmt.Errorf("%w; make it with dml reid extract, or name files with --query and --gallery", err)
-	}
+	m, err := readManifest(dir)
 	if err != nil {
 		return data, err
 	}
@@ -215,19 +191,6 @@ func (c *console) evaluatedFolder(dir string) (data evaluated, err error) {
 		data.pool = &pool
 	}
 	return data, nil
-}
-
-// evaluatedModels makes features in a folder that is removed again.
-func (c *console) evaluatedModels(ctx *cli.Context) (data evaluated, err error) {
-	dir, err := os.MkdirTemp("", "dml-reid-")
-	if err != nil {
-		return data, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, err := c.extract(ctx, ctx.Args().Slice(), dir); err != nil {
-		return data, err
-	}
-	return c.evaluatedFolder(dir)
 }
 
 func (d evaluated) evaluate(ctx context.Context, opts reid.Options) (reidEvaluation, error) {
@@ -262,11 +225,12 @@ func (d evaluated) evaluate(ctx context.Context, opts reid.Options) (reidEvaluat
 // reidOptions reads the flags that say how to evaluate.
 func reidOptions(ctx *cli.Context) (reid.Options, error) {
 	opts := reid.Options{
-		Metric: reid.Metric(ctx.String("metric")), MultiQuery: ctx.Bool("multi-query"), Expand: ctx.Int("expand"),
+		MultiQuery: ctx.Bool("multi-query"), Expand: ctx.Int("expand"),
 		ZeroIsPerson: ctx.Bool("zero-is-person"), Float64: ctx.Bool("float64"), Workers: ctx.Int("threads"),
 	}
-	if !slices.Contains(reid.Metrics(), opts.Metric) {
-		return opts, usagef("--metric: %q is unknown; use cosine, euclidean or dot", opts.Metric)
+	var err error
+	if opts.Metric, err = metricOf(ctx); err != nil {
+		return opts, err
 	}
 	if opts.Expand < 0 {
 		return opts, usagef("--expand: %d is negative", opts.Expand)

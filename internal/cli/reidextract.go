@@ -50,7 +50,7 @@ func extractFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pool", DefaultText: "none", Usage: "`track` averages the features of a track's images: a row a track"},
 		&cli.BoolFlag{Name: "strict", DisableDefaultText: true, Usage: "stop at an image that cannot be read"},
 		&cli.IntFlag{Name: "batch", Value: extract.DefaultBatch, Usage: "`N` images at a time"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "do not show progress"},
+		quietFlag(),
 	}, embedderFlags())
 }
 

@@ -60,8 +60,6 @@ func galleryArgument(ctx *cli.Context) (gallery string, models, others []string,
 	return args[0], models, others, nil
 }
 
-func isModel(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }
-
 // noMore refuses arguments that a command has no use for.
 func noMore(ctx *cli.Context, kinds ...[]string) error {
 	if rest := slices.Concat(kinds...); len(rest) > 0 {
@@ -98,7 +96,7 @@ func (c *console) galleryCreate(ctx *cli.Context) (err error) {
 	case (from == "") == (len(models) == 0):
 		return usagef("reid gallery create needs either ONNX files or --fingerprint-from F/")
 	case from != "":
-		m, err := features.ReadManifest(from)
+		m, err := readManifest(from)
 		if err != nil {
 			return err
 		}
@@ -207,7 +205,7 @@ func galleryHint(err error) error {
 }
 
 func (c *console) addFolder(ctx *cli.Context, path, dir, part string, existing reid.Existing) (err error) {
-	m, err := features.ReadManifest(dir)
+	m, err := readManifest(dir)
 	if err != nil {
 		return err
 	}

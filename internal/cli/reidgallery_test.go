@@ -148,6 +148,7 @@ func TestGalleryRefusals(t *testing.T) {
 		{"create " + g + "2", "either ONNX files or --fingerprint-from"},
 		{"create " + g + "2 x --fingerprint-from " + folder, "unexpected argument"},
 		{"add " + g, "needs --features"},
+		{"add " + g + " --features " + folder + " --data " + folder, "--data"},
 		{"add " + g + " --features " + folder + " --existing maybe", "--existing"},
 		{"add " + g + " --features " + folder + " --part x", "--part"},
 		{"rm " + g, "--name"},

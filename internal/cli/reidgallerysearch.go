@@ -64,12 +64,15 @@ func galleryFilter(ctx *cli.Context) (f reid.Filter, err error) {
 			*flag.to = append(*flag.to, n)
 		}
 	}
-	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
-		if !ctx.IsSet(name) {
+	for _, flag := range []struct {
+		name string
+		to   *time.Time
+	}{{"since", &f.Since}, {"until", &f.Until}} {
+		if !ctx.IsSet(flag.name) {
 			continue
 		}
-		if *to, err = features.ParseTime(ctx.String(name)); err != nil {
-			return f, usagef("--%s: %w", name, err)
+		if *flag.to, err = features.ParseTime(ctx.String(flag.name)); err != nil {
+			return f, usagef("--%s: %w", flag.name, err)
 		}
 	}
 	if err := f.Validate(); err != nil {
@@ -158,7 +161,13 @@ func (c *console) gallerySearch(ctx *cli.Context) (err error) {
 	if q.dim != g.Dim() {
 		return fmt.Errorf("%w: the queries have %d features, the images of %s %d", reid.ErrDimension, q.dim, path, g.Dim())
 	}
-	hits, err := g.Search(ctx.Context, q.features, reid.SearchOptions{Top: ctx.Int("top"), Filter: filter, Workers: ctx.Int("threads")})
+	opts := reid.SearchOptions{Top: ctx.Int("top"), Filter: filter, Workers: ctx.Int("threads")}
+	if len(q.names) > 1 { // one is compared without it
+		multiplier, done := c.multiplier(opts.Workers)
+		defer done()
+		opts.Multiplier = multiplier
+	}
+	hits, err := g.Search(ctx.Context, q.features, opts)
 	if err != nil {
 		return err
 	}
@@ -202,12 +211,7 @@ func galleryQueries(ctx *cli.Context, models, images []string) (queries, error) 
 		}
 		return imageQueries(ctx, models, images)
 	}
-	for _, flag := range embedderFlags() {
-		if name := flag.Names()[0]; name != "threads" && ctx.IsSet(name) {
-			return queries{}, usagef("--%s is about images, and %s are features already", name, forms[0])
-		}
-	}
-	if err := checkThreads(ctx); err != nil {
+	if err := refuseFlags(ctx, embedderFlags()); err != nil {
 		return queries{}, err
 	}
 	if forms[0] == "--features" {
@@ -235,7 +239,7 @@ func folderQueries(dir, part string) (queries, error) {
 	if !slices.Contains(features.Parts(), part) {
 		return queries{}, usagef("--part: %q is unknown; use %s", part, strings.Join(features.Parts(), ", "))
 	}
-	m, err := features.ReadManifest(dir)
+	m, err := readManifest(dir)
 	if err != nil {
 		return queries{}, err
 	}

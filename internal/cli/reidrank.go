@@ -45,7 +45,7 @@ func (c *console) reidRankCommand() *cli.Command {
 			&cli.IntFlag{Name: "limit", DefaultText: "100 in HTML, 20 in PNG", Usage: "show the first `N` queries, 0 for all"},
 			metricFlag(),
 			&cli.BoolFlag{Name: "rerank", DisableDefaultText: true, Usage: "rank by distances after k-reciprocal re-ranking"},
-			&cli.BoolFlag{Name: "zero-is-person", DisableDefaultText: true, Usage: "pid 0 is a person, as in MSMT17, and no distractor"},
+			zeroIsPersonFlag(),
 		}, extractFlags(), []cli.Flag{jsonFlag()}),
 		Action: c.reidRank,
 	}
@@ -59,8 +59,8 @@ type ranked struct {
 	query, gallery           reid.Set
 	queryItems, galleryItems []ranking.Item
 	manifest                 features.Manifest
-	self                     bool // the queries are the gallery, image by image
-	own                      bool // the queries are images of the user
+	rows                     []int // of the gallery that the queries are; nil where they are not of it
+	own                      bool  // the queries are images of the user
 }
 
 func (c *console) reidRank(ctx *cli.Context) error {
@@ -72,7 +72,7 @@ func (c *console) reidRank(ctx *cli.Context) error {
 	if ctx.Args().Len() > len(models) && !ctx.IsSet("query") {
 		return usagef("unexpected argument %q; images to look for are given by --query", queries[0])
 	}
-	if err := checkFeatureForm(ctx, "reid rank", models, len(queries) > 0); err != nil {
+	if err := checkFeatureForm(ctx, "reid rank", models, len(queries) > 0, "data"); err != nil {
 		return err
 	}
 	var data ranked
@@ -109,7 +109,7 @@ func (c *console) reidRank(ctx *cli.Context) error {
 func rankArguments(ctx *cli.Context) (models, queries []string) {
 	queries = slices.Clone(ctx.StringSlice("query"))
 	for _, arg := range ctx.Args().Slice() {
-		if strings.EqualFold(filepath.Ext(arg), ".onnx") {
+		if isModel(arg) {
 			models = append(models, arg)
 		} else {
 			queries = append(queries, arg)
@@ -148,10 +148,7 @@ func rankOptions(ctx *cli.Context) (opts reid.Options, build ranking.BuildOption
 
 // loadRanked reads a folder of features, and makes those of the user's images.
 func (c *console) loadRanked(ctx *cli.Context, dir string, models, queries []string) (data ranked, err error) {
-	if data.manifest, err = features.ReadManifest(dir); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			err = fmt.Errorf("%w; make it with dml reid extract", err)
-		}
+	if data.manifest, err = readManifest(dir); err != nil {
 		return data, err
 	}
 	root, err := imagesRoot(ctx, data.manifest)
@@ -168,7 +165,10 @@ func (c *console) loadRanked(ctx *cli.Context, dir string, models, queries []str
 		return data, data.embed(ctx, models, queries)
 	}
 	if data.manifest.Data.Undivided {
-		data.self, data.query, data.queryItems = true, data.gallery, data.galleryItems
+		data.query, data.queryItems = data.gallery, data.galleryItems
+		for i := range data.queryItems {
+			data.rows = append(data.rows, i)
+		}
 	} else {
 		if data.query, rows, err = features.LoadPart(dir, data.manifest, features.Query); err != nil {
 			return data, err
@@ -225,12 +225,16 @@ func (d *ranked) choose(dir string, names []string) error {
 	}
 	chosen := reid.Set{Name: d.query.Name, Dim: d.query.Dim}
 	var items []ranking.Item
+	var rows []int
 	for _, at := range places {
+		if d.rows != nil {
+			rows = append(rows, d.rows[at])
+		}
 		chosen.Features = append(chosen.Features, d.query.Features[at*d.query.Dim:(at+1)*d.query.Dim]...)
 		chosen.Labels = append(chosen.Labels, d.query.Labels[at])
 		items = append(items, d.queryItems[at])
 	}
-	d.query, d.queryItems = chosen, items
+	d.query, d.queryItems, d.rows = chosen, items, rows
 	return nil
 }
 
@@ -238,7 +242,7 @@ func (d *ranked) choose(dir string, names []string) error {
 func (c *console) rank(ctx *cli.Context, data ranked, opts reid.Options) (*reid.Result, error) {
 	opts.ZeroIsPerson = opts.ZeroIsPerson || data.manifest.Data.ZeroIsPerson
 	top := opts.Best
-	if data.self {
+	if data.rows != nil {
 		opts.Best++
 	}
 	multiplier, done := c.multiplier(opts.Workers)
@@ -251,23 +255,16 @@ func (c *console) rank(ctx *cli.Context, data ranked, opts reid.Options) (*reid.
 	if result.Rerank != nil {
 		result.Scores = result.Rerank.Scores
 	}
-	if data.self {
-		for q := range result.PerQuery {
-			result.PerQuery[q].Best = withoutItself(result.PerQuery[q].Best, data.queryItems[q].Name, data.galleryItems, top)
-		}
+	for q, row := range data.rows {
+		result.PerQuery[q].Best = withoutItself(result.PerQuery[q].Best, row, top)
 	}
 	return result, nil
 }
 
-// withoutItself drops the image of a name, and what follows the top ones.
-func withoutItself(best []reid.Match, name string, gallery []ranking.Item, top int) []reid.Match {
+// withoutItself drops a row of the gallery, and what follows the top ones.
+func withoutItself(best []reid.Match, row, top int) []reid.Match {
 	ranks := 0
-	for i, m := range best {
-		if gallery[m.Gallery].Name == name {
-			best = slices.Delete(best, i, i+1)
-			break
-		}
-	}
+	best = slices.DeleteFunc(best, func(m reid.Match) bool { return m.Gallery == row })
 	for i, m := range best {
 		if m.SameCamera {
 			continue
@@ -329,16 +326,8 @@ func (c *console) printRanked(out string, size int64, page ranking.Page, queries
 	if queries > len(page.Queries) {
 		note = "; --limit shows more"
 	}
-	_, err := fmt.Fprintf(c.stdout, "\n%s: %s of %s, %.1f MB%s\n", out, grouped(len(page.Queries)), counted(queries, "query", "queries"), float64(size)/1e6, note)
+	_, err := fmt.Fprintf(c.stdout, "\n%s: %s of %s, %.1f MB%s\n", out, grouped(len(page.Queries)), count(queries, "query"), float64(size)/1e6, note)
 	return err
-}
-
-// counted is count for nouns of an irregular plural.
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return grouped(n) + " " + many
 }
 
 // rankingJSON is what dml reid rank prints for programs.

@@ -55,7 +55,7 @@ func (c *console) reidSame(ctx *cli.Context) (err error) {
 	}
 	models, images := args[:len(args)-2], args[len(args)-2:]
 	for _, path := range images {
-		if strings.HasSuffix(strings.ToLower(path), ".onnx") {
+		if isModel(path) {
 			return usagef("reid same needs two images after the ONNX files; %s is none", path)
 		}
 	}

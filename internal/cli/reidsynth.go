@@ -35,7 +35,7 @@ func (c *console) reidSynthCommand() *cli.Command {
 			&cli.StringFlag{Name: "difficulty", Value: string(usual.Difficulty), Usage: "`easy|medium|hard`: how much images of a person differ"},
 			&cli.Uint64Flag{Name: "seed", Value: usual.Seed, Usage: "`N` decides who is drawn, and how"},
 			threadsFlag(),
-			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
+			quietFlag(),
 			jsonFlag(),
 		},
 		Action: c.reidSynth,

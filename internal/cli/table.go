@@ -38,10 +38,13 @@ func grouped[T int | int64](n T) string {
 
 func percent(fraction float64) string { return fmt.Sprintf("%.2f %%", 100*fraction) }
 
-// count writes "1 image", "2 images".
+// count writes "1 image", "2 images", "3 queries".
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if stem, y := strings.CutSuffix(noun, "y"); y {
+		noun = stem + "ie"
 	}
 	return grouped(n) + " " + noun + "s"
 }

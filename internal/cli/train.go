@@ -30,7 +30,7 @@ func (c *console) trainCommand() *cli.Command {
 		&cli.StringFlag{Name: "out", Value: "runs", Usage: "put the run's folder into `DIR`"},
 		&cli.BoolFlag{Name: "allow-drift", DisableDefaultText: true, Usage: "resume with other threads, or another backend, library or processor, though results then differ"},
 		&cli.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "make a few steps, print memory and time that the run will take, and write nothing"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"},
+		quietFlag(),
 		&cli.BoolFlag{Name: "init-table", DisableDefaultText: true, Usage: "show what became of each parameter of a student with --init"},
 	}
 	for _, s := range settings {

@@ -20,6 +20,13 @@ var ErrResume = errors.New("another extraction")
 // partialDir is the folder of the work that is not done yet.
 const partialDir = ".partial"
 
+// Interrupted reports whether the folder dir holds work that is not done yet,
+// with which Run would go on.
+func Interrupted(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, partialDir))
+	return err == nil
+}
+
 // plan is all that the result of an extraction depends on.
 type plan struct {
 	Recipe  features.Recipe `json:"recipe"`
@@ -83,8 +90,7 @@ func (p plan) complete(dir string, parts []Part) (features.Manifest, bool, error
 			return m, false, fmt.Errorf("%s holds the features of %w: %s; choose another folder, or remove it", dir, ErrResume, strings.Join(d, "; "))
 		}
 	}
-	_, err = os.Stat(filepath.Join(dir, partialDir))
-	foreign := !whole && errors.Is(err, fs.ErrNotExist) // else they may be of an interrupted end
+	foreign := !whole && !Interrupted(dir) // else they may be of an interrupted end
 	for _, part := range parts {
 		for _, ext := range []string{".npy", ".csv"} {
 			path := filepath.Join(dir, part.Name+ext)

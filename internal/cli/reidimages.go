@@ -22,58 +22,6 @@ import (
 	"github.com/deepmutual/dml/reid/ranking"
 )
 
-// withFeatures calls use with the folder of --features, or with one of features
-// that the models make of --data, which is removed again.
-func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir string) error) (err error) {
-	if dir := ctx.String("features"); dir != "" {
-		return use(dir)
-	}
-	dir, err := os.MkdirTemp("", "dml-reid-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, err := c.extract(ctx, models, dir); err != nil {
-		return err
-	}
-	return use(dir)
-}
-
-// checkFeatureForm insists on --features or on models with --data, for a command
-// of that name. With both, models are for images that are not in the features.
-func checkFeatureForm(ctx *cli.Context, name string, models []string, both bool) error {
-	switch hasFeatures := ctx.String("features") != ""; {
-	case !hasFeatures && len(models) == 0:
-		return usagef("%s needs --features F/, or ONNX files with --data", name)
-	case hasFeatures && len(models) > 0 && !both:
-		return usagef("%s takes features from one place, not from --features and from %s", name, strings.Join(models, " "))
-	case !hasFeatures:
-		return checkExtractFlags(ctx)
-	}
-	for _, flag := range extractFlags() {
-		flagName := flag.Names()[0]
-		shared := slices.Contains([]string{"data", "threads", "quiet"}, flagName)
-		query := slices.Contains([]string{"preprocess", "flip", "provider", "pattern"}, flagName) && len(models) > 0
-		if ctx.IsSet(flagName) && !shared && !query {
-			return usagef("--%s is about making features with ONNX files, and those of --features are made", flagName)
-		}
-	}
-	return checkThreads(ctx)
-}
-
-// metricFlag is that of commands that compare features.
-func metricFlag() cli.Flag {
-	return &cli.StringFlag{Name: "metric", Value: string(reid.Cosine), Usage: "compare by `cosine|euclidean|dot`; dot takes features as they are"}
-}
-
-func metricOf(ctx *cli.Context) (reid.Metric, error) {
-	m := reid.Metric(ctx.String("metric"))
-	if !slices.Contains(reid.Metrics(), m) {
-		return "", usagef("--metric: %q is unknown; use cosine, euclidean or dot", m)
-	}
-	return m, nil
-}
-
 // imagesRoot is the folder that the names of a folder of features are relative
 // to: that of --data, or of the data that they were made of.
 func imagesRoot(ctx *cli.Context, m features.Manifest) (string, error) {
@@ -91,10 +39,6 @@ func imagesRoot(ctx *cli.Context, m features.Manifest) (string, error) {
 	return place, nil
 }
 
-// partFolders are where Market-1501 has the images of a part, for labels that
-// name files without their folder.
-var partFolders = map[string]string{features.Query: "query", features.Gallery: "bounding_box_test"}
-
 // itemsOf are rows of features with their images.
 func itemsOf(rows []features.Row, root, part string) []ranking.Item {
 	items := make([]ranking.Item, len(rows))
@@ -106,7 +50,8 @@ func itemsOf(rows []features.Row, root, part string) []ranking.Item {
 		open := func() (io.ReadCloser, error) {
 			f, err := openRegular(path)
 			if errors.Is(err, os.ErrNotExist) {
-				if f, again := openRegular(filepath.Join(root, partFolders[part], filepath.Base(path))); again == nil {
+				// Labels may name files without their folder.
+				if f, again := openRegular(filepath.Join(root, market1501.Part(part).Folder(), filepath.Base(path))); again == nil {
 					return f, nil
 				}
 				err = fmt.Errorf("%w; say with --data where the images are", err)
