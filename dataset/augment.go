@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/deepmutual/dml/internal/draws"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
@@ -47,10 +48,10 @@ type SampleKey struct {
 }
 
 // random starts the draws of one use.
-func (k SampleKey) random(s stream) random {
+func (k SampleKey) random(s stream) draws.Source {
 	if k.View > 0 {
 		// View 0 draws what a run without views does.
-		k.Seed = mix(k.Seed ^ mix(uint64(k.View)+0xd1b54a32d192ed03))
+		k.Seed = draws.Mix(k.Seed ^ draws.Mix(uint64(k.View)+0xd1b54a32d192ed03))
 	}
 	return newRandom(k.Seed, s, k.Epoch, k.Index)
 }
@@ -123,12 +124,12 @@ func (a Augment) move(out, m Image, dx, dy int, flip bool) {
 func (a Augment) draw(key SampleKey) (dx, dy int, flip bool) {
 	if a.PadCrop > 0 {
 		r := key.random(streamCrop)
-		dx = r.intn(2*a.PadCrop+1) - a.PadCrop
-		dy = r.intn(2*a.PadCrop+1) - a.PadCrop
+		dx = r.IntN(2*a.PadCrop+1) - a.PadCrop
+		dy = r.IntN(2*a.PadCrop+1) - a.PadCrop
 	}
 	if a.Flip {
 		r := key.random(streamFlip)
-		flip = r.intn(2) == 1
+		flip = r.IntN(2) == 1
 	}
 	return dx, dy, flip
 }

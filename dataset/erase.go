@@ -79,17 +79,17 @@ func (e Erase) Part(width, height int, key SampleKey) Rect {
 	}
 	e = e.WithDefaults()
 	r := key.random(streamErase)
-	if r.float() >= e.Probability {
+	if r.Float64() >= e.Probability {
 		return Rect{}
 	}
 	for range eraseAttempts {
-		area := r.between(e.MinArea, e.MaxArea) * float64(width) * float64(height)
-		aspect := r.between(e.MinAspect, e.MaxAspect)
+		area := r.Between(e.MinArea, e.MaxArea) * float64(width) * float64(height)
+		aspect := r.Between(e.MinAspect, e.MaxAspect)
 		h, w := math.RoundToEven(math.Sqrt(area*aspect)), math.RoundToEven(math.Sqrt(area/aspect))
 		if w >= 1 && h >= 1 && w < float64(width) && h < float64(height) {
 			p := Rect{Width: int(w), Height: int(h)}
-			p.Y = r.intn(height - p.Height + 1)
-			p.X = r.intn(width - p.Width + 1)
+			p.Y = r.IntN(height - p.Height + 1)
+			p.X = r.IntN(width - p.Width + 1)
 			return p
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/deepmutual/dml/internal/draws"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
@@ -55,11 +56,11 @@ func (j Jitter) apply(m Image, key SampleKey) {
 	}
 	r := key.random(streamJitter)
 	order := [4]int{0, 1, 2, 3}
-	r.shuffle(order[:])
-	factor := func(x float64) float64 { return r.between(max(0, 1-x), 1+x) }
+	draws.Shuffle(&r, order[:])
+	factor := func(x float64) float64 { return r.Between(max(0, 1-x), 1+x) }
 	// All are drawn, used or not, so that one does not depend on another.
 	brightness, contrast, saturation := factor(j.Brightness), factor(j.Contrast), factor(j.Saturation)
-	turn := r.between(-j.Hue, j.Hue)
+	turn := r.Between(-j.Hue, j.Hue)
 	for _, change := range order {
 		switch {
 		case change == 0 && j.Brightness != 0:

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/deepmutual/dml/internal/draws"
 )
 
 func colours(n int, channels int) Image {
@@ -100,12 +102,12 @@ func TestJitterAgainstDefinition(t *testing.T) {
 					j.apply(got, key)
 					r := key.random(streamJitter)
 					order := [4]int{0, 1, 2, 3}
-					r.shuffle(order[:])
+					draws.Shuffle(&r, order[:])
 					var drawn [4]float64
 					for k, x := range []float64{j.Brightness, j.Contrast, j.Saturation} {
-						drawn[k] = r.between(math.Max(0, 1-x), 1+x)
+						drawn[k] = r.Between(math.Max(0, 1-x), 1+x)
 					}
-					drawn[3] = r.between(-j.Hue, j.Hue)
+					drawn[3] = r.Between(-j.Hue, j.Hue)
 					within := 2 // a grey that is rounded otherwise counts at most twice
 					for _, change := range order {
 						if []float64{j.Brightness, j.Contrast, j.Saturation, j.Hue}[change] != 0 {
@@ -150,7 +152,7 @@ func TestJitterStatistics(t *testing.T) {
 	for i := range 24000 {
 		r := SampleKey{Index: i}.random(streamJitter)
 		order := [4]int{0, 1, 2, 3}
-		r.shuffle(order[:])
+		draws.Shuffle(&r, order[:])
 		orders[order]++
 	}
 	for order, n := range orders { // 1000 expected, standard deviation 31

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/deepmutual/dml/internal/draws"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
@@ -168,7 +169,7 @@ func (l *Loader) order(epoch int) []int {
 		order[i] = i
 	}
 	r := newRandom(l.opts.Seed, streamOrder, epoch, 0)
-	r.shuffle(order)
+	draws.Shuffle(&r, order)
 	return order
 }
 

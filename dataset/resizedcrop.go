@@ -76,13 +76,13 @@ func (c ResizedCrop) Part(width, height int, key SampleKey) Rect {
 	c = c.WithDefaults()
 	r := key.random(streamResizedCrop)
 	for range cropAttempts {
-		area := r.between(c.MinScale, c.MaxScale) * float64(width) * float64(height)
-		ratio := math.Exp(r.between(math.Log(c.MinRatio), math.Log(c.MaxRatio)))
+		area := r.Between(c.MinScale, c.MaxScale) * float64(width) * float64(height)
+		ratio := math.Exp(r.Between(math.Log(c.MinRatio), math.Log(c.MaxRatio)))
 		w, h := math.RoundToEven(math.Sqrt(area*ratio)), math.RoundToEven(math.Sqrt(area/ratio))
 		if w >= 1 && h >= 1 && w <= float64(width) && h <= float64(height) {
 			p := Rect{Width: int(w), Height: int(h)}
-			p.Y = r.intn(height - p.Height + 1)
-			p.X = r.intn(width - p.Width + 1)
+			p.Y = r.IntN(height - p.Height + 1)
+			p.X = r.IntN(width - p.Width + 1)
 			return p
 		}
 	}

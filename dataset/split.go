@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/deepmutual/dml/internal/draws"
 )
 
 // Splits are the parts of a data set. Val and Test are nil where the data has
@@ -86,7 +88,7 @@ func StratifiedSplit(ds Dataset, fraction float64, seed uint64) (rest, part Data
 	for class, members := range byClass(ds) {
 		k := quota(len(members))
 		r := newRandom(seed, streamSplit, class, 0)
-		r.shuffle(members)
+		draws.Shuffle(&r, members)
 		taken = append(taken, members[:k]...)
 		left = append(left, members[k:]...)
 	}
@@ -128,7 +130,7 @@ func Limit(ds Dataset, n int, seed uint64) (Dataset, error) {
 	indices := make([]int, 0, n)
 	for class, members := range classes {
 		r := newRandom(seed, streamLimit, class, 0)
-		r.shuffle(members)
+		draws.Shuffle(&r, members)
 		indices = append(indices, members[:quota[class]]...)
 	}
 	slices.Sort(indices)

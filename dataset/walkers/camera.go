@@ -34,14 +34,14 @@ type camera struct {
 func newCamera(r *random, d effects) *camera {
 	earth := []colour{grey, beige, {.6, .58, .54}, {.45, .44, .44}, {.66, .6, .5}, {.35, .36, .4}}
 	c := &camera{
-		scene:   r.intn(sceneKinds),
+		scene:   r.IntN(sceneKinds),
 		wall:    r.dye(append(earth, colour{.55, .3, .24}, colour{.5, .56, .6})),
 		detail:  r.dye([]colour{darkGrey, brown, navy, white, green, maroon, teal}),
 		ground:  r.dye(earth),
-		horizon: r.between(0.25, 0.75), texture: texture(r.pcg.Uint64()), spacing: r.between(14, 40), tiled: r.chance(0.5),
-		side: r.between(-1, 1), contrast: min(max(1.5*d.light*r.bell(), -0.8), 0.8), saturation: 1 - d.light*r.between(0, 1.6), haze: d.light * r.between(0, 0.45),
-		blur: d.sensor * r.between(0.2, 1.1), noise: d.sensor * r.between(0.008, 0.035),
-		pitch: r.between(-0.02, 0.26), aspect: r.between(0.9, 1.12),
+		horizon: r.Between(0.25, 0.75), texture: texture(r.Uint64()), spacing: r.Between(14, 40), tiled: r.chance(0.5),
+		side: r.Between(-1, 1), contrast: min(max(1.5*d.light*r.bell(), -0.8), 0.8), saturation: 1 - d.light*r.Between(0, 1.6), haze: d.light * r.Between(0, 0.45),
+		blur: d.sensor * r.Between(0.2, 1.1), noise: d.sensor * r.Between(0.008, 0.035),
+		pitch: r.Between(-0.02, 0.26), aspect: r.Between(0.9, 1.12),
 	}
 	gain := math.Exp(d.light * r.bell())
 	for i := range c.light {

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"golang.org/x/image/vector"
+
+	"github.com/deepmutual/dml/internal/draws"
 )
 
 // Width and Height of the images, as Market-1501's.
@@ -136,7 +138,7 @@ func (t texture) at(x, y float64) float64 {
 	u, v := x-i, y-j
 	u, v = u*u*(3-2*u), v*v*(3-2*v)
 	value := func(i, j float64) float64 {
-		return float64(mix(uint64(t)^mix(uint64(int64(i)))^mix(uint64(int64(j))+0x9e3779b97f4a7c15))>>11) / (1 << 53)
+		return float64(draws.Mix(uint64(t)^draws.Mix(uint64(int64(i)))^draws.Mix(uint64(int64(j))+0x9e3779b97f4a7c15))>>11) / (1 << 53)
 	}
 	top := value(i, j) + u*(value(i+1, j)-value(i, j))
 	bottom := value(i, j+1) + u*(value(i+1, j+1)-value(i, j+1))

@@ -30,7 +30,7 @@ func (s *Set) Draw(m Image) *image.RGBA {
 	random := func(of stream) *random { return newRandom(s.opts.Seed, of, key...) }
 	cam := s.cameras[m.Camera-1]
 	c := new(canvas)
-	c.background(cam.place(random(streamTexture).between(0, 160)))
+	c.background(cam.place(random(streamTexture).Between(0, 160)))
 	v := s.box(cam, m, random(streamBox))
 	hide := random(streamHide)
 	if p := s.walker(m, random); p == nil {
@@ -58,7 +58,7 @@ func (s *Set) walker(m Image, random func(stream) *random) *person {
 	case m.PID > 0:
 		return s.persons[m.PID-1]
 	case m.PID == market1501.Junk: // a bad box around a person of the test
-		return s.persons[s.opts.TrainPersons+random(streamJunk).intn(s.opts.TestPersons)]
+		return s.persons[s.opts.TrainPersons+random(streamJunk).IntN(s.opts.TestPersons)]
 	}
 	r := random(streamStranger)
 	if r.chance(0.4) {
@@ -78,9 +78,9 @@ func (s *Set) box(cam *camera, m Image, r *random) view {
 		dy += e * r.bell()
 	}
 	if m.PID == market1501.Junk {
-		height *= r.between(1.5, 2.2)
-		dx += r.between(-0.35, 0.35)
-		dy += r.between(-0.4, 0.1)
+		height *= r.Between(1.5, 2.2)
+		dx += r.Between(-0.35, 0.35)
+		dy += r.Between(-0.4, 0.1)
 	}
 	v := view{height: height * Height, pitch: cam.pitch, aspect: cam.aspect}
 	v.top = point{Width * (0.5 + dx), (Height-v.height)/2 + dy*Height}
@@ -94,8 +94,8 @@ func (s *Set) box(cam *camera, m Image, r *random) view {
 // direction, and turns a little on the way.
 func (s *Set) walk(c *canvas, cam *camera, p *person, v view, m Image, r *random) {
 	direction := newRandom(s.opts.Seed, streamPose, m.PID, m.Camera)
-	yaw := direction.between(0, 2*math.Pi) + s.effects.turned*r.bell()
-	at := pose{yaw: yaw, phase: r.between(0, 2*math.Pi), swing: r.between(0.5, 1), lean: 0.02 * r.bell()}
+	yaw := direction.Between(0, 2*math.Pi) + s.effects.turned*r.bell()
+	at := pose{yaw: yaw, phase: r.Between(0, 2*math.Pi), swing: r.Between(0.5, 1), lean: 0.02 * r.bell()}
 	feet := v.at(0.1*cam.side, 0.985)
 	dark(c, ellipse(feet, 0.2*v.height*v.aspect, 0.018*v.height), 0.4)
 	newFigure(c, p, at, v, cam.side).draw()

@@ -62,7 +62,7 @@ var (
 )
 
 func (r *random) dye(of []colour) colour {
-	c := of[r.intn(len(of))]
+	c := of[r.IntN(len(of))]
 	for i := range c {
 		c[i] = min(max(c[i]*(1+0.07*r.bell()), 0.03), 0.97)
 	}
@@ -74,15 +74,15 @@ func newPerson(r *random) *person {
 	bottoms := []colour{black, black, darkGrey, grey, navy, navy, blue, beige, brown, white, olive, maroon}
 	bright := []colour{white, white, black, grey, red, yellow, lightBlue, orange, pink, green}
 	p := &person{
-		upper:       r.intn(upperKinds),
+		upper:       r.IntN(upperKinds),
 		upperColour: r.dye(tops), second: r.dye(bright),
 		sleeve:      []float64{0.12, 0.5, 1, 1}[r.pick(1, 4, 3, 2)],
-		bands:       r.between(3, 8),
+		bands:       r.Between(3, 8),
 		lower:       r.pick(5, 2, 1.5, 1),
 		lowerColour: r.dye(bottoms),
-		hem:         r.between(0.3, 0.6),
+		hem:         r.Between(0.3, 0.6),
 		shoes:       r.dye([]colour{black, black, brown, white, white, grey, red, blue}),
-		skin:        colour{.9, .74, .62}.towards(colour{.36, .24, .17}, r.float()*r.float()),
+		skin:        colour{.9, .74, .62}.towards(colour{.36, .24, .17}, r.Float64()*r.Float64()),
 		hair:        r.dye([]colour{black, black, {.17, .11, .07}, {.3, .19, .1}, {.62, .47, .26}, grey, {.45, .18, .08}}),
 		hairLength:  []float64{0, 0.35, 0.55, 1}[r.pick(0.6, 4, 2, 4)],
 		hat:         r.pick(6, 1.5, 1),
@@ -90,15 +90,15 @@ func newPerson(r *random) *person {
 		bag:         r.pick(4, 3, 2, 2),
 		bagColour:   r.dye(tops),
 		right:       r.chance(0.5),
-		width:       r.between(0.84, 1.24), shoulders: r.between(0.92, 1.08), legs: r.between(0.96, 1.04),
-		stride: r.between(0.8, 1.15),
+		width:       r.Between(0.84, 1.24), shoulders: r.Between(0.92, 1.08), legs: r.Between(0.96, 1.04),
+		stride: r.Between(0.8, 1.15),
 	}
 	if p.upper == openJacket {
 		p.sleeve = 1
 	}
 	if p.lower == dress {
 		p.lowerColour = p.upperColour
-		p.hem = r.between(0.4, 0.75)
+		p.hem = r.Between(0.4, 0.75)
 	}
 	return p
 }

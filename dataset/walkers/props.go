@@ -9,39 +9,39 @@ func dark(c *canvas, shape []point, strength float64) {
 
 // hide puts something in front of the person.
 func (s *Set) hide(c *canvas, cam *camera, v view, r *random) {
-	switch r.intn(4) {
+	switch r.IntN(4) {
 	case 0:
 		pole(c, cam.detail, r)
 	case 1:
-		bicycle(c, point{v.top.x + r.between(-0.25, 0.25)*Width, 0}, r)
+		bicycle(c, point{v.top.x + r.Between(-0.25, 0.25)*Width, 0}, r)
 	case 2:
 		bush(c, r)
 	default: // somebody else, walking past
-		side := math.Copysign(1, r.between(-1, 1))
-		v.top.x += side * r.between(0.42, 0.6) * Width
-		v.top.y += r.between(0, 0.08) * Height
-		v.height *= r.between(0.95, 1.1)
-		at := pose{yaw: r.between(0, 2*math.Pi), phase: r.between(0, 2*math.Pi), swing: r.between(0.5, 1)}
+		side := math.Copysign(1, r.Between(-1, 1))
+		v.top.x += side * r.Between(0.42, 0.6) * Width
+		v.top.y += r.Between(0, 0.08) * Height
+		v.height *= r.Between(0.95, 1.1)
+		at := pose{yaw: r.Between(0, 2*math.Pi), phase: r.Between(0, 2*math.Pi), swing: r.Between(0.5, 1)}
 		newFigure(c, newPerson(r), at, v, cam.side).draw()
 	}
 }
 
 // clutter is what a detector takes for a person.
 func (s *Set) clutter(c *canvas, v view, r *random) {
-	switch r.intn(3) {
+	switch r.IntN(3) {
 	case 0:
 		pole(c, r.dye([]colour{grey, darkGrey, green, brown}), r)
 	case 1:
 		bicycle(c, point{v.top.x, 0}, r)
 	default: // a tree
-		trunk := r.between(0.3, 0.7) * Width
-		c.fill(limb(point{trunk, 0.35 * Height}, 4, point{trunk + r.between(-6, 6), Height}, 6), plain(brown))
-		leaves(c, rounded(ellipse(point{trunk, 0.28 * Height}, r.between(16, 30), r.between(20, 34))), r)
+		trunk := r.Between(0.3, 0.7) * Width
+		c.fill(limb(point{trunk, 0.35 * Height}, 4, point{trunk + r.Between(-6, 6), Height}, 6), plain(brown))
+		leaves(c, rounded(ellipse(point{trunk, 0.28 * Height}, r.Between(16, 30), r.Between(20, 34))), r)
 	}
 }
 
 func pole(c *canvas, of colour, r *random) {
-	x, half := r.between(0.15, 0.85)*Width, r.between(2, 5)
+	x, half := r.Between(0.15, 0.85)*Width, r.Between(2, 5)
 	c.fill(rectangle(x-half, 0, x+half, Height), func(px, _ float64) colour {
 		u := (px - x) / half
 		return of.times(1.05 - 0.35*u*u)
@@ -51,9 +51,9 @@ func pole(c *canvas, of colour, r *random) {
 // bicycle is seen from its side.
 func bicycle(c *canvas, at point, r *random) {
 	frame := r.dye([]colour{red, blue, black, white, green, yellow, teal})
-	radius := r.between(13, 18)
-	y := r.between(0.84, 0.9) * Height
-	ahead := math.Copysign(1, r.between(-1, 1))
+	radius := r.Between(13, 18)
+	y := r.Between(0.84, 0.9) * Height
+	ahead := math.Copysign(1, r.Between(-1, 1))
 	rear, front := point{at.x - ahead*1.25*radius, y}, point{at.x + ahead*1.25*radius, y}
 	for _, hub := range []point{rear, front} {
 		rim := ellipse(hub, radius, radius)
@@ -72,12 +72,12 @@ func bicycle(c *canvas, at point, r *random) {
 
 // bush hides legs, or a part of them.
 func bush(c *canvas, r *random) {
-	centre := point{r.between(0.1, 0.9) * Width, Height}
-	leaves(c, ellipse(centre, r.between(16, 34), r.between(22, 46)), r)
+	centre := point{r.Between(0.1, 0.9) * Width, Height}
+	leaves(c, ellipse(centre, r.Between(16, 34), r.Between(22, 46)), r)
 }
 
 func leaves(c *canvas, shape []point, r *random) {
-	t := texture(r.pcg.Uint64())
+	t := texture(r.Uint64())
 	c.fill(shape, func(x, y float64) colour {
 		return colour{.1, .22, .09}.towards(colour{.42, .52, .25}, t.at(x/3, y/3))
 	})
