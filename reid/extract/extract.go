@@ -38,8 +38,6 @@ type Options struct {
 	// Progress is called, if set, before the first batch and after each one: so
 	// many of all images are done, those of an interrupted extraction included.
 	Progress func(done, total int)
-	// Skipped is called, if set, for each image that is skipped.
-	Skipped func(features.Skipped)
 }
 
 // DefaultBatch is the default of Options.Batch.
@@ -53,9 +51,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Progress == nil {
 		o.Progress = func(int, int) {}
-	}
-	if o.Skipped == nil {
-		o.Skipped = func(features.Skipped) {}
 	}
 	return o
 }
@@ -212,12 +207,10 @@ func (r *run) part(ctx context.Context, p Part) (err error) {
 func (r *run) embed(ctx context.Context, p Part, b batch) ([]skippedImage, error) {
 	var skipped []skippedImage
 	skip := func(i int, err error) error {
-		name := p.Images[b.first+i].Name
 		if r.opts.Strict {
 			return &ImageError{p.Name, r.src.file(p.Images[b.first+i]), reason(err)}
 		}
 		skipped = append(skipped, skippedImage{b.first + i, reason(err)})
-		r.opts.Skipped(features.Skipped{Part: p.Name, Image: name, Reason: reason(err)})
 		return nil
 	}
 	images, at := make([]image.Image, 0, len(b.images)), make([]int, 0, len(b.images)) // those that can be used, and where

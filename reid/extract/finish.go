@@ -23,7 +23,7 @@ func (r *run) finish(ctx context.Context, dir string) (features.Manifest, error)
 		if r.journal.done[p.Name].rows == 0 {
 			first := r.journal.done[p.Name].skipped[0]
 			return m, fmt.Errorf("%s: %w of the %s part can be read: all %d are skipped, such as %s: %s",
-				r.src.Data.Path, ErrEmpty, p.Name, len(p.Images), r.src.file(p.Images[first.Image]), first.Reason)
+				r.src.Data.Path, reid.ErrEmpty, p.Name, len(p.Images), r.src.file(p.Images[first.Image]), first.Reason)
 		}
 	}
 	// A manifest that is there, of files that were lost, must not vouch for

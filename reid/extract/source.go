@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
 
@@ -37,9 +38,9 @@ type SourceOptions struct {
 	Pattern *market1501.Pattern
 }
 
-// What can be wrong with a source; test with errors.Is.
+// What can be wrong with a source, besides reid.ErrEmpty and the errors of
+// packages features and market1501; test with errors.Is.
 var (
-	ErrEmpty = errors.New("no images")
 	ErrSplit = errors.New("bad split")
 	ErrTrack = errors.New("no tracks")
 )
@@ -139,7 +140,7 @@ func openList(path string) (*Source, error) {
 		}
 	}
 	if len(s.Parts) == 0 {
-		return nil, fmt.Errorf("%s: %w: no row is of the split query, gallery or multi_query", path, ErrEmpty)
+		return nil, fmt.Errorf("%s: %w: no row is of the split query, gallery or multi_query", path, reid.ErrEmpty)
 	}
 	return s, nil
 }

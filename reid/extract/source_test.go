@@ -124,8 +124,8 @@ func TestOpenList(t *testing.T) {
 	}{
 		"path,pid,camid,split\na,1,1,query\nb,1,1,\n": {ErrSplit, "list.csv: row 3"},
 		"path,pid,camid,split\na,1,1,test\n":          {ErrSplit, `row 2: bad split "test"`},
-		"path,pid,camid,split\na,1,1,train\n":         {ErrEmpty, "list.csv"},
-		"path,pid,camid\n":                            {ErrEmpty, "list.csv"},
+		"path,pid,camid,split\na,1,1,train\n":         {reid.ErrEmpty, "list.csv"},
+		"path,pid,camid\n":                            {reid.ErrEmpty, "list.csv"},
 		"path,pid,camid\na,x,1\n":                     {features.ErrRow, "list.csv: row 2"},
 		"path,label\na,x\n":                           {features.ErrColumns, "label"},
 	} {
