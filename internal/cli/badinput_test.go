@@ -167,11 +167,10 @@ func TestBrokenImage(t *testing.T) {
 // epoch.
 func exportedStudent(t *testing.T) string {
 	t.Helper()
-	out := t.TempDir()
-	mustRun(t, small(mnistFolder(t, 60, 12), out, "--epochs", "1", "--quiet")...)
-	run := filepath.Join(out, "trial")
-	mustRun(t, "export", run, "--student", "second")
-	return filepath.Join(run, "onnx", "second.onnx")
+	return filepath.Join(copyOf(t, "exportedStudent", func(out string) {
+		mustRun(t, small(mnistFolder(t, 60, 12), out, "--epochs", "1", "--quiet")...)
+		mustRun(t, "export", filepath.Join(out, "trial"), "--student", "second")
+	}), "trial", "onnx", "second.onnx")
 }
 
 func TestBadConfig(t *testing.T) {

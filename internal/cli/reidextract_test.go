@@ -65,13 +65,14 @@ func personFolder(t *testing.T) string {
 	return dir
 }
 
-// personStudents trains two students for a moment and exports them.
-func personStudents(t *testing.T, data string) []string {
+// personStudents are two students that were trained for a moment on personFolder,
+// and exported.
+func personStudents(t *testing.T) []string {
 	t.Helper()
-	out := t.TempDir()
-	mustRun(t, small(data, out, "--quiet", "--epochs", "2", "--size", "16x8")...)
-	run := filepath.Join(out, "trial")
-	mustRun(t, "export", run)
+	run := filepath.Join(copyOf(t, "personStudents", func(out string) {
+		mustRun(t, small(personFolder(t), out, "--quiet", "--epochs", "2", "--size", "16x8")...)
+		mustRun(t, "export", filepath.Join(out, "trial"))
+	}), "trial")
 	return []string{filepath.Join(run, "onnx", "convnet-1.onnx"), filepath.Join(run, "onnx", "second.onnx")}
 }
 
@@ -108,7 +109,7 @@ func parseScores(t *testing.T, text string) (s scores) {
 func TestReIDRoad(t *testing.T) {
 	needRuntime(t)
 	data := personFolder(t)
-	models := personStudents(t, data)
+	models := personStudents(t)
 	dir := filepath.Join(t.TempDir(), "F")
 	r := mustRun(t, "reid", "extract", models[0], "--data", data, "--out", dir)
 	for _, want := range []string{filepath.Join(dir, "query.npy"), "12 x ", "26 ", "36 ", "fingerprint "} {
@@ -188,7 +189,7 @@ func unitRows(s reid.Set) bool {
 func TestReIDExtractBroken(t *testing.T) {
 	needRuntime(t)
 	data := personFolder(t)
-	model := personStudents(t, data)[0]
+	model := personStudents(t)[0]
 	const broken = "bounding_box_test/0006_c2s1_000001_06.png"
 	writeFile(t, filepath.Join(data, broken), []byte("no image"))
 	whole, parts := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "parts")
@@ -224,7 +225,7 @@ func TestReIDExtractBroken(t *testing.T) {
 func TestReIDLists(t *testing.T) {
 	needRuntime(t)
 	data := personFolder(t)
-	model := personStudents(t, data)[0]
+	model := personStudents(t)[0]
 	list := filepath.Join(data, "list.csv")
 	lines := "path,pid,camid,track\n"
 	for person := 5; person <= 8; person++ {
@@ -259,7 +260,7 @@ func TestReIDLists(t *testing.T) {
 func TestReIDExtractBadInput(t *testing.T) {
 	needRuntime(t)
 	data := personFolder(t)
-	model := personStudents(t, data)[0]
+	model := personStudents(t)[0]
 	out := filepath.Join(t.TempDir(), "F")
 	for _, tc := range []struct {
 		args []string
@@ -364,7 +365,7 @@ func TestReIDFeaturesSpoiled(t *testing.T) {
 func TestReIDOwnNames(t *testing.T) {
 	needRuntime(t)
 	market := personFolder(t)
-	model := personStudents(t, market)[0]
+	model := personStudents(t)[0]
 	own := t.TempDir()
 	for folder, shot := range map[string]int{"query": 0, "bounding_box_test": 1} {
 		for person := 5; person <= 8; person++ {

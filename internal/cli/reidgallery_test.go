@@ -183,7 +183,7 @@ func TestGalleryRefusals(t *testing.T) {
 func TestGalleryRoad(t *testing.T) {
 	needRuntime(t)
 	data := personFolder(t)
-	models := personStudents(t, data)
+	models := personStudents(t)
 	g := filepath.Join(t.TempDir(), "g")
 	mustRun(t, "reid", "gallery", "create", g, models[0])
 	if r := mustRun(t, "reid", "gallery", "add", g, models[0], "--data", data); r.stdout != g+": 26 images added, 26 now\n" {

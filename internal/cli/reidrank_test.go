@@ -22,8 +22,10 @@ type lookedAt struct{ data, model, features string }
 func reidLook(t *testing.T) lookedAt {
 	t.Helper()
 	needRuntime(t)
-	l := lookedAt{filepath.Join(t.TempDir(), "walkers"), exportedStudent(t), filepath.Join(t.TempDir(), "features")}
-	mustRun(t, "reid", "synth", l.data, "--train", "2", "--test", "5", "--cameras", "3", "--images", "2", "--distractors", "0.5", "--junk", "0.25", "--seed", "3")
+	drawn := copyOf(t, "reidLook", func(dir string) {
+		mustRun(t, "reid", "synth", filepath.Join(dir, "walkers"), "--train", "2", "--test", "5", "--cameras", "3", "--images", "2", "--distractors", "0.5", "--junk", "0.25", "--seed", "3")
+	})
+	l := lookedAt{filepath.Join(drawn, "walkers"), exportedStudent(t), filepath.Join(t.TempDir(), "features")}
 	mustRun(t, "reid", "extract", l.model, "--data", l.data, "--out", l.features, "--quiet")
 	return l
 }
