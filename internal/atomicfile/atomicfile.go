@@ -31,8 +31,14 @@ type File struct {
 	done bool
 }
 
-// Create starts a file that Commit puts at path, in a folder that exists.
+// Create starts a file that Commit puts at path, in a folder that exists. A link
+// at path stays, and what it leads to is replaced; a folder, a device or another
+// special file there is an error that wraps ErrTarget.
 func Create(path string, perm fs.FileMode) (*File, error) {
+	path, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return nil, fmt.Errorf("creating %s: %w", path, err)

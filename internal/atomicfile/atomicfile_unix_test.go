@@ -4,6 +4,7 @@ package atomicfile
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -38,6 +39,30 @@ func TestFileTooLarge(t *testing.T) {
 		t.Errorf("the old file became %q", got)
 	}
 	if got := names(t, dir); len(got) != 1 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+// TestSpecialFilesStay: a rename would replace them, and take a device away from
+// everybody else.
+func TestSpecialFilesStay(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
+	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
+		t.Skipf("skipped: named pipes cannot be made here: %v", err)
+	}
+	if err := os.Symlink(pipe, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, link} {
+		if err := WriteFile(path, []byte("x"), 0o644); !errors.Is(err, ErrTarget) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if info, err := os.Lstat(pipe); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("the pipe became %v, %v", info, err)
+	}
+	if got := names(t, dir); len(got) != 2 {
 		t.Errorf("left behind: %v", got)
 	}
 }
