@@ -7,11 +7,14 @@
 // The first row names the columns, in any order; split may be left out. A path
 // is absolute or relative to the folder of the list. Labels are names of
 // classes, splits are train (also for an empty cell), val and test.
+//
+// A list of persons, path,pid,camid[,split,track,time], has a class for each
+// identity, named as by package market1501. Its rows of junk (pid -1), and those
+// of the splits query, gallery and multi_query, are left out.
 package list
 
 import (
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +23,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/deepmutual/dml/dataset"
 )
@@ -55,12 +57,6 @@ func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File,
 
 func (e *RowError) Unwrap() error { return e.Err }
 
-// row is what a row says.
-type row struct {
-	line               int
-	path, label, split string
-}
-
 // Read reads a list, whose paths are opened in fsys, which must take absolute
 // ones too where the list holds such; see source.Open for folders of the
 // operating system. Classes are sorted: by value where all are whole numbers,
@@ -73,11 +69,10 @@ func Read(r io.Reader, fsys fs.FS, opts Options) (dataset.Splits, error) {
 	if err != nil {
 		return dataset.Splits{}, err
 	}
+	inconsistent := consistent(rows, file)
+	rows = slices.DeleteFunc(rows, row.retrieval)
 	classes, labels, err := classesOf(rows, file)
-	if err != nil {
-		return dataset.Splits{}, err
-	}
-	if err := consistent(rows, file); err != nil {
+	if err := cmp.Or(err, inconsistent); err != nil {
 		return dataset.Splits{}, err
 	}
 	parts := make(map[string][]dataset.File)
@@ -106,68 +101,6 @@ func Read(r io.Reader, fsys fs.FS, opts Options) (dataset.Splits, error) {
 	return splits, nil
 }
 
-// parse reads the rows, and reports whether there is a split column.
-func parse(r io.Reader, file string) (rows []row, divided bool, err error) {
-	in := csv.NewReader(r)
-	in.ReuseRecord = true
-	header, err := in.Read()
-	if err == io.EOF {
-		return nil, false, &RowError{file, 1, fmt.Errorf("%w: the list is empty; its first row must be path,label or path,label,split", ErrColumns)}
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("%s: %w", file, err)
-	}
-	column := make(map[string]int)
-	for i, name := range header {
-		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")) // spreadsheets write a byte order mark
-		if name != "path" && name != "label" && name != "split" {
-			return nil, false, &RowError{file, 1, fmt.Errorf("%w: %q is none of path, label, split; the first row must name the columns, with commas between them", ErrColumns, short(name))}
-		}
-		if _, twice := column[name]; twice {
-			return nil, false, &RowError{file, 1, fmt.Errorf("%w: two are called %s", ErrColumns, name)}
-		}
-		column[name] = i
-	}
-	for _, name := range []string{"path", "label"} {
-		if _, there := column[name]; !there {
-			return nil, false, &RowError{file, 1, fmt.Errorf("%w: there is no column %s", ErrColumns, name)}
-		}
-	}
-	split, divided := column["split"]
-	for {
-		record, err := in.Read()
-		if err == io.EOF {
-			return rows, divided, nil
-		}
-		if err != nil { // a *csv.ParseError, which names the line
-			return nil, false, fmt.Errorf("%s: %w", file, err)
-		}
-		line, _ := in.FieldPos(0)
-		next := row{line: line, path: record[column["path"]], label: record[column["label"]], split: "train"}
-		if divided && record[split] != "" {
-			next.split = record[split]
-		}
-		if err := next.check(); err != nil {
-			return nil, false, &RowError{file, line, fmt.Errorf("%w: %w", ErrRow, err)}
-		}
-		rows = append(rows, next)
-	}
-}
-
-func (r row) check() error {
-	switch {
-	case r.path == "":
-		return errors.New("the path is empty")
-	case r.label == "":
-		return errors.New("the label is empty")
-	case !utf8.ValidString(r.label):
-		return fmt.Errorf("the label %q is not valid UTF-8", short(r.label))
-	case r.split != "train" && r.split != "val" && r.split != "test":
-		return fmt.Errorf("the split %q is none of train, val, test", short(r.split))
-	}
-	return nil
-}
-
 // consistent reports a file that is listed with two labels or, which would
 // spoil every figure, in two splits. Twice the same is no fault: such a file
 // counts twice.
@@ -180,7 +113,7 @@ func consistent(rows []row, file string) error {
 			first[name] = r
 			continue
 		}
-		if before.split != r.split {
+		if before.split != r.split && !(before.retrieval() && r.retrieval()) {
 			return &RowError{file, r.line, fmt.Errorf("%w: %s is for %s here and for %s in row %d; it must be in one split", ErrRow, short(r.path), r.split, before.split, before.line)}
 		}
 		if before.label != r.label {
@@ -206,7 +139,7 @@ func classesOf(rows []row, file string) ([]string, map[string]int, error) {
 		trained[r.label] = trained[r.label] || r.split == "train"
 	}
 	if len(trained) == 0 {
-		return nil, nil, &RowError{file, 1, fmt.Errorf("%w: only the columns are named", ErrEmpty)}
+		return nil, nil, &RowError{file, 1, fmt.Errorf("%w: no row is one to train on", ErrEmpty)}
 	}
 	for _, r := range rows {
 		if !trained[r.label] {
@@ -227,15 +160,6 @@ func classesOf(rows []row, file string) ([]string, map[string]int, error) {
 		labels[c] = i
 	}
 	return classes, labels, nil
-}
-
-// short is the beginning of a cell, which may be a whole file of another kind.
-func short(cell string) string {
-	const most = 40
-	if len(cell) > most {
-		return cell[:most] + "..."
-	}
-	return cell
 }
 
 // usable reports why a file cannot be an image, without reading it.

@@ -78,6 +78,27 @@ func TestClassOrder(t *testing.T) {
 	}
 }
 
+// TestPersons: a list of persons, as dml reid takes it, is one to train on, too.
+func TestPersons(t *testing.T) {
+	const text = "path,pid,camid,split,track,time\n" +
+		"a.png,12,1,train,,\nb.png,3,2,,t1,5\nc.png,-1,1,train,,\nd.png,3,1,val,,\n" +
+		"e.png,900,1,query,,\ne.png,900,1,gallery,,\nf.png,,,gallery,,\n"
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png", "c.png", "d.png"), list.Options{TestFraction: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"0003", "0012"}; !slices.Equal(s.Train.Classes(), want) || s.Train.Len() != 2 || s.Val.Len() != 1 || s.Test != nil {
+		t.Errorf("classes %q, %d to train on, test %v", s.Train.Classes(), s.Train.Len(), s.Test)
+	}
+	if s.Train.Label(0) != 1 || s.Train.Label(1) != 0 || s.Val.Label(0) != 0 {
+		t.Errorf("labels %d, %d, %d", s.Train.Label(0), s.Train.Label(1), s.Val.Label(0))
+	}
+	without, err := list.Read(strings.NewReader("path,pid,camid\na.png,1,1\nb.png,2,1\n"), pictures(t, "a.png", "b.png"), list.Options{TestFraction: 0.5})
+	if err != nil || without.Train.Len() != 2 || without.Test != nil {
+		t.Errorf("without splits: %+v, error %v", without, err)
+	}
+}
+
 func TestTestFraction(t *testing.T) {
 	text := "path,label\n" + strings.Repeat("a.png,x\nb.png,y\n", 10)
 	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png"), list.Options{TestFraction: 0.3, Seed: 1})
@@ -115,6 +136,14 @@ func TestErrors(t *testing.T) {
 		{"path,label,split\na.png,x,test\n", list.ErrEmpty, "row 2"},
 		{"path,label,split\na.png,x,train\nb.png,x,\n./a.png,x,test\n", list.ErrRow, "row 4: bad row: ./a.png is for test here and for train in row 2"},
 		{"path,label\na.png,x\nb.png,y\na.png,y\n", list.ErrRow, `row 4: bad row: a.png has the label "y" here and "x" in row 2`},
+		{"path,label,pid\na.png,x,1\n", list.ErrColumns, "either of classes or of persons"},
+		{"path,camid\na.png,1\n", list.ErrColumns, "no column label"},
+		{"path,pid,camid\na.png,,1\n", list.ErrRow, "row 2: bad row: the pid is empty"},
+		{"path,pid,camid\na.png,x,1\n", list.ErrRow, `the pid "x" is no whole number`},
+		{"path,pid,camid\na.png,-2,1\n", list.ErrRow, `the pid "-2" is no whole number`},
+		{"path,pid,camid\na.png,0,1\n", list.ErrRow, "distractor"},
+		{"path,pid,camid,split\na.png,7,1,query\n", list.ErrEmpty, "no row is one to train on"},
+		{"path,pid,camid,split\na.png,7,1,train\nb.png,7,1,\na.png,,1,gallery\n", list.ErrRow, "row 4: bad row: a.png is for gallery here and for train in row 2"},
 		{"path,label\na.png,x,train\n", csv.ErrFieldCount, "l.csv: record on line 2: wrong number of fields"},
 		{"path,label\na.png,\"x\n", csv.ErrQuote, "l.csv: parse error on line 2"},
 	} {
@@ -139,7 +168,7 @@ func TestErrors(t *testing.T) {
 
 // FuzzRead: any text gives either whole data or an error that names the list.
 func FuzzRead(f *testing.F) {
-	for _, text := range []string{"", "path,label\na.png,x\n", "path,label,split\na.png,\"x\",val\na.png,x,\n", "label,path\n1,a.png\n02,a.png", "\ufeffpath,label\r\na.png,x\r\n", "path,label\n\"a\nb\",x\n"} {
+	for _, text := range []string{"", "path,label\na.png,x\n", "path,label,split\na.png,\"x\",val\na.png,x,\n", "label,path\n1,a.png\n02,a.png", "\ufeffpath,label\r\na.png,x\r\n", "path,label\n\"a\nb\",x\n", "path,pid,camid,split\na.png,1,1,\na.png,2,1,query\n"} {
 		f.Add(text)
 	}
 	fsys := pictures(f, "a.png")
