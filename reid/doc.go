@@ -1,7 +1,13 @@
-// Package reid evaluates person re-identification: how well features of images
-// find the images of the same person in a gallery seen by other cameras. It
-// computes what the Market-1501 protocol asks for, re-ranks, and expands
-// queries. It needs features and labels only; what made them is the caller's.
+// Package reid re-identifies persons by features of their images, vectors of
+// which the nearest show the same person. It needs features and labels only;
+// what makes them is the caller's (see Embedder).
+//
+//   - Evaluate scores rankings by the Market-1501 protocol, of queries as they
+//     are, pooled or expanded, also after re-ranking; Rank ranks without labels,
+//     EvaluateDistances scores distances that were computed elsewhere.
+//   - Gallery keeps features on disk, to add to, remove from and search.
+//   - Calibrate finds the distance that tells one person from two, Distance
+//     compares two images.
 //
 // # Protocol
 //
@@ -40,9 +46,15 @@
 // Re-identification with k-reciprocal Encoding", CVPR 2017 (see Rerank); Chum
 // et al., "Total Recall", ICCV 2007, for average query expansion.
 //
+// # Galleries
+//
+// A Gallery is a folder of features of one kind, named by a fingerprint; images
+// of another are refused. Changes are all or nothing and on disk when they
+// return. Searches are exact, and run beside changes.
+//
 // # Cost
 //
-// Rows of distances are computed by a Multiplier, a block of queries at a time,
+// In an evaluation, rows of distances are computed by a Multiplier, a block of queries at a time,
 // so memory does not grow with queries times gallery. The rank of a match is
 // counted, not sorted for. Results do not depend on the number of workers, on the
 // Multiplier only as far as float32 is rounded.

@@ -86,8 +86,9 @@ func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set,
 }
 
 // EvaluateDistances scores rankings by distances that were computed elsewhere,
-// [len(query) x len(gallery)], which are not changed. Of the options only Ranks,
-// Best, ZeroIsPerson and Workers apply.
+// [len(query) x len(gallery)] by rows, which are not changed. Metric and
+// Multiplier are not used; MultiQuery, Expand, Rerank and Float64 are faults.
+// Errors are as those of Evaluate.
 func EvaluateDistances(ctx context.Context, distances []float32, query, gallery []Label, opts Options) (*Result, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ type Options struct {
 // It compares squared Euclidean distances, under Cosine of vectors scaled to
 // length 1, among all queries and the whole gallery.
 type Rerank struct {
-	K1 int // size of the neighbourhoods; default 20
+	K1 int // size of the neighbourhoods, which memory grows with; default 20
 	K2 int // neighbours whose encodings are averaged; default 6
 	// Lambda is the weight, up to 1, of the original distance. Default 0.3; see
 	// JaccardOnly for 0.

@@ -30,6 +30,9 @@ func forEachBlock[T float](ctx context.Context, src source[T], queries, columns,
 			return err
 		}
 		parallel(workers, n, func(worker, i int) {
+			if ctx.Err() != nil {
+				return // a block can take minutes where its rows are re-ranked
+			}
 			row := block[i*columns : (i+1)*columns]
 			src.finish(row, from+i, worker)
 			use(row, from+i, worker)

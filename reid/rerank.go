@@ -54,10 +54,17 @@ func newReranked[T float](ctx context.Context, a arithmetic[T], all matrix[T], q
 	for w := range encoders {
 		encoders[w] = newEncoder[T](n)
 	}
-	parallel(workers, n, func(w, i int) { s.graph.encoded[i] = s.graph.encode(encoders[w], int32(i)) })
+	each := func(f func(w, i int)) {
+		parallel(workers, n, func(w, i int) {
+			if ctx.Err() == nil {
+				f(w, i)
+			}
+		})
+	}
+	each(func(w, i int) { s.graph.encoded[i] = s.graph.encode(encoders[w], int32(i)) })
 	if r.K2 != 1 {
 		smooth := make([]sparse[T], n)
-		parallel(workers, n, func(w, i int) { smooth[i] = s.graph.smooth(encoders[w], int32(i)) })
+		each(func(w, i int) { smooth[i] = s.graph.smooth(encoders[w], int32(i)) })
 		s.graph.encoded = smooth
 	}
 	if err := ctx.Err(); err != nil {
