@@ -126,7 +126,7 @@ type Gallery struct {
 }
 
 // CreateGallery makes a gallery for images of dim features: a folder, which must
-// not exist. The fingerprint is any text that says what makes the features, such
+// not exist, else it fails with ErrGalleryExists. The fingerprint is any text that says what makes the features, such
 // as the Fingerprint of package features' Recipe.
 func CreateGallery(path string, dim int, fingerprint string) error {
 	h := store.Header{Dim: dim, Fingerprint: fingerprint}
