@@ -428,6 +428,14 @@ func TestBadSets(t *testing.T) {
 	}
 }
 
+// TestOneFaultOnce: a set that is both queries and gallery has its fault once.
+func TestOneFaultOnce(t *testing.T) {
+	s := Set{"g.npy", []float32{1, 2}, 2, []Label{{UnknownPID, 1}}}
+	if _, err := Evaluate(t.Context(), s, s, Options{}); !errors.Is(err, ErrLabel) || strings.Count(err.Error(), "g.npy") != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestValidateReportsAll: every fault is said at once.
 func TestValidateReportsAll(t *testing.T) {
 	bad := Options{Metric: "far", Pool: &Set{}, Expand: -1, Best: -2, Workers: -3, Ranks: []int{1, 0},

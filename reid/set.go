@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 const (
@@ -88,7 +89,10 @@ func (s Set) check(unlabelled bool) error {
 func checkSets(unlabelled bool, sets ...Set) error {
 	var faults []error
 	for _, s := range sets {
-		faults = append(faults, s.check(unlabelled))
+		// One set can be queries and gallery, with the same fault.
+		if err := s.check(unlabelled); err != nil && !slices.ContainsFunc(faults, func(told error) bool { return told.Error() == err.Error() }) {
+			faults = append(faults, err)
+		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return err

@@ -65,6 +65,10 @@ type Options struct {
 	// Pattern of the names. Default: the first of Patterns that fits the first
 	// image.
 	Pattern *Pattern
+	// Missing lists also names in folders that lead to no file, such as links to
+	// nothing, for callers that tell which images they cannot read. Default: they
+	// are errors.
+	Missing bool
 }
 
 // Image is an image of a person.
@@ -120,7 +124,7 @@ func Divided(fsys fs.FS) bool {
 // .jpeg or .png must fit the pattern. Errors about the data are
 // *dataset.DataError.
 func List(fsys fs.FS, part Part, opts Options) (Listing, error) {
-	r := reader{fsys: fsys, root: opts.Root, out: Listing{Pattern: opts.Pattern}}
+	r := reader{fsys: fsys, root: opts.Root, missingToo: opts.Missing, out: Listing{Pattern: opts.Pattern}}
 	place, ok := places[part]
 	if !ok {
 		return Listing{}, fmt.Errorf("unknown part %q: want train, query, gallery or multi_query", part)
@@ -149,6 +153,8 @@ type reader struct {
 	fsys fs.FS
 	root string
 	out  Listing
+
+	missingToo bool
 }
 
 func (r *reader) fail(file string, record int, err error) error {
@@ -195,12 +201,14 @@ func (r *reader) folder(dir string) error {
 		kind := e.Type()
 		if kind&fs.ModeSymlink != 0 {
 			info, err := fs.Stat(r.fsys, name)
-			if err != nil {
+			switch {
+			case err == nil:
+				kind = info.Mode().Type()
+			case !r.missingToo:
 				return r.fail(name, -1, err)
 			}
-			kind = info.Mode().Type()
 		}
-		if !kind.IsRegular() { // opening it could block for ever
+		if !kind.IsRegular() && !r.missingToo { // opening it could block for ever
 			return r.fail(name, -1, errors.New("no regular file, but called like an image: remove it"))
 		}
 		return r.add(name, name, -1)

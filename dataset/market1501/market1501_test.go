@@ -141,6 +141,9 @@ func TestListErrors(t *testing.T) {
 			}
 		}
 	}
+	if l, err := market1501.List(special, market1501.Query, market1501.Options{Missing: true}); err != nil || len(l.Images) != 2 {
+		t.Errorf("a pipe, by a caller that expects some: %v, %v", l.Images, err)
+	}
 	if _, err := market1501.Read(tree(t, "bounding_box_train/0000_c1s1_000001_00.jpg"), market1501.Options{}); !errors.Is(err, market1501.ErrEmpty) {
 		t.Errorf("only distractors: %v", err)
 	}

@@ -26,21 +26,20 @@ func resolve(path string) (string, error) {
 	if path == "" {
 		return "", fmt.Errorf("%w: the path is empty", ErrTarget)
 	}
-	target, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return path, checkFolder(path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("creating %s: %w", path, err)
-	}
-	info, err := os.Stat(target)
+	info, err := os.Stat(path) // before the links: that of /dev/stdout leads to a pipe without a name
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path, checkFolder(path)
 	case err != nil:
 		return "", fmt.Errorf("creating %s: %w", path, err)
 	case info.IsDir():
 		return "", fmt.Errorf("%s: %w: it is a folder", path, ErrTarget)
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("%s: %w: it is a device or another special file", path, ErrTarget)
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("creating %s: %w", path, err)
 	}
 	return target, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/internal/regular"
 )
 
 // inferOptions reads the flags of infer for so many models.
@@ -74,7 +74,7 @@ func preset(name string) (*infer.Preset, error) {
 		}
 		return &p, nil
 	}
-	data, err := os.ReadFile(name)
+	data, err := regular.Read(name)
 	if err != nil {
 		return nil, err
 	}

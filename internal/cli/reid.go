@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
@@ -114,6 +115,18 @@ func readManifest(dir string) (features.Manifest, error) {
 		return m, fmt.Errorf("%s: its extraction was interrupted; run it again, and it goes on", dir)
 	}
 	return m, fmt.Errorf("%w; make it with dml reid extract", err)
+}
+
+// checkOutputs refuses places where there can be no file, before the work that it
+// is for. Empty paths are none.
+func checkOutputs(paths ...string) error {
+	var faults []error
+	for _, path := range paths {
+		if path != "" {
+			faults = append(faults, atomicfile.Check(path))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // isModel tells ONNX files from other arguments.

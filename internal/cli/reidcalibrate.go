@@ -62,6 +62,9 @@ func (c *console) reidCalibrate(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOutputs(ctx.String("out"), picture); err != nil {
+		return err
+	}
 	var data evaluated
 	if err := c.withFeatures(ctx, models, func(dir string) error {
 		data, err = c.evaluatedFolder(dir)

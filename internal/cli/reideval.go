@@ -96,6 +96,9 @@ func (c *console) reidEval(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOutputs(ctx.String("per-query")); err != nil {
+		return err
+	}
 	var data evaluated
 	if ctx.IsSet(bareFlags[0]) {
 		data, err = evaluatedFiles(ctx)

@@ -153,7 +153,7 @@ func (c *console) saySkipped(m features.Manifest) {
 	const most = 20
 	c.say("skipped %s that cannot be read:", count(len(m.Skipped), "image"))
 	for _, s := range m.Skipped[:min(most, len(m.Skipped))] {
-		c.say("  %s: %s (%s)", s.Image, s.Reason, s.Part)
+		c.say("  %s: %s (%s)", plain(s.Image), s.Reason, s.Part)
 	}
 	if more := len(m.Skipped) - most; more > 0 {
 		c.say("  and %s more, which %s lists", grouped(more), features.ManifestFile)

@@ -137,7 +137,7 @@ func TestGalleryRefusals(t *testing.T) {
 		{"search " + g + " --query " + filepath.Join(g, "q.npy"), "nothing says how"},
 		{"add " + g + " --features " + folder + " --part multi_query", "no images"},
 		{"rm " + g + " --name x", "nothing was removed"},
-		{"info " + folder, "no such file"},
+		{"info " + folder, folder + " holds no gallery"},
 	} {
 		refused(t, dml(t, append([]string{"reid", "gallery"}, strings.Fields(tc.args)...)...), tc.want)
 	}

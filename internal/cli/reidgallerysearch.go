@@ -143,7 +143,7 @@ func (c *console) gallerySearch(ctx *cli.Context) (err error) {
 		return err
 	}
 	if ctx.Int("top") < 1 || ctx.Int("top") > math.MaxInt32 {
-		return usagef("--top: %d is not at least 1", ctx.Int("top"))
+		return usagef("--top: %d is not between 1 and %d", ctx.Int("top"), math.MaxInt32)
 	}
 	filter, err := galleryFilter(ctx)
 	if err != nil {
@@ -295,7 +295,7 @@ func (c *console) printFound(f found) error {
 				return err
 			}
 		}
-		if _, err := fmt.Fprintf(c.stdout, "%s\n", q.Query); err != nil {
+		if _, err := fmt.Fprintln(c.stdout, plain(q.Query)); err != nil {
 			return err
 		}
 		if len(q.Hits) == 0 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/deepmutual/dml/dataset/market1501"
 	"github.com/deepmutual/dml/internal/pixels"
+	"github.com/deepmutual/dml/internal/regular"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
@@ -48,10 +49,10 @@ func itemsOf(rows []features.Row, root, part string) []ranking.Item {
 			path = filepath.Join(root, path)
 		}
 		open := func() (io.ReadCloser, error) {
-			f, err := openRegular(path)
+			f, err := regular.Open(path)
 			if errors.Is(err, os.ErrNotExist) {
 				// Labels may name files without their folder.
-				if f, again := openRegular(filepath.Join(root, market1501.Part(part).Folder(), filepath.Base(path))); again == nil {
+				if f, again := regular.Open(filepath.Join(root, market1501.Part(part).Folder(), filepath.Base(path))); again == nil {
 					return f, nil
 				}
 				err = fmt.Errorf("%w; say with --data where the images are", err)
@@ -61,18 +62,6 @@ func itemsOf(rows []features.Row, root, part string) []ranking.Item {
 		items[i] = ranking.Item{Image: ranking.Image{Name: r.Name, Open: open}, Label: r.Label}
 	}
 	return items
-}
-
-// openRegular opens a file; other things could block for ever.
-func openRegular(path string) (io.ReadCloser, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is a folder or special file", path)
-	}
-	return os.Open(path)
 }
 
 // embedFiles makes the features of image files, some at a time.
@@ -96,7 +85,7 @@ func embedFiles(ctx context.Context, e reid.Embedder, paths []string) ([][]float
 }
 
 func decodeFile(path string) (image.Image, error) {
-	f, err := openRegular(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,9 @@ func (c *console) reidRank(ctx *cli.Context) error {
 	if err := checkFeatureForm(ctx, "reid rank", models, len(queries) > 0, "data"); err != nil {
 		return err
 	}
+	if err := checkOutputs(ctx.String("out")); err != nil {
+		return err
+	}
 	var data ranked
 	err = c.withFeatures(ctx, models, func(dir string) error {
 		data, err = c.loadRanked(ctx, dir, models, queries)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // table prints rows of cells in aligned columns, the first row being the
@@ -14,9 +15,32 @@ import (
 func table(w io.Writer, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, plain(cell))
+		}
+		fmt.Fprintln(tw)
 	}
 	return tw.Flush()
+}
+
+// plain shows a name's control characters as Go writes them: a line's end in it
+// would break a table, an escape sequence do anything to a terminal.
+func plain(name string) string {
+	if !strings.ContainsFunc(name, unicode.IsControl) {
+		return name
+	}
+	var out strings.Builder
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			out.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
 }
 
 // writeJSON prints v for programs.

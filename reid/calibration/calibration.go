@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/regular"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -93,7 +93,7 @@ type file struct {
 
 // Read reads a threshold. Faults of the content wrap ErrThreshold.
 func Read(path string) (Threshold, error) {
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path)
 	if err != nil {
 		return Threshold{}, err
 	}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"image"
 	"io/fs"
-	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/deepmutual/dml/internal/pixels"
+	"github.com/deepmutual/dml/internal/regular"
 )
 
 // batch is images decoded together.
@@ -25,14 +27,7 @@ type batch struct {
 type decoder struct{ buf bytes.Buffer }
 
 func (d *decoder) decode(path string) (image.Image, error) {
-	info, err := os.Stat(path) // opening a special file could block for ever
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNoFile
-	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,24 +39,27 @@ func (d *decoder) decode(path string) (image.Image, error) {
 	return pixels.DecodeStandard(d.buf.Bytes())
 }
 
-var errNoFile = errors.New("it is a folder or special file")
+// own are errors that are an image's own: of what its file holds, or of what its
+// path leads to.
+var own = []error{
+	pixels.ErrFormat, pixels.ErrCorrupt, pixels.ErrTooLarge, regular.ErrNot, fs.ErrNotExist, fs.ErrPermission,
+	syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.EINVAL,
+}
 
 // broken reports an error that is the image's own; others, such as those of a
 // failing disk, are not, and end an extraction, which can go on later.
 func broken(err error) bool {
-	for _, own := range []error{pixels.ErrFormat, pixels.ErrCorrupt, pixels.ErrTooLarge, errNoFile, fs.ErrNotExist, fs.ErrPermission} {
-		if errors.Is(err, own) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(own, func(target error) bool { return errors.Is(err, target) })
 }
 
 // reason is why an image is skipped, without its path, which is told beside it.
 func reason(err error) string {
 	var file *fs.PathError
-	if errors.As(err, &file) {
+	switch {
+	case errors.As(err, &file):
 		err = file.Err
+	case errors.Is(err, regular.ErrNot):
+		err = regular.ErrNot
 	}
 	return err.Error()
 }

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -201,15 +202,29 @@ func TestRun(t *testing.T) {
 	if again, err := Run(t.Context(), dir, recipe(), never, src, Options{Batch: 7}); err != nil || !reflect.DeepEqual(again, m) {
 		t.Errorf("%+v, %v", again, err)
 	}
-	// A file that was lost makes it incomplete.
-	if err := os.Remove(filepath.Join(dir, "query.csv")); err != nil {
-		t.Fatal(err)
+	// A file that was lost or cut off makes it incomplete.
+	rows, labels := slowly(t, src, features.Query)
+	for name, spoil := range map[string]func(path string) error{
+		"query.csv": os.Remove,
+		"query.npy": func(path string) error { return os.Truncate(path, 150) },
+	} {
+		if err := spoil(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(t.Context(), dir, recipe(), sums, src, Options{}); err != nil {
+			t.Error(err)
+		}
+		sameRows(t, dir, features.Query, rows, labels)
 	}
+	write(t, filepath.Join(dir, "query.csv"), []byte("name,pid,camid\n"))
 	if _, err := Run(t.Context(), dir, recipe(), sums, src, Options{}); err != nil {
 		t.Error(err)
 	}
-	rows, labels := slowly(t, src, features.Query)
 	sameRows(t, dir, features.Query, rows, labels)
+	write(t, filepath.Join(dir, features.ManifestFile), []byte("{}"))
+	if _, err := Run(t.Context(), dir, recipe(), sums, src, Options{}); !errors.Is(err, features.ErrManifest) || !strings.Contains(err.Error(), "remove "+dir) {
+		t.Errorf("a manifest that says nothing: %v", err)
+	}
 }
 
 // TestPoolTrack compares with means made in the obvious way.

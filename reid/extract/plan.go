@@ -76,12 +76,14 @@ func orNone(name string) string {
 	return name
 }
 
-// complete returns the manifest of dir where the same extraction is done there.
-// Where it was another one, or others' files are in the way, that is an error.
+// complete returns the manifest of dir where the same extraction is done there,
+// and its files are of the length that it says: one that was cut off is made
+// again. Where it was another one, or others' files are in the way, that is an
+// error.
 func (p plan) complete(dir string, parts []Part) (features.Manifest, bool, error) {
 	m, err := features.ReadManifest(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return m, false, err
+		return m, false, fmt.Errorf("%w; choose another folder, or remove %s", err, dir)
 	}
 	whole := err == nil
 	if whole {
@@ -92,12 +94,12 @@ func (p plan) complete(dir string, parts []Part) (features.Manifest, bool, error
 	}
 	foreign := !whole && !Interrupted(dir) // else they may be of an interrupted end
 	for _, part := range parts {
+		whole = whole && features.PartWhole(dir, m, part.Name)
 		for _, ext := range []string{".npy", ".csv"} {
 			path := filepath.Join(dir, part.Name+ext)
 			_, err := os.Stat(path)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-				whole = false
 			case err != nil:
 				return m, false, err
 			case foreign:

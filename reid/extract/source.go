@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -66,7 +65,7 @@ func Open(path string, opts SourceOptions) (*Source, error) {
 func openFolder(path string, opts SourceOptions) (*Source, error) {
 	s := &Source{Data: features.Data{Path: path}, Root: path}
 	fsys := os.DirFS(path)
-	read := market1501.Options{Root: filepath.ToSlash(path), Pattern: opts.Pattern}
+	read := market1501.Options{Root: filepath.ToSlash(path), Pattern: opts.Pattern, Missing: true}
 	add := func(name string, part market1501.Part) error {
 		list, err := market1501.List(fsys, part, read)
 		if err != nil {
@@ -163,7 +162,7 @@ func (s *Source) images() int {
 }
 
 // checksums are of the listing and of the files' times of change. A file that
-// is not there counts as one.
+// is not there, or whose path leads nowhere, counts as one.
 func (s *Source) checksums() (listing, times string, err error) {
 	h, t := sha256.New(), sha256.New()
 	put := func(h hash.Hash, values ...any) { fmt.Fprintf(h, "%q\n", values) } // which cannot fail
@@ -175,7 +174,7 @@ func (s *Source) checksums() (listing, times string, err error) {
 			case err == nil:
 				size = info.Size()
 				put(t, fmt.Sprint(info.ModTime().UnixNano()))
-			case !errors.Is(err, fs.ErrNotExist):
+			case !broken(err):
 				return "", "", err
 			}
 			put(h, p.Name, r.Name, fmt.Sprint(r.PID, r.Camera, size), r.Track, r.Time)

@@ -2,7 +2,9 @@ package features
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/deepmutual/dml/reid"
 )
@@ -14,7 +16,11 @@ import (
 func LoadPart(dir string, m Manifest, part string) (reid.Set, []Row, error) {
 	p, there := m.Part(part)
 	if !there {
-		return reid.Set{}, nil, fmt.Errorf("%s: %w of a part %s", dir, reid.ErrEmpty, part)
+		var others []string
+		for _, p := range m.Parts {
+			others = append(others, p.Name)
+		}
+		return reid.Set{}, nil, fmt.Errorf("%s: %w of a part %s: %s has only %s", dir, reid.ErrEmpty, part, m.Data.Path, strings.Join(others, ", "))
 	}
 	npy := filepath.Join(dir, part+".npy")
 	s, rows, err := load(npy, filepath.Join(dir, part+".csv"), false)
@@ -29,4 +35,19 @@ func LoadPart(dir string, m Manifest, part string) (reid.Set, []Row, error) {
 		return reid.Set{}, nil, fmt.Errorf("%w: %s has rows of %d features, %s says %d; extract the features again", reid.ErrDimension, npy, s.Dim, manifest, m.Dim)
 	}
 	return s, rows, nil
+}
+
+// PartWhole tells whether the files of a part are as long as the manifest m of the
+// folder says. The features themselves are not read.
+func PartWhole(dir string, m Manifest, part string) bool {
+	p, there := m.Part(part)
+	if !there {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(dir, part+".npy"))
+	if err != nil || info.Size() != int64(len(npyHeader(p.Rows, m.Dim)))+4*int64(p.Rows)*int64(m.Dim) {
+		return false
+	}
+	rows, err := ReadList(filepath.Join(dir, part+".csv"))
+	return err == nil && len(rows) == p.Rows
 }

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/regular"
 	"github.com/deepmutual/dml/reid"
 )
 
@@ -55,7 +55,7 @@ func ReadLabels(path string) ([]Row, error) { return read(path, true) }
 func ReadList(path string) ([]Row, error) { return read(path, false) }
 
 func read(path string, known bool) ([]Row, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/regular"
 )
 
 // ManifestFile is the name of a Manifest's file in a folder of features.
@@ -129,7 +129,7 @@ func (m Manifest) Validate() error {
 // content wrap ErrManifest.
 func ReadManifest(dir string) (Manifest, error) {
 	path := filepath.Join(dir, ManifestFile)
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path)
 	if err != nil {
 		return Manifest{}, err
 	}

@@ -23,12 +23,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"github.com/deepmutual/dml/internal/filelock"
+	"github.com/deepmutual/dml/internal/regular"
 )
 
 const (
@@ -137,6 +139,15 @@ func open(dir string, m mapper) (*Store, error) {
 
 // openFiles replaces the open files, both or none.
 func (s *Store) openFiles(flag int) error {
+	for _, name := range []string{logFile, featuresFile} {
+		err := regular.Check(s.file(name))
+		if name == logFile && errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s holds no gallery: %w", s.dir, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	log, err := os.OpenFile(s.file(logFile), flag, 0)
 	if err != nil {
 		return err

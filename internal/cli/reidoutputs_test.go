@@ -1,0 +1,24 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestReIDOutputsFirst: that there can be no output is told before the features
+// are looked at, let alone made.
+func TestReIDOutputsFirst(t *testing.T) {
+	dir := t.TempDir()
+	none := filepath.Join(dir, "none")
+	folder := filepath.Join(dir, "ranking.html")
+	must(0, os.Mkdir(folder, 0o755))
+	refused(t, dml(t, "reid", "eval", "--features", none, "--per-query", filepath.Join(none, "q.csv")), "q.csv", "the folder "+none+" does not exist")
+	refused(t, dml(t, "reid", "rank", "--features", none, "--out", folder), folder, "it is a folder")
+	refused(t, dml(t, "reid", "calibrate", "--features", none, "--out", filepath.Join(none, "t.json")), "t.json")
+	refused(t, dml(t, "reid", "calibrate", "--features", none, "--out", filepath.Join(dir, "t.json"), "--picture", filepath.Join(none, "p.png")), "p.png")
+	refused(t, dml(t, "reid", "eval", "--features", none, "--per-query", os.DevNull), "special file")
+	if entries := must(os.ReadDir(dir)); len(entries) != 1 {
+		t.Errorf("%v", entries)
+	}
+}
