@@ -26,6 +26,20 @@ func FromBytes(data []byte) Image { return Image{encoded: data} }
 // FromFile takes the path of a JPEG or PNG file.
 func FromFile(path string) Image { return Image{path: path} }
 
+// Decode returns the picture that Predict and Embed would take, grey or opaque
+// colour; what FromImage was given it returns as it is. The error wraps
+// ErrImage, except that of a file that cannot be opened or read.
+func (m Image) Decode() (image.Image, error) {
+	if m.decoded != nil {
+		return m.decoded, nil
+	}
+	loaded, err := m.load()
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Standard(), nil
+}
+
 // load returns the pixels. The error wraps ErrImage, except that of a file
 // that cannot be opened or read.
 func (m Image) load() (pixels.Image, error) {

@@ -2,8 +2,10 @@ package infer
 
 import (
 	"bytes"
+	"errors"
 	"image"
 	"image/png"
+	"reflect"
 	"testing"
 
 	"github.com/deepmutual/dml/internal/pixels"
@@ -22,4 +24,26 @@ func pngOf(t testing.TB, m pixels.Image) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// TestDecode compares what Decode gives with what Predict would load.
+func TestDecode(t *testing.T) {
+	pixel := pixels.Image{Width: 2, Height: 1, Channels: 3, Pix: []uint8{1, 2, 3, 200, 100, 50}}
+	data := pngOf(t, pixel)
+	given := image.NewGray(image.Rect(0, 0, 4, 4))
+	for name, m := range map[string]Image{"bytes": FromBytes(data), "file": FromFile(saved(t, "a.png", data)), "image": FromImage(given)} {
+		want, err := m.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.Decode()
+		if err != nil || !reflect.DeepEqual(pixels.FromImage(got), want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
+		}
+	}
+	for _, m := range []Image{{}, FromBytes([]byte("no image"))} {
+		if got, err := m.Decode(); !errors.Is(err, ErrImage) || got != nil {
+			t.Errorf("%v, %v, want ErrImage", got, err)
+		}
+	}
 }

@@ -153,6 +153,7 @@ var without = map[string][]string{
 	"dataset/walkers":  {gorgonia, tensor, ortGo, protobuf, module + "/train"},
 	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal/kernel", "net/http"},
 	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
+	"reid/embedder":    {gorgonia, tensor, module + "/internal/kernel", module + "/train", "net/http"},
 	"reid/calibration": {gorgonia, tensor, ortGo, protobuf, plot, module + "/dataset", module + "/infer", "net/http"},
 	"reid/ranking":     {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"train":            {ortGo, module + "/internal/onnxpb", urfave, mpb},

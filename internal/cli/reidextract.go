@@ -130,7 +130,7 @@ func (c *console) extract(ctx *cli.Context, models []string, out string) (m feat
 		begun = true
 		show.set(done, total)
 	}
-	m, err = extract.Run(ctx.Context, out, e.recipe, e, src, extract.Options{
+	m, err = extract.Run(ctx.Context, out, e.Recipe(), e, src, extract.Options{
 		Batch: ctx.Int("batch"), Workers: ctx.Int("threads"), Strict: ctx.Bool("strict"), Pooling: ctx.String("pool"),
 		Unusable: isUnreadable, Progress: progress,
 	})

@@ -106,7 +106,7 @@ func (c *console) galleryCreate(ctx *cli.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		recipe = e.recipe
+		recipe = e.Recipe()
 		if err := e.Close(); err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func checkModels(ctx *cli.Context, path string, models []string) error {
 		return err
 	}
 	defer e.Close() // nothing is lost if this fails
-	g, err := reid.OpenGallery(path, e.recipe.Fingerprint())
+	g, err := reid.OpenGallery(path, e.Fingerprint())
 	if err != nil {
 		return galleryHint(err)
 	}

@@ -229,7 +229,7 @@ func imageQueries(ctx *cli.Context, models, places []string) (q queries, err err
 		return q, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	q.fingerprint, q.dim = e.recipe.Fingerprint(), e.recipe.Dim
+	q.fingerprint, q.dim = e.Fingerprint(), e.Recipe().Dim
 	rows, err := embedFiles(ctx.Context, e, q.names)
 	q.features = slices.Concat(rows...)
 	return q, err

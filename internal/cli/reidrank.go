@@ -195,14 +195,14 @@ func (d *ranked) embed(ctx *cli.Context, models, places []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	if err := d.manifest.Match(cmp.Or(ctx.String("features"), ctx.String("data")), e.recipe, strings.Join(models, ", ")); err != nil {
+	if err := d.manifest.Match(cmp.Or(ctx.String("features"), ctx.String("data")), e.Recipe(), strings.Join(models, ", ")); err != nil {
 		return err
 	}
 	vectors, err := embedFiles(ctx.Context, e, images)
 	if err != nil {
 		return err
 	}
-	d.query = reid.Set{Name: "the images of --query", Dim: e.recipe.Dim}
+	d.query = reid.Set{Name: "the images of --query", Dim: e.Recipe().Dim}
 	pattern := cmp.Or(ctx.String("pattern"), d.manifest.Data.Pattern)
 	for i, path := range images {
 		d.query.Features = append(d.query.Features, vectors[i]...)

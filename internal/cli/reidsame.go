@@ -68,9 +68,9 @@ func (c *console) reidSame(ctx *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	answer := sameness{Images: images, Fingerprint: e.recipe.Fingerprint(), Metric: threshold.metric, Threshold: threshold.distance}
+	answer := sameness{Images: images, Fingerprint: e.Fingerprint(), Metric: threshold.metric, Threshold: threshold.distance}
 	if t := threshold.calibrated; t != nil {
-		if err := t.Match(ctx.String("threshold"), e.recipe, strings.Join(models, ", ")); err != nil {
+		if err := t.Match(ctx.String("threshold"), e.Recipe(), strings.Join(models, ", ")); err != nil {
 			return fmt.Errorf("%w; calibrate for what you use now with dml reid calibrate", err)
 		}
 		answer.FPR, answer.TPR = &t.FPR, &t.TPR

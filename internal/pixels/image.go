@@ -89,6 +89,21 @@ func FromImage(src image.Image) Image {
 	return m
 }
 
+// Standard returns m as the standard library holds images: FromImage of it is
+// equal to m. The picture of one channel shares its memory.
+func (m Image) Standard() image.Image {
+	bounds := image.Rect(0, 0, m.Width, m.Height)
+	if m.Channels == 1 {
+		return &image.Gray{Pix: m.Pix, Stride: m.Width, Rect: bounds}
+	}
+	out := image.NewNRGBA(bounds)
+	for i := range m.Width * m.Height {
+		copy(out.Pix[4*i:], m.Pix[3*i:3*i+3])
+		out.Pix[4*i+3] = 255
+	}
+	return out
+}
+
 // fromYCbCr is the way of all JPEG files, and so without a call for a pixel.
 func fromYCbCr(m Image, src *image.YCbCr) {
 	halved := 0 // the places of one in two columns share their chroma

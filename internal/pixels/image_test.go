@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -140,6 +141,19 @@ func TestFromYCbCr(t *testing.T) {
 					t.Fatalf("%v, part %v: pixel %d is %v", ratio, part, i, m.Pix[3*i:3*i+3])
 				}
 			}
+		}
+	}
+}
+
+// TestStandard wants back what goes there.
+func TestStandard(t *testing.T) {
+	for _, channels := range []int{1, 3} {
+		m := Image{Width: 3, Height: 2, Channels: channels, Pix: make([]uint8, 6*channels)}
+		for i := range m.Pix {
+			m.Pix[i] = uint8(13*i + 1)
+		}
+		if got := FromImage(m.Standard()); !reflect.DeepEqual(got, m) {
+			t.Errorf("%+v, want %+v", got, m)
 		}
 	}
 }
