@@ -54,8 +54,9 @@
 //
 // # Cost
 //
-// In an evaluation, rows of distances are computed by a Multiplier, a block of queries at a time,
-// so memory does not grow with queries times gallery. The rank of a match is
-// counted, not sorted for. Results do not depend on the number of workers, on the
-// Multiplier only as far as float32 is rounded.
+// In an evaluation, rows of distances are computed by a Multiplier, a block of
+// queries at a time, so memory grows with the matches of all queries, not with
+// queries times gallery. The rank of a match is counted, not sorted for. Results
+// do not depend on the number of workers, on the Multiplier only as far as
+// float32 is rounded.
 package reid

@@ -152,6 +152,9 @@ func blur(pix *[Width * Height]colour, sigma float64) {
 		kernel[i] = math.Exp(-t * t / 2)
 		sum += kernel[i]
 	}
+	for i := range kernel {
+		kernel[i] /= sum
+	}
 	var line [max(Width, Height)]colour
 	pass := func(start, step, n int) {
 		for i := range n {
@@ -159,7 +162,7 @@ func blur(pix *[Width * Height]colour, sigma float64) {
 			for k, w := range kernel {
 				at := start + step*min(max(i+k-radius, 0), n-1)
 				for j := range line[i] {
-					line[i][j] += w / sum * pix[at][j]
+					line[i][j] += w * pix[at][j]
 				}
 			}
 		}
