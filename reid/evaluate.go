@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -156,10 +155,9 @@ func rankAll[T float](ctx context.Context, src source[T], p *protocol, opts Opti
 		results[q].Best = best[q*width : q*width : (q+1)*width]
 	}
 	table := newCameraTable(p)
-	byCamera := make([]float64, len(p.query)*len(p.cameras)) // added up in the queries' order, not the workers'
-	row := func(q int) []float64 { return byCamera[q*len(p.cameras) : (q+1)*len(p.cameras)] }
+	byCamera := p.cameraLists() // added up in the queries' order, not the workers'
 	err := forEachBlock(ctx, src, len(p.query), p.columns(), opts.Workers,
-		func(distances []T, q, w int) { workers[w].rank(distances, q, &results[q], row(q)) })
+		func(distances []T, q, w int) { workers[w].rank(distances, q, &results[q], &byCamera[q]) })
 	if err != nil {
 		return Scores{}, err
 	}
@@ -167,7 +165,7 @@ func rankAll[T float](ctx context.Context, src source[T], p *protocol, opts Opti
 		w.flush()
 	}
 	for q := range results {
-		table.add(p.query[q].Camera, row(q))
+		table.add(p.query[q].Camera, byCamera[q])
 	}
 	s := mean(results, opts.Ranks)
 	s.ROC, s.Cameras = all.roc(), table.pairs()
@@ -222,18 +220,15 @@ func newCameraTable(p *protocol) *cameraTable {
 	return t
 }
 
-// add takes the APs of a query by camera of the gallery; NaN is none.
-func (t *cameraTable) add(camera int, ap []float64) {
-	for i, v := range ap {
-		if math.IsNaN(v) {
-			continue
-		}
-		key := [2]int{camera, t.cameras[i]}
+// add takes the APs of a query by camera of the gallery.
+func (t *cameraTable) add(camera int, list []cameraAP) {
+	for _, v := range list {
+		key := [2]int{camera, t.cameras[v.camera]}
 		if t.cells[key] == nil {
 			t.cells[key] = &CameraPair{Query: key[0], Gallery: key[1]}
 		}
 		t.cells[key].Queries++
-		t.cells[key].MAP += v
+		t.cells[key].MAP += v.ap
 	}
 }
 

@@ -92,6 +92,24 @@ func (p *protocol) pairs(query int) (good, wrong int) {
 	return good, p.columns() - len(p.junk) - len(same)
 }
 
+// cameraLists makes an empty list for each query, with room for the cameras of
+// its matches. Where cameras are as many as images, a table would be quadratic.
+func (p *protocol) cameraLists() [][]cameraAP {
+	room := make([]int, len(p.query))
+	all := 0
+	for q := range room {
+		good, _ := p.pairs(q)
+		room[q] = min(good, len(p.cameras))
+		all += room[q]
+	}
+	memory := make([]cameraAP, all)
+	lists := make([][]cameraAP, len(room))
+	for q, n := range room {
+		lists[q], memory = memory[:0:n], memory[n:]
+	}
+	return lists
+}
+
 // explain says why no query has a match.
 func (p *protocol) explain(queryName, galleryName string) error {
 	persons, known := 0, 0

@@ -67,19 +67,20 @@ type ranker[T float] struct {
 	owned bool           // they are
 	count counter[T]
 	ranks []int32 // of goods
-	seen  []int32 // goods by camera
+	seen  []int32 // goods by camera, 0 between queries
+	entry []int32 // of those cameras in a query's list
 }
 
 func newRanker[T float](p *protocol, src source[T], opts Options, pairs *pairs[T]) *ranker[T] {
 	return &ranker[T]{p: p, src: src, best: newNearest[T](min(opts.Best, p.columns())), pairs: pairs, owned: opts.BestSameCamera,
 		wrong: make([]T, 0, 2*flushAt), goods: make([]neighbour[T], 0, p.most), count: newCounter[T](p.most),
-		ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras))}
+		ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras)), entry: make([]int32, len(p.cameras))}
 }
 
-// rank evaluates a query given its distances, which it overwrites. byCamera is
-// set to the AP of its matches camera by camera, NaN where there are none.
-// out.Best has room for the nearest.
-func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera []float64) {
+// rank evaluates a query given its distances, which it overwrites. It appends to
+// byCamera the AP of its matches camera by camera. That has room for all, and
+// out.Best for the nearest.
+func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera *[]cameraAP) {
 	infinite := T(math.Inf(1))
 	for _, j := range r.p.junk {
 		row[j] = infinite
@@ -97,13 +98,10 @@ func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera []float6
 	}
 	slices.SortFunc(r.goods, order)
 	r.report(row, query, out)
-	for c := range byCamera {
-		byCamera[c] = math.NaN()
-	}
 	if len(r.goods) > 0 {
 		r.count.ranks(r.ranks, row, r.goods)
 		r.score(out)
-		r.cameras(byCamera)
+		*byCamera = r.cameras(*byCamera)
 	}
 	if r.p.person(r.p.query[query].PID) {
 		r.pool(row, query)
@@ -162,23 +160,30 @@ func (r *ranker[T]) score(out *QueryResult) {
 	out.INP = n / float64(ranks[len(ranks)-1])
 }
 
-// cameras sets the AP of the matches of each camera: the wrong images before a
-// match are known from its rank.
-func (r *ranker[T]) cameras(ap []float64) {
-	clear(r.seen)
+// cameraAP is the AP of the matches that a camera took, by its number.
+type cameraAP struct {
+	camera int32
+	ap     float64
+}
+
+// cameras appends the AP of the matches of each camera to an empty list: the
+// wrong images before a match are known from its rank.
+func (r *ranker[T]) cameras(list []cameraAP) []cameraAP {
 	for i, g := range r.goods {
 		c := r.p.cameraOf[g.column]
 		if r.seen[c]++; r.seen[c] == 1 {
-			ap[c] = 0
+			r.entry[c] = int32(len(list))
+			list = append(list, cameraAP{camera: c})
 		}
 		found := r.seen[c]
-		ap[c] += float64(found) / float64(r.ranks[i]-int32(i+1)+found)
+		list[r.entry[c]].ap += float64(found) / float64(r.ranks[i]-int32(i+1)+found)
 	}
-	for c, n := range r.seen {
-		if n > 0 {
-			ap[c] /= float64(n)
-		}
+	for i := range list {
+		c := list[i].camera
+		list[i].ap /= float64(r.seen[c])
+		r.seen[c] = 0
 	}
+	return list
 }
 
 // pool hands the distances to those of all pairs.

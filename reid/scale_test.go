@@ -138,3 +138,23 @@ func BenchmarkEvaluate(b *testing.B) {
 		}
 	}
 }
+
+// TestManyCameras: where every image has a camera of its own, a table of queries
+// by cameras would be as large as that of all distances.
+func TestManyCameras(t *testing.T) {
+	const n = 4000 // whose squares float32 holds exactly
+	s := Set{Dim: 1}
+	for i := range n {
+		s.Features, s.Labels = append(s.Features, float32(i/2)), append(s.Labels, Label{1 + i/2, i})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := Evaluate(t.Context(), s, s, Options{Workers: 2, Metric: Euclidean})
+	runtime.ReadMemStats(&after)
+	if err != nil || r.MAP != 1 || len(r.Cameras) != n || r.Cameras[7] != (CameraPair{Query: 7, Gallery: 6, Queries: 1, MAP: 1}) {
+		t.Fatalf("%v: mAP %v, %d pairs of cameras", err, r.MAP, len(r.Cameras))
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 2*blockBytes {
+		t.Errorf("%d bytes, and all distances are %d", allocated, n*n*4)
+	}
+}
