@@ -3,6 +3,7 @@ package market1501
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -143,8 +144,8 @@ func (p *Pattern) Parse(file string) (Name, error) {
 		}
 		digits := base[at[2*g]:at[2*g+1]]
 		v, err := strconv.Atoi(digits)
-		if junk := f == 0 && v == Junk; err != nil || v < 0 && !junk {
-			return Name{}, fmt.Errorf("%w %s: its %s is %q: want a number from 0, or -1 for the identity of junk", ErrName, p, fields[f], digits)
+		if junk := f == 0 && v == Junk; err != nil || v < 0 && !junk || v > math.MaxInt32 {
+			return Name{}, fmt.Errorf("%w %s: its %s is %q: want a number from 0 to %d, or -1 for the identity of junk", ErrName, p, fields[f], digits, math.MaxInt32)
 		}
 		values[f] = v
 	}

@@ -117,6 +117,16 @@ func readManifest(dir string) (features.Manifest, error) {
 	return m, fmt.Errorf("%w; make it with dml reid extract", err)
 }
 
+// loadPart reads a part of the folder that withFeatures has. Where that is removed
+// again, errors name the data.
+func loadPart(ctx *cli.Context, dir string, m features.Manifest, part string) (reid.Set, []features.Row, error) {
+	s, rows, err := features.LoadPart(dir, m, part)
+	if ctx.String("features") == "" {
+		s.Name = "the " + part + " part of " + m.Data.Path
+	}
+	return s, rows, err
+}
+
 // checkOutputs refuses places where there can be no file, before the work that it
 // is for. Empty paths are none.
 func checkOutputs(paths ...string) error {

@@ -67,7 +67,7 @@ func (c *console) reidCalibrate(ctx *cli.Context) error {
 	}
 	var data evaluated
 	if err := c.withFeatures(ctx, models, func(dir string) error {
-		data, err = c.evaluatedFolder(dir)
+		data, err = c.evaluatedFolder(ctx, dir)
 		return err
 	}); err != nil {
 		return err

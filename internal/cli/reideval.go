@@ -104,7 +104,7 @@ func (c *console) reidEval(ctx *cli.Context) error {
 		data, err = evaluatedFiles(ctx)
 	} else {
 		err = c.withFeatures(ctx, models, func(dir string) error {
-			data, err = c.evaluatedFolder(dir)
+			data, err = c.evaluatedFolder(ctx, dir)
 			return err
 		})
 	}
@@ -169,13 +169,13 @@ func evaluatedFiles(ctx *cli.Context) (data evaluated, err error) {
 }
 
 // evaluatedFolder reads a folder of features.
-func (c *console) evaluatedFolder(dir string) (data evaluated, err error) {
+func (c *console) evaluatedFolder(ctx *cli.Context, dir string) (data evaluated, err error) {
 	m, err := readManifest(dir)
 	if err != nil {
 		return data, err
 	}
 	data.manifest = &m
-	if data.gallery, data.galleryRows, err = features.LoadPart(dir, m, features.Gallery); err != nil {
+	if data.gallery, data.galleryRows, err = loadPart(ctx, dir, m, features.Gallery); err != nil {
 		return data, err
 	}
 	if m.Data.Undivided {
@@ -183,11 +183,11 @@ func (c *console) evaluatedFolder(dir string) (data evaluated, err error) {
 		data.query, data.queryRows = data.gallery, data.galleryRows
 		return data, nil
 	}
-	if data.query, data.queryRows, err = features.LoadPart(dir, m, features.Query); err != nil {
+	if data.query, data.queryRows, err = loadPart(ctx, dir, m, features.Query); err != nil {
 		return data, err
 	}
 	if _, there := m.Part(features.MultiQuery); there {
-		pool, _, err := features.LoadPart(dir, m, features.MultiQuery)
+		pool, _, err := loadPart(ctx, dir, m, features.MultiQuery)
 		if err != nil {
 			return data, err
 		}

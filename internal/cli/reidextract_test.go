@@ -288,7 +288,12 @@ func TestReIDExtractBadInput(t *testing.T) {
 		return dml(t, append([]string{"reid", "extract", model, "--data", data, "--out", out, "--quiet"}, more...)...)
 	}
 	refused(t, extract(filepath.Join(data, "none")), "none")
-	refused(t, extract(t.TempDir()), "no images")
+	refused(t, extract(t.TempDir()), "no images: it holds no .jpg")
+	alone := filepath.Join(t.TempDir(), "one.csv")
+	writeFile(t, alone, []byte("path,pid,camid\n"+filepath.Join(data, "query", "0005_c1s1_000000_05.png")+",5,1\n"))
+	if r := dml(t, "reid", "eval", model, "--data", alone, "--quiet"); r.code != exitFailure || !strings.Contains(r.stderr, "the gallery part of "+alone) || strings.Contains(r.stderr, ".npy") {
+		t.Errorf("%+v", r) // the features that were made are gone, and cannot be looked at
+	}
 	refused(t, extract(data, "--pattern", "pku-reid"), "pku-reid", ".png")
 	refused(t, extract(data, "--pool", "track"), "no tracks")
 	refused(t, extract(data, "--preprocess", "torchreid"), "says itself")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -173,6 +174,9 @@ func (c *console) galleryAdd(ctx *cli.Context) error {
 		return usagef("--part: %q is unknown; use %s", part, strings.Join(features.Parts(), ", "))
 	}
 	if len(models) > 0 { // before the work of making features that would be refused
+		if err := checkTimes(ctx.String("data"), part); err != nil {
+			return err
+		}
 		if err := checkModels(ctx, path, models); err != nil {
 			return err
 		}
@@ -180,6 +184,21 @@ func (c *console) galleryAdd(ctx *cli.Context) error {
 	return c.withFeatures(ctx, models, func(dir string) error {
 		return c.addFolder(ctx, path, dir, part, existing)
 	})
+}
+
+// checkTimes refuses a list whose times for a part cannot be read. Folders have
+// none.
+func checkTimes(data, part string) error {
+	info, err := os.Stat(data)
+	if err != nil || info.IsDir() {
+		return err
+	}
+	rows, err := features.ReadList(data)
+	if err != nil {
+		return err
+	}
+	_, err = features.Entries(data, slices.DeleteFunc(rows, func(r features.Row) bool { return r.Split != "" && r.Split != part }))
+	return err
 }
 
 // checkModels refuses models that do not fit a gallery.

@@ -154,6 +154,7 @@ func TestGalleryRefusals(t *testing.T) {
 		{"rm " + g, "--name"},
 		{"rm " + g + " --pid x", "--pid"},
 		{"rm " + g + " --pid -7", "--pid"},
+		{"rm " + g + " --until 0001-01-01", "unknown time"},
 		{"search " + g, "what to search for"},
 		{"search " + g + " a.jpg", "ONNX files"},
 		{"search " + g + " --features " + folder + " --query q.npy", "one thing"},
@@ -203,6 +204,9 @@ func TestGalleryRoad(t *testing.T) {
 	}
 	refused(t, dml(t, "reid", "gallery", "add", g, models[1], "--data", data), "another model")
 	refused(t, dml(t, "reid", "gallery", "search", g, models[0], "--flip", filepath.Join(data, "query")), "another model")
+	timed := filepath.Join(t.TempDir(), "timed.csv")
+	writeFile(t, timed, []byte("path,pid,camid,split,time\na.png,1,1,train,dawn\nb.png,1,1,gallery,noon\n"))
+	refused(t, dml(t, "reid", "gallery", "add", g, models[0], "--data", timed), timed+": row 3", "noon")
 	broken := filepath.Join(t.TempDir(), "broken.jpg")
 	writeFile(t, broken, []byte("\xff\xd8\xffnothing"))
 	refused(t, dml(t, "reid", "gallery", "search", g, models[0], broken), broken)

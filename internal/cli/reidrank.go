@@ -159,7 +159,7 @@ func (c *console) loadRanked(ctx *cli.Context, dir string, models, queries []str
 		return data, err
 	}
 	var rows []features.Row
-	if data.gallery, rows, err = features.LoadPart(dir, data.manifest, features.Gallery); err != nil {
+	if data.gallery, rows, err = loadPart(ctx, dir, data.manifest, features.Gallery); err != nil {
 		return data, err
 	}
 	data.galleryItems = itemsOf(rows, root, features.Gallery)
@@ -173,7 +173,7 @@ func (c *console) loadRanked(ctx *cli.Context, dir string, models, queries []str
 			data.rows = append(data.rows, i)
 		}
 	} else {
-		if data.query, rows, err = features.LoadPart(dir, data.manifest, features.Query); err != nil {
+		if data.query, rows, err = loadPart(ctx, dir, data.manifest, features.Query); err != nil {
 			return data, err
 		}
 		data.queryItems = itemsOf(rows, root, features.Query)

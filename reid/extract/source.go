@@ -81,7 +81,11 @@ func openFolder(path string, opts SourceOptions) (*Source, error) {
 	}
 	if !market1501.Divided(fsys) {
 		s.Data.Undivided = true
-		if err := add(features.Gallery, market1501.Train); err != nil {
+		err := add(features.Gallery, market1501.Train)
+		if errors.Is(err, market1501.ErrEmpty) {
+			err = fmt.Errorf("%s: %w: it holds no .jpg, .jpeg or .png file, nor the folders of Market-1501 or MSMT17", path, reid.ErrEmpty)
+		}
+		if err != nil {
 			return nil, err
 		}
 	} else {

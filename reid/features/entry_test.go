@@ -22,7 +22,7 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "noon", "1e300", "NaN", "-Inf", "2026-13-01"} {
+	for _, text := range []string{"", "noon", "1e300", "NaN", "-Inf", "2026-13-01", "0001-01-01", "0001-01-01T00:00:00Z"} {
 		if got, err := ParseTime(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
