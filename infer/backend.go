@@ -35,7 +35,7 @@ type Description struct {
 	// Students are those of a file that holds a cohort, in its order. Run gives
 	// Outputs.Students where an output of theirs has a name.
 	Students []StudentInfo
-	Metadata map[string]string // of the ONNX file
+	Metadata map[string]string // of the ONNX file: at least the entries of this toolkit
 	Runtime  string            // what computes, and its version
 }
 
@@ -59,20 +59,23 @@ type Input struct {
 	Uint8   []uint8
 }
 
+// maxSample bounds the values of one sample: 1 GiB of float32.
+const maxSample = 1 << 28
+
 // Sample returns the number of values of one sample, or 0 where it is not
-// fixed, or there is no such tensor or no batch.
+// fixed, or beyond what any network needs, or there is no such tensor or no batch.
 func (t TensorInfo) Sample() int {
 	if t.Name == "" || len(t.Dims) == 0 {
 		return 0
 	}
-	n := 1
+	n := int64(1)
 	for _, d := range t.Dims[1:] {
-		if d < 1 {
+		if d < 1 || d > maxSample/n {
 			return 0
 		}
-		n *= int(d)
+		n *= d
 	}
-	return n
+	return int(n)
 }
 
 // Assign gives a network's float32 outputs their roles by name. Where none has

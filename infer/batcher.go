@@ -58,6 +58,8 @@ type Batcher struct {
 	gate  gate
 	queue chan *request
 	ended sync.WaitGroup // of the dispatchers
+	hurry chan struct{}  // closed when no batch shall wait for others any more
+	once  sync.Once      // closes hurry
 }
 
 // request is a call that waits for its samples' results.
@@ -83,7 +85,7 @@ func NewBatcher(p Predictor, opts BatcherOptions) (*Batcher, error) {
 	if opts.MaxBatch == 0 {
 		opts.MaxBatch = 32
 	}
-	b := &Batcher{inner: p, opts: opts, info: p.Info(), queue: make(chan *request)}
+	b := &Batcher{inner: p, opts: opts, info: p.Info(), queue: make(chan *request), hurry: make(chan struct{})}
 	switch p := p.(type) {
 	case *Model:
 		b.engine = p
@@ -139,6 +141,8 @@ func (b *Batcher) receive(timer *time.Timer) (r *request, waiting, open bool) {
 	case r, open = <-b.queue:
 		return r, open, open
 	case <-timer.C:
+		return nil, false, true
+	case <-b.hurry:
 		return nil, false, true
 	}
 }
@@ -260,8 +264,10 @@ func (b *Batcher) RunPixels(ctx context.Context, batch []uint8, n int) (Outputs,
 // Info describes the Model or Cohort.
 func (b *Batcher) Info() Info { return b.info.clone() }
 
-// Close waits for calls under way and closes the Model or Cohort.
+// Close computes the calls under way at once, however long MaxWait is, and closes
+// the Model or Cohort.
 func (b *Batcher) Close() error {
+	b.once.Do(func() { close(b.hurry) })
 	if !b.gate.close() {
 		return nil
 	}

@@ -33,7 +33,8 @@
 // library folders. Without it, or in a program built without cgo, opening a
 // model gives [ErrNoRuntime]. The library's environment is one for the whole
 // process: a package that already made it shares it, and then it is not
-// destroyed here; otherwise it goes when the last model is closed. ONNX
+// destroyed here, nor may it be elsewhere before the models are closed; otherwise
+// it goes when the last model is closed. ONNX
 // Runtime's telemetry is switched off when the environment is made here, unless
 // ORT_DISABLE_TELEMETRY is set, which then decides.
 //

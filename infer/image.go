@@ -10,7 +10,10 @@ import (
 )
 
 // Image is an image to classify: decoded, encoded, or a file. Files and bytes
-// are JPEG or PNG, recognised by their content, and are read when used.
+// are JPEG or PNG, recognised by their content, and are read when used. As in
+// training, the orientation that a camera notes (EXIF) is not applied, transparency
+// is dropped, 16-bit samples keep their high byte, and of an animation the first
+// picture counts.
 type Image struct {
 	decoded image.Image
 	encoded []byte

@@ -122,12 +122,20 @@ func inBatches(ctx context.Context, e engine, images []Image, take func(Outputs)
 }
 
 // prepareAll writes images to dst on all cores. The error is that of the first
-// image at fault, whose index comes with it.
+// image at fault, whose index comes with it. A decoded image is the caller's own
+// code, so its panic is the caller's too: in a goroutine of this package it would
+// end the program, whatever the caller recovers from.
 func prepareAll(ctx context.Context, prep *preparer, dst Input, images []Image) (int, error) {
 	errs := make([]error, len(images))
+	var panicked atomic.Pointer[any]
 	sample := prep.channels * prep.height * prep.width
 	var next atomic.Int64
 	work := func() {
+		defer func() {
+			if value := recover(); value != nil {
+				panicked.Store(&value)
+			}
+		}()
 		var space workspace
 		for {
 			i := int(next.Add(1)) - 1
@@ -147,6 +155,9 @@ func prepareAll(ctx context.Context, prep *preparer, dst Input, images []Image) 
 	}
 	work()
 	wg.Wait()
+	if value := panicked.Load(); value != nil {
+		panic(*value)
+	}
 	for i, err := range errs {
 		if err != nil {
 			return i, err

@@ -85,7 +85,7 @@ func New(b Backend, opts Options) (*Model, error) {
 func newModel(b Backend, opts Options) (*Model, error) {
 	d := b.Describe()
 	if d.Input.Sample() == 0 {
-		return nil, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic", ErrUnsupported, d.Input.Name, d.Input.Dims)
+		return nil, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and a sample has at most %d values", ErrUnsupported, d.Input.Name, d.Input.Dims, maxSample)
 	}
 	m := &Model{backend: b, desc: d, opts: opts, info: Info{
 		Path:     d.Path,
@@ -218,7 +218,8 @@ func (m *Model) Run(ctx context.Context, batch []float32, n int) (Outputs, error
 
 // RunPixels runs the network on a batch of n images of the model's size, 8-bit
 // pixels [n, height, width, channels] in the order of its channels. They are
-// normalised as the model's metadata or preset says.
+// normalised as the model's metadata or preset says. A model that takes 8-bit
+// pixels gets them as they are, and so needs neither.
 func (m *Model) RunPixels(ctx context.Context, batch []uint8, n int) (Outputs, error) {
 	return runPixels(ctx, m, m.info, batch, n)
 }
@@ -290,19 +291,31 @@ func (m *Model) classes() []string { return m.info.Classes }
 
 func (m *Model) preparer() (*preparer, error) {
 	if errors.Is(m.prepErr, ErrNoMetadata) { // advice that does not hold for a Cohort
-		return nil, fmt.Errorf("%w: give a preset, or prepare them yourself and use Run", m.prepErr)
+		run := "Run"
+		if m.info.Uint8 {
+			run = "RunPixels"
+		}
+		return nil, fmt.Errorf("%w: give a preset, or prepare them yourself and use %s", m.prepErr, run)
 	}
 	return m.prep, m.prepErr
 }
 
 // runPixels is RunPixels of every engine.
 func runPixels(ctx context.Context, e engine, info Info, batch []uint8, n int) (Outputs, error) {
+	if err := info.checkSize(len(batch), n); err != nil {
+		return Outputs{}, err
+	}
+	if info.Uint8 {
+		return runInside(e, func() (Outputs, error) {
+			return e.compute(ctx, n, func(dst Input) error {
+				copy(dst.Uint8, batch)
+				return nil
+			})
+		})
+	}
 	prep, err := e.preparer()
 	if err != nil {
 		return Outputs{}, fmt.Errorf("infer: %w", err)
-	}
-	if err := info.checkSize(len(batch), n); err != nil {
-		return Outputs{}, err
 	}
 	size := info.sampleSize()
 	return runInside(e, func() (Outputs, error) {

@@ -81,6 +81,9 @@ type workspace struct {
 
 // sample writes the image to dst, one sample.
 func (p *preparer) sample(w *workspace, dst Input, m Image) error {
+	if p.channels != 1 && p.channels != 3 {
+		return fmt.Errorf("%w on images: its input has %d channels, an image has 1 or 3", ErrUnsupported, p.channels)
+	}
 	img, err := m.load()
 	if err != nil {
 		return err

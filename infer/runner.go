@@ -141,13 +141,13 @@ func (r *runner) destroy() error {
 // meanwhile stops it.
 func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 	if ctx.Done() == nil {
-		return r.collect(s, s.session.RunWithOptions(r.inputs, r.outputs, r.options))
+		return r.collect(s, r.call(s))
 	}
 	if ctx.Err() != nil {
 		return Outputs{}, cancelled(ctx)
 	}
 	cancelStop := context.AfterFunc(ctx, r.stop)
-	err := s.session.RunWithOptions(r.inputs, r.outputs, r.options)
+	err := r.call(s)
 	if cancelStop() {
 		return r.collect(s, err)
 	}
@@ -158,6 +158,14 @@ func (r *runner) run(ctx context.Context, s *ortSession) (Outputs, error) {
 		err = cancelled(ctx)
 	}
 	return out, errors.Join(err, r.stopErr, resetErr)
+}
+
+// call makes ONNX Runtime compute.
+func (r *runner) call(s *ortSession) error {
+	if err := s.session.RunWithOptions(r.inputs, r.outputs, r.options); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return nil
 }
 
 // collect copies the results of a call that ended with err, and frees what
@@ -180,7 +188,7 @@ func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 		if r.outputs[i] == nil {
 			continue
 		}
-		if t, ok := r.outputs[i].(*ort.Tensor[float32]); ok && len(t.GetData())%r.n == 0 {
+		if t, ok := r.outputs[i].(*ort.Tensor[float32]); ok && len(t.GetData()) > 0 && len(t.GetData())%r.n == 0 {
 			*out.at(s.places[i], len(s.desc.Students)) = slices.Clone(t.GetData())
 		} else if err == nil {
 			err = fmt.Errorf("%w: output %q has the shape %v for %d samples", ErrUnsupported, output.Name, r.outputs[i].GetShape(), r.n)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -83,6 +84,9 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 		}
 	}
 	s.desc.Path, s.desc.Runtime = src.path, ort.GetVersion()
+	// One that is dropped without Close would end the program otherwise: pinned
+	// memory must not become garbage.
+	runtime.SetFinalizer(s, func(s *ortSession) { _ = s.Close() })
 	return s, nil
 }
 
@@ -167,8 +171,8 @@ func soleInput(inputs []ort.InputOutputInfo, preset *Preset) (TensorInfo, error)
 	}
 	in := preset.fix(TensorInfo{Name: inputs[0].Name, Dims: inputs[0].Dimensions, Uint8: isUint8})
 	if in.Sample() == 0 {
-		return TensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and the height and width where a preset gives them",
-			ErrUnsupported, in.Name, in.Dims)
+		return TensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and the height and width where a preset of its layout gives them; a sample has at most %d values",
+			ErrUnsupported, in.Name, inputs[0].Dimensions, maxSample)
 	}
 	return in, nil
 }
@@ -202,15 +206,20 @@ func (s source) metadata() (*ort.ModelMetadata, error) {
 	return ort.GetModelMetadata(s.path)
 }
 
-// metadata returns the entries of m, and frees it.
+// metadata returns those entries of m that this toolkit knows, and frees it. ONNX
+// Runtime copies all entries to look one up: of a file with very many the others
+// would take minutes.
 func metadata(m *ort.ModelMetadata) (map[string]string, error) {
 	defer m.Destroy()
 	keys, err := m.GetCustomMetadataMapKeys()
 	if err != nil {
 		return nil, err
 	}
-	props := make(map[string]string, len(keys))
+	props := make(map[string]string)
 	for _, key := range keys {
+		if !strings.HasPrefix(key, onnxmeta.Prefix) {
+			continue
+		}
 		if props[key], _, err = m.LookupCustomMetadataMap(key); err != nil {
 			return nil, err
 		}
@@ -223,6 +232,7 @@ func (s *ortSession) Describe() Description { return s.desc }
 
 // Close frees the session and leaves the environment.
 func (s *ortSession) Close() error {
+	runtime.SetFinalizer(s, nil)
 	var errs []error
 	for _, r := range s.idle {
 		errs = append(errs, r.destroy())

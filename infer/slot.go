@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"reflect"
 	"sync"
 )
 
@@ -26,17 +27,31 @@ func NewSlot(p Predictor) *Slot { return &Slot{current: &occupant{Predictor: p}}
 
 // Swap lets next serve later calls, waits for those under way, and closes what
 // served them; the error is that of closing. No call is dropped. A closed slot
-// gives ErrClosed and leaves next as it was.
+// gives ErrClosed and leaves next as it was. What the slot holds already, or nil,
+// gives ErrWrongInput and changes nothing.
 func (s *Slot) Swap(next Predictor) error {
+	if next == nil {
+		return fmt.Errorf("infer: %w: nil in place of a model", ErrWrongInput)
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return fmt.Errorf("infer: %w", ErrClosed)
 	}
 	last := s.current
+	if same(last.Predictor, next) {
+		s.mu.Unlock()
+		return fmt.Errorf("infer: %w: the slot holds this model already", ErrWrongInput)
+	}
 	s.current = &occupant{Predictor: next}
 	s.mu.Unlock()
 	return last.retire()
+}
+
+// same reports one predictor that is there twice. One of another package may be of
+// a type that cannot be compared.
+func same(a, b Predictor) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // retire waits for calls under way and closes the predictor.

@@ -76,7 +76,11 @@ func run(listen string, wait time.Duration, paths []string) error {
 				if err == nil {
 					err = slot.Swap(next)
 				}
-				slog.Info("models loaded again", "error", err)
+				if err != nil {
+					slog.Error("models are not loaded again", "error", err)
+					continue
+				}
+				slog.Info("models loaded again")
 			case <-ctx.Done():
 				return
 			}

@@ -48,6 +48,9 @@ func IsStudentOutput(name string) bool {
 	return found && student != "" && (output == Logits || output == Probabilities)
 }
 
+// Prefix begins every key.
+const Prefix = "dml."
+
 // The keys. Lists are JSON arrays; numbers are in Go's shortest decimal form.
 const (
 	KeyFormat       = "dml.format"                 // the format's version: "1"
