@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -65,7 +63,7 @@ func inspection(r *inspect.Report) [][]string {
 	}
 	add("normalises", "%s: %s", r.Normalisation.Inside, r.Normalisation.Why)
 	for _, fault := range r.Faults {
-		add("fault", "%s", printable(fault))
+		add("fault", "%s", plain(fault))
 	}
 	rows = append(rows, supportRows("infer", r.Infer)...)
 	return append(rows, supportRows("infer/gorgonia", r.Gorgonia)...)
@@ -82,7 +80,7 @@ func supportRows(what string, s inspect.Support) [][]string {
 	}
 	rows := [][]string{{what, answer}}
 	for _, note := range s.Notes {
-		rows = append(rows, []string{"", printable(note)})
+		rows = append(rows, []string{"", plain(note)})
 	}
 	return rows
 }
@@ -95,7 +93,7 @@ func tensorText(t inspect.Tensor) string {
 	if t.Shape == nil {
 		return fmt.Sprintf("%s, %s of any shape", shortened(t.Name), kind)
 	}
-	return fmt.Sprintf("%s, %s [%s]", shortened(t.Name), kind, printable(strings.Join(t.Shape, ", ")))
+	return fmt.Sprintf("%s, %s [%s]", shortened(t.Name), kind, plain(strings.Join(t.Shape, ", ")))
 }
 
 func ofDomain(domain string) string {
@@ -105,22 +103,14 @@ func ofDomain(domain string) string {
 	return " of " + shortened(domain)
 }
 
-// shortened cuts a long text, and quotes one as printable does.
+// shortened cuts a long text, and shows one as plain does.
 func shortened(text string) string {
 	const longest = 100
 	if text == "" {
 		return `""`
 	}
 	if runes := []rune(text); len(runes) > longest {
-		return fmt.Sprintf("%s... (%s)", printable(string(runes[:longest])), count(len(runes), "character"))
+		return fmt.Sprintf("%s... (%s)", plain(string(runes[:longest])), count(len(runes), "character"))
 	}
-	return printable(text)
-}
-
-// printable quotes a text that would do something else on a terminal than show.
-func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(text)
-	}
-	return text
+	return plain(text)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 )
 
 // table prints rows of cells in aligned columns, the first row being the
@@ -26,21 +27,15 @@ func table(w io.Writer, rows [][]string) error {
 	return tw.Flush()
 }
 
-// plain shows a name's control characters as Go writes them: a line's end in it
-// would break a table, an escape sequence do anything to a terminal.
+// plain shows a name as Go writes it where it has what does not print: a line's
+// end would break a table, an escape sequence do anything to a terminal, and a
+// change of direction show another name.
 func plain(name string) string {
-	if !strings.ContainsFunc(name, unicode.IsControl) {
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return name
 	}
-	var out strings.Builder
-	for _, r := range name {
-		if unicode.IsControl(r) {
-			out.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		} else {
-			out.WriteRune(r)
-		}
-	}
-	return out.String()
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 // writeJSON prints v for programs.
