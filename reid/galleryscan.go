@@ -13,9 +13,9 @@ import (
 	"github.com/deepmutual/dml/reid/internal/store"
 )
 
-// manyQueries is from how many on the Multiplier is used: for fewer, reading the
-// gallery takes longer than multiplying.
-const manyQueries = 16
+// ManyQueries is from how many on a search uses the Multiplier: for fewer,
+// reading the gallery takes longer than multiplying.
+const ManyQueries = 16
 
 // mostQueries is how many are compared at a time, which bounds the memory.
 const mostQueries = 256
@@ -86,7 +86,7 @@ func slack(dim int) float32 { return 1.01 * float32(dim+1) / (1 << 24) }
 
 // search finds the images of up to mostQueries queries.
 func (s *scratch) search(ctx context.Context, queries []float32, out [][]Hit) error {
-	many := len(out) >= manyQueries
+	many := len(out) >= ManyQueries
 	lists := len(out) // of candidates: one for each query, by each worker
 	if !many {
 		lists *= s.workers

@@ -14,7 +14,7 @@ type SearchOptions struct {
 	Filter Filter
 	// Workers is how many goroutines search. Default: runtime.GOMAXPROCS(0).
 	Workers int
-	// Multiplier of matrices, for many queries at once. It must compute in float32
+	// Multiplier of matrices, for ManyQueries and more. It must compute in float32
 	// or better. Default: gonum's.
 	Multiplier Multiplier
 }

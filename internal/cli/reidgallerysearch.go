@@ -162,7 +162,7 @@ func (c *console) gallerySearch(ctx *cli.Context) (err error) {
 		return fmt.Errorf("%w: the queries have %d features, the images of %s %d", reid.ErrDimension, q.dim, path, g.Dim())
 	}
 	opts := reid.SearchOptions{Top: ctx.Int("top"), Filter: filter, Workers: ctx.Int("threads")}
-	if len(q.names) > 1 { // one is compared without it
+	if len(q.names) >= reid.ManyQueries {
 		multiplier, done := c.multiplier(opts.Workers)
 		defer done()
 		opts.Multiplier = multiplier
