@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func (c *Cohort) students(ctx context.Context, batch Input, n int) (Outputs, err
 		var err error
 		each[i], err = m.computeOn(ctx, n, batch)
 		if err != nil {
-			return Outputs{}, fmt.Errorf("model %d (%s): %w", i+1, m.info.Architecture, err)
+			return Outputs{}, fmt.Errorf("model %d (%s): %w", i+1, cmp.Or(m.info.Architecture, m.info.Path), err)
 		}
 	}
 	out, err := c.join.outputs(each)
@@ -257,7 +258,7 @@ func (c *Cohort) enter() error {
 				entered.leave()
 			}
 			c.gate.leave()
-			return fmt.Errorf("model %d (%s): %w", i+1, m.info.Architecture, err)
+			return fmt.Errorf("model %d (%s): %w", i+1, cmp.Or(m.info.Architecture, m.info.Path), err)
 		}
 	}
 	return nil

@@ -69,6 +69,9 @@ func (c *console) reidRank(ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if slices.Contains(queries, "") {
+		return usagef("--query is empty")
+	}
 	if ctx.Args().Len() > len(models) && !ctx.IsSet("query") {
 		return usagef("unexpected argument %q; images to look for are given by --query", queries[0])
 	}

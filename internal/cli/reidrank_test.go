@@ -258,6 +258,7 @@ func TestReIDRankBadInput(t *testing.T) {
 		{[]string{"--features", l.features, "--flip"}, "--flip"},
 		{[]string{"--features", l.features, "--batch", "3"}, "--batch"},
 		{[]string{"--features", l.features, "stray.jpg"}, "stray.jpg"},
+		{[]string{"--features", l.features, "--query", ""}, "--query is empty"},
 		{[]string{"--features", l.features, "--out", "ranking.gif"}, ".html or .png"},
 		{[]string{"--features", l.features, "--top", "0"}, "--top"},
 		{[]string{"--features", l.features, "--limit", "-1"}, "--limit"},

@@ -170,3 +170,32 @@ func TestRefuses(t *testing.T) {
 		t.Errorf("no tracks: %v", err)
 	}
 }
+
+// TestZero: features that are all zero have no direction. Their image is skipped,
+// among others that are broken, in the images' order.
+func TestZero(t *testing.T) {
+	data := market(t)
+	write(t, filepath.Join(data, "query", "0001_c2s1_000004_00.png"), nil)
+	calls := 0
+	some := embedFunc(func(m image.Image) ([]float32, error) {
+		if calls++; calls == 2 {
+			return make([]float32, dim), nil
+		}
+		return sums(m)
+	})
+	dir := t.TempDir()
+	m, err := Run(t.Context(), dir, recipe(), some, open(t, data), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.Parts[0]; p.Images != 7 || p.Skipped != 2 || p.Rows != 5 || len(m.Skipped) != 2 || m.Skipped[0].Image != "query/0000_c2s1_000001_00.png" || m.Skipped[0].Reason != errZero.Error() {
+		t.Errorf("%+v", m)
+	}
+	if rows, err := features.ReadList(filepath.Join(dir, "query.csv")); err != nil || len(rows) != 5 || rows[1].Name != "query/0000_c3s1_000002_00.png" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	calls = 0
+	if _, err := Run(t.Context(), t.TempDir(), recipe(), some, open(t, data), Options{Strict: true}); !errors.Is(err, ErrImage) {
+		t.Errorf("strict: %v", err)
+	}
+}

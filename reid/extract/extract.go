@@ -248,8 +248,8 @@ func (r *run) embed(ctx context.Context, p Part, b batch) ([]skippedImage, error
 				}
 			}
 		}
-		slices.SortFunc(skipped, func(a, b skippedImage) int { return a.Image - b.Image })
 		if images, at = good, where; len(images) == 0 {
+			slices.SortFunc(skipped, func(a, b skippedImage) int { return a.Image - b.Image })
 			return skipped, nil
 		}
 		vectors, err = r.embedder.EmbedImages(ctx, images...)
@@ -257,14 +257,26 @@ func (r *run) embed(ctx context.Context, p Part, b batch) ([]skippedImage, error
 	if err != nil {
 		return nil, err
 	}
-	return skipped, r.encode(p, b.first, at, vectors)
+	if len(vectors) != len(at) {
+		return nil, fmt.Errorf("%w: %d vectors of %d images", ErrEmbedder, len(vectors), len(at))
+	}
+	usable, where := vectors[:0:0], at[:0:0]
+	for k, v := range vectors {
+		if slices.ContainsFunc(v, func(x float32) bool { return x != 0 }) {
+			usable, where = append(usable, v), append(where, at[k])
+		} else if err := skip(at[k], errZero); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(skipped, func(a, b skippedImage) int { return a.Image - b.Image })
+	return skipped, r.encode(p, b.first, where, usable)
 }
+
+// errZero: such features have no length 1, and no direction to compare.
+var errZero = errors.New("its features are all zero")
 
 // encode appends vectors, of the images at these places of the batch, to buf.
 func (r *run) encode(p Part, first int, at []int, vectors [][]float32) error {
-	if len(vectors) != len(at) {
-		return fmt.Errorf("%w: %d vectors of %d images", ErrEmbedder, len(vectors), len(at))
-	}
 	for k, v := range vectors {
 		file := r.src.file(p.Images[first+at[k]])
 		if len(v) != r.plan.Recipe.Dim {
