@@ -77,6 +77,10 @@ func (c *checker) graph(g *onnxpb.GraphProto) {
 		c.tensor(t)
 		constants[t.GetName()] = true
 	}
+	for _, t := range g.SparseInitializer {
+		c.define(t.GetValues().GetName(), "a sparse initializer")
+		constants[t.GetValues().GetName()] = true
+	}
 	for _, in := range g.Input {
 		if !constants[in.GetName()] { // an input with an initializer has a default
 			c.define(in.GetName(), "the input")

@@ -59,24 +59,10 @@ type Input struct {
 	Uint8   []uint8
 }
 
-// maxSample bounds the values of one sample: 1 GiB of float32.
-const maxSample = 1 << 28
-
 // Sample returns the number of values of one sample, or 0 where it is not
-// fixed, or beyond what any network needs, or there is no such tensor or no batch.
-func (t TensorInfo) Sample() int {
-	if t.Name == "" || len(t.Dims) == 0 {
-		return 0
-	}
-	n := int64(1)
-	for _, d := range t.Dims[1:] {
-		if d < 1 || d > maxSample/n {
-			return 0
-		}
-		n *= d
-	}
-	return int(n)
-}
+// fixed, or is beyond what any network needs, or there is no such tensor or no
+// batch.
+func (t TensorInfo) Sample() int { return onnxmeta.Tensor(t).Sample() }
 
 // Assign gives a network's float32 outputs their roles by name. Where none has
 // such a name, the first is the preset's Output, or the logits.

@@ -85,7 +85,7 @@ func New(b Backend, opts Options) (*Model, error) {
 func newModel(b Backend, opts Options) (*Model, error) {
 	d := b.Describe()
 	if d.Input.Sample() == 0 {
-		return nil, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and a sample has at most %d values", ErrUnsupported, d.Input.Name, d.Input.Dims, maxSample)
+		return nil, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and a sample has at most %d values", ErrUnsupported, d.Input.Name, d.Input.Dims, onnxmeta.MaxSample)
 	}
 	m := &Model{backend: b, desc: d, opts: opts, info: Info{
 		Path:     d.Path,
@@ -147,36 +147,26 @@ func (m *Model) usePreset() error {
 // checkInterface reports every contradiction between a graph and its
 // metadata.
 func checkInterface(d Description, meta onnxmeta.Metadata) error {
-	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	want := []int64{int64(meta.Channels), int64(meta.Height), int64(meta.Width)}
-	if d.Input.Uint8 {
-		want = []int64{want[1], want[2], want[0]}
-	}
-	if d.Input.Name != onnxmeta.Input || !slices.Equal(d.Input.Dims[1:], want) {
-		fault("its input is %q %v, its metadata says %q [batch %v]", d.Input.Name, d.Input.Dims, onnxmeta.Input, want)
-	}
-	if d.Input.Uint8 != meta.NormalisedInGraph {
-		fault("its metadata says %s=%v, which does not go with its type of input", onnxmeta.KeyNormalised, meta.NormalisedInGraph)
-	}
+	var outputs []onnxmeta.Tensor
 	found := false
 	for _, role := range d.roles() {
-		found = found || role.info.Name == role.name
-		if n := role.info.Sample(); role.info.Name == role.name && role.name != onnxmeta.Embedding && n != len(meta.Classes) {
-			fault("its output %q has the shape %v for %d classes", role.name, role.info.Dims, len(meta.Classes))
+		if role.info.Name == role.name {
+			found = true
+			outputs = append(outputs, onnxmeta.Tensor(*role.info))
 		}
 	}
 	for _, s := range d.Students {
 		for _, out := range []TensorInfo{s.Logits, s.Probabilities} {
-			if out.Name != "" && out.Sample() != len(meta.Classes) {
-				fault("its output %q has the shape %v for %d classes", out.Name, out.Dims, len(meta.Classes))
+			if out.Name != "" {
+				outputs = append(outputs, onnxmeta.Tensor(out))
 			}
 		}
 	}
+	err := meta.CheckGraph(onnxmeta.Tensor(d.Input), outputs)
 	if !found {
-		fault("it has none of the outputs %q, %q and %q", onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding)
+		err = errors.Join(err, fmt.Errorf("it has none of the outputs %q, %q and %q", onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Info describes the model.

@@ -172,7 +172,7 @@ func soleInput(inputs []ort.InputOutputInfo, preset *Preset) (TensorInfo, error)
 	in := preset.fix(TensorInfo{Name: inputs[0].Name, Dims: inputs[0].Dimensions, Uint8: isUint8})
 	if in.Sample() == 0 {
 		return TensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and the height and width where a preset of its layout gives them; a sample has at most %d values",
-			ErrUnsupported, in.Name, inputs[0].Dimensions, maxSample)
+			ErrUnsupported, in.Name, inputs[0].Dimensions, onnxmeta.MaxSample)
 	}
 	return in, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,7 +65,8 @@ type Tensor struct {
 	Shape []string `json:"shape"`
 }
 
-// Operator counts the nodes of one operator, nested graphs included.
+// Operator counts the nodes of one operator, nested graphs and the functions that
+// the model defines included.
 type Operator struct {
 	Domain string `json:"domain,omitempty"`
 	Name   string `json:"name"`
@@ -100,7 +102,24 @@ func File(path string) (*Report, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	report.Path = path
+	report.lookFor(filepath.Dir(path))
 	return report, nil
+}
+
+// lookFor notes the files of weights that are not in a folder.
+func (r *Report) lookFor(dir string) {
+	for _, name := range r.External {
+		reason := "is outside the model's folder"
+		if filepath.IsLocal(name) {
+			info, err := os.Stat(filepath.Join(dir, name))
+			if err == nil && info.Mode().IsRegular() {
+				continue
+			}
+			reason = "is not there"
+		}
+		r.Infer.Runs, r.Infer.Outputs = false, nil
+		r.Infer.note("the file of weights %q %s", name, reason)
+	}
 }
 
 // Bytes inspects the bytes of a model. The error wraps export.ErrNotONNX for
@@ -128,12 +147,12 @@ func Bytes(data []byte) (*Report, error) {
 		r.Metadata[p.GetKey()] = p.GetValue()
 	}
 	r.tensors(m.Graph)
-	r.census(m.Graph)
+	r.census(&m)
 	if err := export.Check(data); err != nil {
 		r.Faults = strings.Split(err.Error(), "\n")
 	}
 	r.Normalisation = normalisation(r, m.Graph)
-	r.Infer = inferSupport(r)
+	r.Infer = inferSupport(r, m.Functions)
 	r.Gorgonia = gorgoniaSupport(r, m.Graph)
 	return r, nil
 }
@@ -142,6 +161,9 @@ func (r *Report) tensors(g *onnxpb.GraphProto) {
 	constants := map[string]bool{}
 	for _, t := range g.Initializer {
 		constants[t.GetName()] = true
+	}
+	for _, t := range g.SparseInitializer {
+		constants[t.GetValues().GetName()] = true
 	}
 	for _, in := range g.Input {
 		if !constants[in.GetName()] {
@@ -180,8 +202,9 @@ func describe(v *onnxpb.ValueInfoProto) Tensor {
 // typeName is the ONNX name of a tensor's type in lower case, as in "float".
 func typeName(t int32) string { return strings.ToLower(onnxpb.TensorProto_DataType(t).String()) }
 
-// census counts the operators and constants of a graph and of those nested in it.
-func (r *Report) census(g *onnxpb.GraphProto) {
+// census counts the operators and constants of a model's graph, of those nested in
+// it, and of the functions that the model defines.
+func (r *Report) census(m *onnxpb.ModelProto) {
 	operators, constants, external := map[Operator]int{}, map[string]*Constants{}, map[string]bool{}
 	add := func(t *onnxpb.TensorProto) {
 		name := typeName(t.GetDataType())
@@ -200,11 +223,18 @@ func (r *Report) census(g *onnxpb.GraphProto) {
 			external[location] = true
 		}
 	}
-	for stack := []*onnxpb.GraphProto{g}; len(stack) > 0; {
+	stack := []*onnxpb.GraphProto{m.Graph}
+	for _, f := range m.Functions {
+		stack = append(stack, &onnxpb.GraphProto{Node: f.Node})
+	}
+	for len(stack) > 0 {
 		top := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		for _, t := range top.GetInitializer() {
 			add(t)
+		}
+		for _, t := range top.GetSparseInitializer() {
+			add(t.GetValues())
 		}
 		for _, n := range top.GetNode() {
 			operators[Operator{Domain: n.GetDomain(), Name: n.GetOpType()}]++

@@ -15,6 +15,7 @@ import (
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/internal/exporttest"
 	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/ortlib"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -116,7 +117,58 @@ func TestOtherModels(t *testing.T) {
 		}, No, false, "2 inputs", func(r *Report) bool { return r.Inputs[1].Type == "" && !r.Gorgonia.Runs }},
 		"open size": {plain, func(m *onnxpb.ModelProto) {
 			m.Graph.Input[0].Type.GetTensorType().Shape.Dim[2] = &onnxpb.TensorShapeProto_Dimension{}
+		}, No, true, "only with a preset", func(r *Report) bool {
+			return !r.Gorgonia.Runs && strings.Contains(r.Gorgonia.Notes[0], "[batch, 3, ?, 32]")
+		}},
+		"open size and metadata": {plain, func(m *onnxpb.ModelProto) {
+			m.MetadataProps = described.MetadataProps
+			m.Graph.Input[0].Type.GetTensorType().Shape.Dim[2] = &onnxpb.TensorShapeProto_Dimension{}
 		}, No, false, "[batch, 3, ?, 32]", nil},
+		"open channels": {plain, func(m *onnxpb.ModelProto) {
+			for i := 1; i < 4; i++ {
+				m.Graph.Input[0].Type.GetTensorType().Shape.Dim[i] = &onnxpb.TensorShapeProto_Dimension{}
+			}
+		}, No, false, "[batch, ?, ?, ?]", nil},
+		"huge sample": {plain, func(m *onnxpb.ModelProto) {
+			for i := 2; i < 4; i++ {
+				m.Graph.Input[0].Type.GetTensorType().Shape.Dim[i].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 1 << 32}
+			}
+		}, No, false, "at most", nil},
+		"metadata of another size": {plain, func(m *onnxpb.ModelProto) {
+			m.MetadataProps = described.MetadataProps
+			m.Graph.Input[0].Type.GetTensorType().Shape.Dim[2].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 64}
+		}, No, false, "[batch [3 32 32]]", nil},
+		"metadata of more classes": {plain, func(m *onnxpb.ModelProto) {
+			m.MetadataProps = described.MetadataProps
+			m.Graph.Output[0].Type.GetTensorType().Shape.Dim[1].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 7}
+		}, No, false, "for 4 classes", nil},
+		"metadata of another format": {plain, func(m *onnxpb.ModelProto) {
+			m.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String("dml.format"), Value: proto.String("99")}}
+		}, No, false, "newer format", nil},
+		"outputs of numbers": {plain, func(m *onnxpb.ModelProto) {
+			for _, out := range m.Graph.Output {
+				out.Type.GetTensorType().Shape.Dim = nil
+			}
+		}, No, false, "no float32 output", nil},
+		"newer operators": {plain, func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = proto.Int64(ortlib.NewestOpset + 1) }, No, false, "newer than", nil},
+		"function": {plain, func(m *onnxpb.ModelProto) {
+			n := m.Graph.Node[1]
+			m.Functions = append(m.Functions, &onnxpb.FunctionProto{Domain: proto.String("my.house"), Name: proto.String("Relu"),
+				Node: []*onnxpb.NodeProto{{OpType: proto.String("Abs")}}})
+			n.OpType, n.Domain = proto.String("Relu"), proto.String("my.house")
+		}, No, true, "preset", func(r *Report) bool {
+			return slices.Contains(r.Operators, Operator{Name: "Abs", Count: 1}) && !r.Gorgonia.Runs
+		}},
+		"sparse weight": {plain, func(m *onnxpb.ModelProto) {
+			g := m.Graph
+			for i, w := range g.Initializer {
+				if w.GetName() == g.Node[0].Input[1] {
+					g.Initializer = slices.Delete(g.Initializer, i, i+1)
+					g.SparseInitializer = append(g.SparseInitializer, &onnxpb.SparseTensorProto{Values: w, Dims: w.Dims})
+					return
+				}
+			}
+		}, No, true, "preset", func(r *Report) bool { return r.Faults == nil && !r.Gorgonia.Runs }},
 		"own operator": {plain, func(m *onnxpb.ModelProto) { m.Graph.Node[2].Domain = proto.String("my.house") }, No, false, "my.house",
 			func(r *Report) bool { return !r.Gorgonia.Runs }},
 		"no node": {plain, func(m *onnxpb.ModelProto) { m.Graph.Node = nil }, Perhaps, false, "faulty",
@@ -193,6 +245,42 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := Bytes([]byte{8, 8}); !errors.Is(err, export.ErrNotONNX) {
 		t.Error(err)
+	}
+}
+
+// TestExternalFiles: a file of weights must be there, beside the model.
+func TestExternalFiles(t *testing.T) {
+	dir := t.TempDir()
+	model := func(location string) *Report {
+		var m onnxpb.ModelProto
+		if err := proto.Unmarshal(student(t, "resnet8", export.Options{}), &m); err != nil {
+			t.Fatal(err)
+		}
+		w := m.Graph.Initializer[0]
+		w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
+		w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(location)}}
+		data, err := proto.Marshal(&m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "model.onnx")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if err := os.WriteFile(filepath.Join(dir, "w.bin"), []byte("weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for location, want := range map[string]string{"w.bin": "", "gone.bin": "is not there", ".": "is not there", "../w.bin": "outside", "/etc/passwd": "outside"} {
+		r := model(location)
+		if notes := strings.Join(r.Infer.Notes, "\n"); r.Infer.Runs != (want == "") || !strings.Contains(notes, want) || r.Gorgonia.Runs {
+			t.Errorf("%s: %+v", location, r.Infer)
+		}
 	}
 }
 

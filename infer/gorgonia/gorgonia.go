@@ -29,6 +29,13 @@ import (
 // the file, infer.ErrNotONNX, or infer.ErrUnsupported; operators that cannot be
 // computed give an *OperatorError.
 func Open(path string, opts infer.Options) (*infer.Model, error) {
+	info, err := os.Stat(path) // opening a special file could block for ever
+	if err != nil {
+		return nil, fmt.Errorf("infer/gorgonia: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("infer/gorgonia: %s: %w: it is a folder or special file", path, infer.ErrNotONNX)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("infer/gorgonia: %w", err)

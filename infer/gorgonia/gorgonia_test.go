@@ -191,6 +191,9 @@ func TestFaults(t *testing.T) {
 	if _, err := gorgonia.Open(filepath.Join(t.TempDir(), "none.onnx"), infer.Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
+	if _, err := gorgonia.Open(t.TempDir(), infer.Options{}); !errors.Is(err, infer.ErrNotONNX) {
+		t.Errorf("a folder: %v", err)
+	}
 	// Attributes that onnx-go reads otherwise than ONNX says.
 	for name, change := range map[string]*onnxpb.AttributeProto{
 		"Conv of pads [0 0 1 1]":  {Name: proto.String("pads"), Ints: []int64{0, 0, 1, 1}},
