@@ -10,6 +10,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,7 +27,8 @@ const (
 
 // console is where a command prints.
 type console struct {
-	program        string // as it was called, for command lines to copy
+	program        string   // as it was called, for command lines to copy
+	verb           []string // the command's words, as far as they are known ones
 	stdout, stderr io.Writer
 }
 
@@ -49,10 +51,19 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintf(stderr, "Run '%s', or '%s', to see how it is used.\n", c.command("--help"), c.command("COMMAND", "--help"))
+		c.sayHelp()
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// sayHelp says where the use of the command is described.
+func (c *console) sayHelp() {
+	if len(c.verb) > 0 {
+		c.say("Run '%s' to see how it is used.", c.command(append(slices.Clone(c.verb), "--help")...))
+		return
+	}
+	c.say("Run '%s', or '%s', to see how it is used.", c.command("--help"), c.command("COMMAND", "--help"))
 }
 
 // errReported marks a failure that the command's own output has described.
@@ -66,7 +77,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 func (c *console) run(ctx context.Context, args []string) error {
 	app := &cli.App{
 		Name:  "dml",
-		Usage: "train students by deep mutual learning, export them to ONNX, serve them",
+		Usage: "train students by deep mutual learning, export them to ONNX, serve them, find persons",
 		Description: "A first tour, on built-in data:  dml demo\n" +
 			"On your data:  dml train --data DIR --student resnet20 --student resnet8\n" +
 			"               dml export runs/dml-resnet20-resnet8\n" +
@@ -92,7 +103,8 @@ func (c *console) run(ctx context.Context, args []string) error {
 		}
 		return cli.ShowAppHelp(ctx)
 	}
-	setOnUsageError(app.Commands)
+	prepare(app.Commands)
+	c.verb = verbOf(app.Commands, args)
 	args, err := flagsFirst(app.Commands, args)
 	if err != nil {
 		return err
@@ -100,15 +112,38 @@ func (c *console) run(ctx context.Context, args []string) error {
 	return app.RunContext(ctx, append([]string{"dml"}, args...))
 }
 
-// setOnUsageError sets it of all commands below, too.
-func setOnUsageError(commands []*cli.Command) {
+// prepare sets what all commands have in common.
+func prepare(commands []*cli.Command) {
 	for _, cmd := range commands {
 		cmd.OnUsageError = onUsageError
-		setOnUsageError(cmd.Subcommands)
+		cmd.HideHelpCommand = true
+		prepare(cmd.Subcommands)
 	}
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+// verbOf returns the words that name a command, such as reid, gallery, add.
+func verbOf(commands []*cli.Command, args []string) []string {
+	for i, arg := range args {
+		if strings.HasPrefix(arg, "-") {
+			continue
+		}
+		at := slices.IndexFunc(commands, func(cmd *cli.Command) bool { return cmd.HasName(arg) })
+		if at < 0 {
+			break
+		}
+		return append([]string{arg}, verbOf(commands[at].Subcommands, args[i+1:])...)
+	}
+	return nil
+}
+
+// onUsageError writes flags with two dashes, as the help does.
+func onUsageError(_ *cli.Context, err error, _ bool) error {
+	text := err.Error()
+	if name, is := strings.CutPrefix(text, "flag provided but not defined: -"); is {
+		return usagef("unknown flag --%s", name)
+	}
+	return usageError{errors.New(strings.Replace(text, " for flag -", " for flag --", 1))}
+}
 
 // command writes a command line of this program that can be copied.
 func (c *console) command(args ...string) string {

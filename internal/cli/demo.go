@@ -29,7 +29,7 @@ func (c *console) demoCommand() *cli.Command {
 			&cli.IntFlag{Name: "reid-epochs", DefaultText: fmt.Sprintf("%d; %d on the reference kernels", demo.PersonsEpochs, slowEpochs),
 				Usage: "`N` passes over the drawn persons; 0 leaves them out"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`N` decides initial weights and order, and what is drawn"},
-			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "train and validate on `N` of the 2,000 digits, and `N` of the 960 drawn images"},
+			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "train and validate on `N` of the 2,000 digits, and N of the 960 drawn images"},
 			backendFlag(),
 			quietFlag(),
 		},

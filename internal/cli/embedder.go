@@ -15,11 +15,15 @@ import (
 // openEmbedder.
 func embedderFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "preprocess", Usage: "prepare images for models without metadata: `" + strings.Join(infer.PresetNames(), "|") + "|FILE.yaml`"},
+		preprocessFlag(),
 		&cli.BoolFlag{Name: "flip", DisableDefaultText: true, Usage: "average the features of an image and of its mirror image"},
 		&cli.StringFlag{Name: "provider", DefaultText: "CPU", Usage: "compute by ONNX Runtime's execution provider `NAME[,KEY=VALUE...]`"},
 		threadsFlag(),
 	}
+}
+
+func preprocessFlag() cli.Flag {
+	return &cli.StringFlag{Name: "preprocess", Usage: "prepare images for models without metadata by `HOW`: " + strings.Join(infer.PresetNames(), ", ") + ", or a .yaml file"}
 }
 
 // openEmbedder opens ONNX files as the embedderFlags say.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,8 +30,8 @@ func (c *console) inferCommand() *cli.Command {
 			"  dml infer osnet.onnx crops/ --preprocess torchreid --embed",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "top", Value: 5, Usage: "print the `K` most probable classes"},
-			&cli.BoolFlag{Name: "embed", Usage: "print embeddings, of length 1, instead of classes"},
-			&cli.StringFlag{Name: "preprocess", Usage: "prepare images for a model without metadata: `" + strings.Join(infer.PresetNames(), "|") + "|FILE.yaml`"},
+			&cli.BoolFlag{Name: "embed", DisableDefaultText: true, Usage: "print embeddings, of length 1, instead of classes"},
+			preprocessFlag(),
 			&cli.StringFlag{Name: "ensemble", Value: "probabilities", Usage: "average the models' `probabilities|logits`"},
 			&cli.StringFlag{Name: "weights", DefaultText: "equal", Usage: "weigh the models by `W1,W2,...`"},
 			&cli.StringFlag{Name: "provider", DefaultText: "CPU", Usage: "compute by ONNX Runtime's execution provider `NAME[,KEY=VALUE...]`"},
@@ -59,9 +58,9 @@ func (c *console) infer(ctx *cli.Context) error {
 	models, places := splitModels(ctx.Args().Slice())
 	switch {
 	case len(models) == 0:
-		return usagef("infer needs at least one ONNX file, and images or folders of images")
+		return usagef("infer needs ONNX files, then images or folders of images")
 	case len(places) == 0:
-		return usagef("infer needs an image, or a folder of images, after the ONNX files")
+		return usagef("infer needs ONNX files, then images or folders of images")
 	case ctx.Int("top") < 1:
 		return usagef("--top: %d is not positive", ctx.Int("top"))
 	}

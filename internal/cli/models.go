@@ -29,9 +29,10 @@ func (c *console) modelsCommand() *cli.Command {
 }
 
 // memoryRemark says what a planned memory holds.
-const memoryRemark = "MEMORY is what one student allocates to train with the default optimizer: parameters, gradients, the " +
-	"activations of a step at its worst moment and of an evaluation, momentum. Not counted are the scratch memory of the " +
-	"kernels and their library, the losses, and the mini-batches that wait."
+const memoryRemark = "MEMORY is what one student allocates to train with the default optimizer: parameters,\n" +
+	"gradients, the activations of a step at its worst moment and of an evaluation, momentum.\n" +
+	"Not counted are the scratch memory of the kernels and their library, the losses, and the\n" +
+	"mini-batches that wait."
 
 // modelInfo is a row of dml models.
 type modelInfo struct {

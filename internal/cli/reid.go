@@ -88,8 +88,8 @@ func refuseFlags(ctx *cli.Context, flags []cli.Flag, but ...string) error {
 }
 
 // withFeatures calls use with the folder of --features, or with one of features
-// that the models make of --data, which is removed again.
-func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir string) error) (err error) {
+// that the models make of --data, or of these parts of it, which is removed again.
+func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir string) error, parts ...string) (err error) {
 	if dir := ctx.String("features"); dir != "" {
 		return use(dir)
 	}
@@ -98,7 +98,7 @@ func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir s
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, err := c.extract(ctx, models, dir); err != nil {
+	if _, err := c.extract(ctx, models, dir, parts...); err != nil {
 		return err
 	}
 	return use(dir)

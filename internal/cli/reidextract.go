@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -104,8 +105,8 @@ func (c *console) reidExtract(ctx *cli.Context) error {
 }
 
 // extract makes the folder out as the extractFlags say, or goes on with it, and
-// tells which images it has skipped.
-func (c *console) extract(ctx *cli.Context, models []string, out string) (m features.Manifest, err error) {
+// tells which images it has skipped. Where parts are named, it makes these alone.
+func (c *console) extract(ctx *cli.Context, models []string, out string, parts ...string) (m features.Manifest, err error) {
 	var source extract.SourceOptions
 	if text := ctx.String("pattern"); text != "" {
 		if source.Pattern, err = market1501.ParsePattern(text); err != nil {
@@ -113,8 +114,17 @@ func (c *console) extract(ctx *cli.Context, models []string, out string) (m feat
 		}
 	}
 	src, err := extract.Open(ctx.String("data"), source)
+	if errors.Is(err, market1501.ErrName) && source.Pattern == nil {
+		err = fmt.Errorf("%w with --pattern, or list the images in a .csv file with the columns path,pid,camid, of which the last two may be empty", err)
+	}
 	if err != nil {
 		return m, err
+	}
+	if len(parts) > 0 {
+		src.Parts = slices.DeleteFunc(src.Parts, func(p extract.Part) bool { return !slices.Contains(parts, p.Name) })
+		if len(src.Parts) == 0 {
+			return m, fmt.Errorf("%s: %w: it has no part %s", ctx.String("data"), reid.ErrEmpty, strings.Join(parts, ", "))
+		}
 	}
 	e, err := openEmbedder(ctx, models)
 	if err != nil {

@@ -183,7 +183,7 @@ func (c *console) galleryAdd(ctx *cli.Context) error {
 	}
 	return c.withFeatures(ctx, models, func(dir string) error {
 		return c.addFolder(ctx, path, dir, part, existing)
-	})
+	}, part)
 }
 
 // checkTimes refuses a list whose times for a part cannot be read. Folders have

@@ -203,6 +203,19 @@ func TestGalleryRoad(t *testing.T) {
 		}
 	}
 	refused(t, dml(t, "reid", "gallery", "add", g, models[1], "--data", data), "another model")
+	// Only what is added is embedded: a broken query is not missed.
+	part := t.TempDir()
+	if err := os.CopyFS(part, os.DirFS(data)); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, must(filepath.Glob(filepath.Join(part, "query", "*")))[0], []byte("no image"))
+	again := filepath.Join(t.TempDir(), "again")
+	mustRun(t, "reid", "gallery", "create", again, models[0])
+	mustRun(t, "reid", "gallery", "add", again, models[0], "--data", part, "--strict")
+	refused(t, dml(t, "reid", "gallery", "add", again, models[0], "--data", part, "--strict", "--part", "query"), "query")
+	own := t.TempDir()
+	writeFile(t, filepath.Join(own, "IMG_1.jpg"), []byte("no image"))
+	refused(t, dml(t, "reid", "gallery", "add", g, models[0], "--data", own), "give a pattern with --pattern, or list the images in a .csv file")
 	refused(t, dml(t, "reid", "gallery", "search", g, models[0], "--flip", filepath.Join(data, "query")), "another model")
 	timed := filepath.Join(t.TempDir(), "timed.csv")
 	writeFile(t, timed, []byte("path,pid,camid,split,time\na.png,1,1,train,dawn\nb.png,1,1,gallery,noon\n"))

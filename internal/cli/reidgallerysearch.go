@@ -22,10 +22,10 @@ const unknownWord = "unknown"
 // filterFlags say which images of a gallery are meant; see galleryFilter.
 func filterFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "pid", Usage: "images of the identities `N[,N...]|" + unknownWord + "`"},
-		&cli.StringSliceFlag{Name: "not-pid", Usage: "images of other identities than `N[,N...]|" + unknownWord + "`"},
-		&cli.StringSliceFlag{Name: "camera", Usage: "images by the cameras `N[,N...]|" + unknownWord + "`"},
-		&cli.StringSliceFlag{Name: "not-camera", Usage: "images by other cameras than `N[,N...]|" + unknownWord + "`"},
+		&cli.StringSliceFlag{Name: "pid", Usage: "images of the identities in `LIST`, as in 3,17; or " + unknownWord},
+		&cli.StringSliceFlag{Name: "not-pid", Usage: "images of identities that are not in `LIST`"},
+		&cli.StringSliceFlag{Name: "camera", Usage: "images by the cameras in `LIST`; or " + unknownWord},
+		&cli.StringSliceFlag{Name: "not-camera", Usage: "images by cameras that are not in `LIST`"},
 		&cli.StringFlag{Name: "since", Usage: "images from `TIME` on"},
 		&cli.StringFlag{Name: "until", Usage: "images before `TIME`: 2026-05-01T12:00:00Z, 2026-05-01, or seconds"},
 	}

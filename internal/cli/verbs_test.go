@@ -82,14 +82,36 @@ func TestHelp(t *testing.T) {
 	if out := mustRun(t).stdout; !strings.Contains(out, "dml doctor") {
 		t.Errorf("dml alone printed %q", out)
 	}
-	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install", "reid eval", "reid synth"} {
+	for _, verb := range []string{"train", "export", "infer", "eval", "models", "doctor", "demo", "runtime install", "reid extract", "reid eval",
+		"reid synth", "reid rank", "reid same", "reid calibrate", "reid gallery", "reid gallery create", "reid gallery add", "reid gallery search", "reid gallery rm", "reid gallery info"} {
 		r := mustRun(t, append(strings.Fields(verb), "--help")...)
 		if !strings.Contains(r.stdout, "dml "+verb) || r.stderr != "" {
 			t.Errorf("help of %s: %+v", verb, r)
 		}
+		if strings.Contains(r.stdout, "`") || strings.Contains(r.stdout, "(default: false)") {
+			t.Errorf("help of %s has marks that are for the library: %s", verb, r.stdout)
+		}
 	}
 	if out := mustRun(t, "--version").stdout; !strings.HasPrefix(out, "dml version ") {
 		t.Errorf("--version printed %q", out)
+	}
+}
+
+// TestUsageHint wants the help of the command that was meant.
+func TestUsageHint(t *testing.T) {
+	for line, want := range map[string]string{
+		"frobnicate":                    "Run 'dml --help', or 'dml COMMAND --help', to see how it is used.",
+		"--frobnicate":                  "dml: unknown flag --frobnicate\nRun 'dml --help', or",
+		"infer cat.jpg":                 "dml: infer needs ONNX files, then images or folders of images\nRun 'dml infer --help' to",
+		"train --frobnicate":            "dml: unknown flag --frobnicate\nRun 'dml train --help' to",
+		"train --data x --epochs twice": " for flag --epochs: parse error\nRun 'dml train --help' to",
+		"reid frobnicate":               "Run 'dml reid --help' to",
+		"reid gallery --frobnicate add": "Run 'dml reid gallery add --help' to",
+		"reid gallery rm --json train":  "Run 'dml reid gallery rm --help' to",
+	} {
+		if r := dml(t, strings.Fields(line)...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: %d, %q, want %q", line, r.code, r.stderr, want)
+		}
 	}
 }
 

@@ -133,6 +133,9 @@ func drawn(title string, c *reid.Calibration) (*plot.Plot, error) {
 	p.Add(threshold)
 	p.Legend.Add(fmt.Sprintf("threshold %.4g: accepts %.4g %% of two, %.4g %% of one", c.Threshold, 100*c.FPR, 100*c.TPR), threshold)
 	p.Y.Min, p.Y.Max = 0, most*1.35 // the legend stands above the curves
+	if h := c.Histogram; h.Low > 0 && h.Low < .25*h.High {
+		p.X.Min = 0 // where distances begin
+	}
 	return p, nil
 }
 

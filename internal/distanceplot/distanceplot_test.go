@@ -93,6 +93,13 @@ func TestSave(t *testing.T) {
 	if err := Save(filepath.Join(dir, "none", "e.png"), "", calibration()); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
+	for low, want := range map[float64]float64{.05: 0, .9: .9, -.5: -.5} {
+		c := calibration()
+		c.Histogram.Low, c.Threshold = low, 1
+		if p, err := drawn("", c); err != nil || p.X.Min != want {
+			t.Errorf("distances from %v: the axis begins at %v, %v, want %v", low, p.X.Min, err, want)
+		}
+	}
 	one := calibration()
 	one.Histogram = reid.Histogram{Low: .5, High: .5001, Same: []int64{3}, Different: []int64{0}}
 	if err := Save(filepath.Join(dir, "f.png"), "", one); err != nil {

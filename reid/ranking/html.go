@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // pageText has the templates head, query and foot.
@@ -104,7 +105,7 @@ func (m Image) html() (htmlImage, error) {
 	}
 	// Base64 of a kind that is known: nothing in it needs escaping.
 	source := template.URL("data:image/" + c.kind + ";base64," + base64.StdEncoding.EncodeToString(c.data))
-	return htmlImage{Source: source, Width: c.width, Height: c.height, Name: clean(m.Name), Short: short(m.Name), Note: clean(m.Note)}, nil
+	return htmlImage{Source: source, Width: c.width, Height: c.height, Name: clean(m.Name), Short: short(m.Name), Note: unbroken(m.Note)}, nil
 }
 
 // class is the CSS class of a relation.
@@ -144,4 +145,13 @@ func meaning(r Relation) string {
 		return "the query's person, seen by the query's own camera: takes no rank"
 	}
 	return "the query or the image has no label"
+}
+
+// unbroken keeps a number on the line of its word.
+func unbroken(note string) string {
+	parts := strings.Split(clean(note), ", ")
+	for i, part := range parts {
+		parts[i] = strings.ReplaceAll(part, " ", "\u00a0")
+	}
+	return strings.Join(parts, ", ")
 }

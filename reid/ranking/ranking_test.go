@@ -380,3 +380,10 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestUnbroken keeps words and numbers together; what may break is a comma's space.
+func TestUnbroken(t *testing.T) {
+	if got := unbroken("person 61, camera 1"); got != "person\u00a061, camera\u00a01" {
+		t.Errorf("%q", got)
+	}
+}
