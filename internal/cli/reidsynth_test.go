@@ -77,7 +77,7 @@ func TestReIDSynthUsage(t *testing.T) {
 		"--threads: -1":          {dir, "--threads", "-1"},
 		"distractors of NaN":     {dir, "--distractors", "NaN"},
 		"persons; at most 9999":  {dir, "--train", "10000"},
-		"flag provided but not ": {dir, "--no-such-flag"},
+		"unknown flag --no-such-flag": {dir, "--no-such-flag"},
 	} {
 		if r := dml(t, append([]string{"reid", "synth"}, args...)...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
 			t.Errorf("%q: exit code %d, %s; want %q", args, r.code, r.stderr, want)
