@@ -66,17 +66,17 @@ func TestReIDSynth(t *testing.T) {
 func TestReIDSynthUsage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "walkers")
 	for want, args := range map[string][]string{
-		"needs a folder":         {},
-		"no other argument":      {dir, "other"},
-		"--train cannot be 0":    {dir, "--train", "0"},
-		"--seed cannot be 0":     {dir, "--seed", "0"},
-		"1 cameras; 2 to 99":     {dir, "--cameras", "1"},
-		"junk of -1":             {dir, "--junk", "-1", "--images", "-3"},
-		"-3 images":              {dir, "--junk", "-1", "--images", "-3"},
-		`difficulty "mean"`:      {dir, "--difficulty", "mean"},
-		"--threads: -1":          {dir, "--threads", "-1"},
-		"distractors of NaN":     {dir, "--distractors", "NaN"},
-		"persons; at most 9999":  {dir, "--train", "10000"},
+		"needs a folder":              {},
+		"no other argument":           {dir, "other"},
+		"--train cannot be 0":         {dir, "--train", "0"},
+		"--seed cannot be 0":          {dir, "--seed", "0"},
+		"1 cameras; 2 to 99":          {dir, "--cameras", "1"},
+		"junk of -1":                  {dir, "--junk", "-1", "--images", "-3"},
+		"-3 images":                   {dir, "--junk", "-1", "--images", "-3"},
+		`difficulty "mean"`:           {dir, "--difficulty", "mean"},
+		"--threads: -1":               {dir, "--threads", "-1"},
+		"distractors of NaN":          {dir, "--distractors", "NaN"},
+		"persons; at most 9999":       {dir, "--train", "10000"},
 		"unknown flag --no-such-flag": {dir, "--no-such-flag"},
 	} {
 		if r := dml(t, append([]string{"reid", "synth"}, args...)...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
