@@ -139,5 +139,26 @@ func checkOutputs(paths ...string) error {
 	return errors.Join(faults...)
 }
 
+// keepInputs refuses an output that is one of the files that are read: those of
+// the folder --features, and others. Empty paths are none.
+func keepInputs(ctx *cli.Context, output string, inputs ...string) error {
+	out, err := os.Stat(output)
+	if err != nil {
+		return nil // it is no file yet, and writes over none
+	}
+	if dir := ctx.String("features"); dir != "" {
+		inputs = append(inputs, filepath.Join(dir, features.ManifestFile))
+		for _, part := range features.Parts() {
+			inputs = append(inputs, filepath.Join(dir, part+".csv"), filepath.Join(dir, part+".npy"))
+		}
+	}
+	for _, path := range inputs {
+		if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
+			return fmt.Errorf("%s is an input, and would be written over: choose another file", output)
+		}
+	}
+	return nil
+}
+
 // isModel tells ONNX files from other arguments.
 func isModel(path string) bool { return strings.EqualFold(filepath.Ext(path), ".onnx") }

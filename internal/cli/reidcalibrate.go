@@ -65,6 +65,9 @@ func (c *console) reidCalibrate(ctx *cli.Context) error {
 	if err := checkOutputs(ctx.String("out"), picture); err != nil {
 		return err
 	}
+	if err := keepInputs(ctx, ctx.String("out"), ctx.String("data")); err != nil {
+		return err
+	}
 	var data evaluated
 	if err := c.withFeatures(ctx, models, func(dir string) error {
 		data, err = c.evaluatedFolder(ctx, dir)

@@ -99,6 +99,13 @@ func (c *console) reidEval(ctx *cli.Context) error {
 	if err := checkOutputs(ctx.String("per-query")); err != nil {
 		return err
 	}
+	inputs := []string{ctx.String("data")}
+	for _, name := range bareFlags {
+		inputs = append(inputs, ctx.String(name))
+	}
+	if err := keepInputs(ctx, ctx.String("per-query"), inputs...); err != nil {
+		return err
+	}
 	var data evaluated
 	if ctx.IsSet(bareFlags[0]) {
 		data, err = evaluatedFiles(ctx)

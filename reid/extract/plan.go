@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/regular"
 	"github.com/deepmutual/dml/reid/features"
 )
 
@@ -114,7 +115,7 @@ func (p plan) complete(dir string, parts []Part) (features.Manifest, bool, error
 // this plan.
 func (p plan) prepare(partial string) error {
 	path := filepath.Join(partial, "plan.json")
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if text, err = json.MarshalIndent(p, "", "  "); err != nil {
 			return err
