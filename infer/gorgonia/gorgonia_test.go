@@ -194,6 +194,20 @@ func TestFaults(t *testing.T) {
 	if _, err := gorgonia.Open(t.TempDir(), infer.Options{}); !errors.Is(err, infer.ErrNotONNX) {
 		t.Errorf("a folder: %v", err)
 	}
+	// A node of no operator and no input.
+	m := new(onnxpb.ModelProto)
+	if err := proto.Unmarshal(good, m); err != nil {
+		t.Fatal(err)
+	}
+	last := m.Graph.Node[len(m.Graph.Node)-1]
+	last.OpType, last.Input = nil, nil
+	data, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gorgonia.OpenBytes(data, infer.Options{}); !errors.Is(err, infer.ErrUnsupported) {
+		t.Errorf("a node of nothing: %v", err)
+	}
 	// Attributes that onnx-go reads otherwise than ONNX says.
 	for name, change := range map[string]*onnxpb.AttributeProto{
 		"Conv of pads [0 0 1 1]":  {Name: proto.String("pads"), Ints: []int64{0, 0, 1, 1}},

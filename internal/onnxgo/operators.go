@@ -74,6 +74,8 @@ func lacking(node *onnxpb.NodeProto) string {
 	op := node.GetOpType()
 	inputs, known := arity[op]
 	switch {
+	case op == "":
+		return "a node without an operator"
 	case node.GetDomain() != "" && node.GetDomain() != "ai.onnx":
 		return node.GetDomain() + "." + op
 	case !known:
