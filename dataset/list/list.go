@@ -46,14 +46,14 @@ var (
 	ErrEmpty   = errors.New("no training images")
 )
 
-// RowError says which row of a list is bad.
+// RowError says which line of a list is bad.
 type RowError struct {
 	File string
-	Row  int // 1-based line of the file, as an editor counts
+	Line int // 1-based line of the file, as an editor counts
 	Err  error
 }
 
-func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File, e.Row, e.Err) }
+func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File, e.Line, e.Err) }
 
 func (e *RowError) Unwrap() error { return e.Err }
 

@@ -2,6 +2,7 @@ package walkers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +72,9 @@ type WriteOptions struct {
 // it was: it is made beside under another name and put there at the end. An
 // error about a folder in use wraps ErrNotEmpty.
 func (s *Set) Write(ctx context.Context, dir string, opts WriteOptions) (err error) {
+	if opts.Workers < 0 {
+		return fmt.Errorf("%w: Workers is %d, below 0", ErrOptions, opts.Workers)
+	}
 	if dir, err = vacant(dir); err != nil {
 		return err
 	}
@@ -177,10 +181,7 @@ gt_bbox             %d images, for multiple queries
 func (s *Set) writeImages(ctx context.Context, dir string, opts WriteOptions) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	workers := opts.Workers
-	if workers < 1 {
-		workers = runtime.GOMAXPROCS(0)
-	}
+	workers := cmp.Or(opts.Workers, runtime.GOMAXPROCS(0))
 	var (
 		next atomic.Int64
 		mu   sync.Mutex // guards done and Progress

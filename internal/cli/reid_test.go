@@ -50,7 +50,7 @@ func TestReIDEval(t *testing.T) {
 	with := func(more ...string) []string { return append(append([]string(nil), flags...), more...) }
 	perQuery := filepath.Join(dir, "queries.csv")
 	var r reid.Result
-	text := mustRun(t, with("--json", "--rerank", "--k1", "5", "--k2", "2", "--per-query", perQuery, "--best", "4")...).stdout
+	text := mustRun(t, with("--json", "--rerank", "--k1", "5", "--k2", "2", "--per-query", perQuery, "--top", "4")...).stdout
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestReIDEval(t *testing.T) {
 		t.Errorf("%v: %q", err, rows)
 	}
 
-	table := mustRun(t, with("--rerank", "--cameras")...).stdout
+	table := mustRun(t, with("--rerank", "--by-camera")...).stdout
 	for _, want := range []string{"single query", "12 of 12 queries valid", "26 images: 1 junk, 1 distractor", "mAP (rectangles)   " + percent(r.MAP), "RE-RANKED", "rank 20", "TPR at FPR 0.01", "CAMERA  2 ", "\n1       "} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
@@ -93,7 +93,7 @@ func TestReIDEvalBadInput(t *testing.T) {
 		{flags[2:4], "--query-labels, --gallery, --gallery-labels"},
 		{append(flags[2:len(flags):len(flags)], "--metric", "far"), "cosine, euclidean or dot"},
 		{append(flags[2:len(flags):len(flags)], "--k1", "3"), "--rerank, which is not given"},
-		{append(flags[2:len(flags):len(flags)], "--best", "3"), "--per-query"},
+		{append(flags[2:len(flags):len(flags)], "--top", "3"), "--per-query"},
 		{append(flags[2:len(flags):len(flags)], "--expand", "-1"), "--expand"},
 		{append(flags[2:len(flags):len(flags)], "--rerank", "--lambda", "2"), "--lambda"},
 		{append(flags[2:len(flags):len(flags)], "--rerank", "--k2", "0"), "--k2"},

@@ -55,9 +55,9 @@ func (c *console) reidEvalCommand() *cli.Command {
 			&cli.IntFlag{Name: "k2", Value: 6, Usage: "re-ranking: average `N` neighbours' encodings"},
 			&cli.Float64Flag{Name: "lambda", Value: 0.3, Usage: "re-ranking: `WEIGHT` of the original distance, 0 to 1"},
 			&cli.IntFlag{Name: "rerank-top", DefaultText: "all", Usage: "re-rank the `N` nearest images of each query only, by themselves"},
-			&cli.BoolFlag{Name: "cameras", DisableDefaultText: true, Usage: "print mAP for each pair of cameras"},
+			&cli.BoolFlag{Name: "by-camera", DisableDefaultText: true, Usage: "print mAP for each pair of cameras"},
 			&cli.StringFlag{Name: "per-query", Usage: "write each query's scores and nearest images to `FILE.csv`"},
-			&cli.IntFlag{Name: "best", Value: 10, Usage: "list the `N` nearest images there"},
+			&cli.IntFlag{Name: "top", Value: 10, Usage: "list the `N` nearest images there"},
 			&cli.BoolFlag{Name: "float64", DisableDefaultText: true, Usage: "compute distances in float64: slower, and in more memory"},
 		}, extractFlags(), []cli.Flag{jsonFlag()}),
 		Action: c.reidEval,
@@ -133,13 +133,13 @@ func (c *console) reidEval(ctx *cli.Context) error {
 	if ctx.Bool("json") {
 		return writeJSON(c.stdout, result)
 	}
-	if err := printReID(c.stdout, result.Result, ctx.Bool("cameras")); err != nil || result.MultiQuery == nil {
+	if err := printReID(c.stdout, result.Result, ctx.Bool("by-camera")); err != nil || result.MultiQuery == nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(c.stdout); err != nil {
 		return err
 	}
-	return printReID(c.stdout, result.MultiQuery, ctx.Bool("cameras"))
+	return printReID(c.stdout, result.MultiQuery, ctx.Bool("by-camera"))
 }
 
 // checkEvalForm insists on one of the three ways to name features.
@@ -246,14 +246,14 @@ func reidOptions(ctx *cli.Context) (reid.Options, error) {
 		return opts, usagef("--expand: %d is negative", opts.Expand)
 	}
 	perQuery := ctx.String("per-query") != ""
-	if ctx.IsSet("best") && !perQuery {
-		return opts, usagef("--best is about the file of --per-query, which is not given")
+	if ctx.IsSet("top") && !perQuery {
+		return opts, usagef("--top is about the file of --per-query, which is not given")
 	}
-	if ctx.Int("best") < 0 || ctx.Int("best") > 1000 {
-		return opts, usagef("--best: %d is not between 0 and 1000", ctx.Int("best"))
+	if ctx.Int("top") < 0 || ctx.Int("top") > 1000 {
+		return opts, usagef("--top: %d is not between 0 and 1000", ctx.Int("top"))
 	}
 	if perQuery {
-		opts.Best = ctx.Int("best")
+		opts.Best = ctx.Int("top")
 	}
 	if !ctx.Bool("rerank") {
 		for _, name := range []string{"k1", "k2", "lambda", "rerank-top"} {

@@ -132,7 +132,7 @@ func openList(path string) (*Source, error) {
 			}
 			fallthrough
 		default:
-			return nil, &features.RowError{File: path, Row: r.Line, Err: fmt.Errorf("%w %.40q: use query, gallery or multi_query in all rows, or in none; rows of train and val are left out", ErrSplit, r.Split)}
+			return nil, &features.RowError{File: path, Line: r.Line, Err: fmt.Errorf("%w %.40q: use query, gallery or multi_query in all rows, or in none; rows of train and val are left out", ErrSplit, r.Split)}
 		}
 		r.Split = ""
 		parts[split] = append(parts[split], r)

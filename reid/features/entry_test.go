@@ -42,7 +42,7 @@ func TestEntries(t *testing.T) {
 	rows[1].Time = "noon"
 	_, err = Entries("l.csv", rows)
 	var bad *RowError
-	if !errors.Is(err, ErrRow) || !errors.As(err, &bad) || bad.Row != 3 || bad.File != "l.csv" {
+	if !errors.Is(err, ErrRow) || !errors.As(err, &bad) || bad.Line != 3 || bad.File != "l.csv" {
 		t.Errorf("%v", err)
 	}
 }

@@ -34,14 +34,14 @@ var (
 	ErrRow     = errors.New("bad row")
 )
 
-// RowError says which row of a file is bad.
+// RowError says which line of a file is bad.
 type RowError struct {
 	File string
-	Row  int // 1-based line of the file, as an editor counts
+	Line int // 1-based line of the file, as an editor counts
 	Err  error
 }
 
-func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File, e.Row, e.Err) }
+func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File, e.Line, e.Err) }
 
 func (e *RowError) Unwrap() error { return e.Err }
 
