@@ -192,6 +192,18 @@ func (g *Gallery) Fingerprint() string { return g.store.Header().Fingerprint }
 // Len is the number of images.
 func (g *Gallery) Len() int { return g.store.View().Live }
 
+// Names returns the names of all images, in the order in which they were added.
+func (g *Gallery) Names() []string {
+	v := g.store.View()
+	out := make([]string, 0, v.Live)
+	for i, name := range v.Names {
+		if !v.IsRemoved(i) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // Refresh shows what another process has changed since the gallery was opened.
 func (g *Gallery) Refresh() error {
 	if err := g.enter(); err != nil {

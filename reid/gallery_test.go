@@ -189,6 +189,13 @@ func TestSearchAgainstSlow(t *testing.T) {
 			if step := openGallery(t, g.path); step.Len() != len(images) || g.Len() != len(images) {
 				t.Fatalf("%d and %d images, want %d", step.Len(), g.Len(), len(images))
 			}
+			var called []string
+			for _, im := range images {
+				called = append(called, im.Name)
+			}
+			if got := g.Names(); !slices.Equal(got, called) {
+				t.Fatalf("names %q, want %q", got, called)
+			}
 			again := openGallery(t, g.path)
 			for range 12 {
 				f, meant := randomFilter(r)

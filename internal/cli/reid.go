@@ -88,8 +88,9 @@ func refuseFlags(ctx *cli.Context, flags []cli.Flag, but ...string) error {
 }
 
 // withFeatures calls use with the folder of --features, or with one of features
-// that the models make of --data, or of these parts of it, which is removed again.
-func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir string) error, parts ...string) (err error) {
+// that the models make of --data, which is removed again; only may take images out
+// of that before.
+func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir string) error, only func(*extract.Source) error) (err error) {
 	if dir := ctx.String("features"); dir != "" {
 		return use(dir)
 	}
@@ -98,7 +99,7 @@ func (c *console) withFeatures(ctx *cli.Context, models []string, use func(dir s
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, err := c.extract(ctx, models, dir, parts...); err != nil {
+	if _, err := c.extract(ctx, models, dir, only); err != nil {
 		return err
 	}
 	return use(dir)

@@ -72,7 +72,7 @@ func (c *console) reidCalibrate(ctx *cli.Context) error {
 	if err := c.withFeatures(ctx, models, func(dir string) error {
 		data, err = c.evaluatedFolder(ctx, dir)
 		return err
-	}); err != nil {
+	}, nil); err != nil {
 		return err
 	}
 	m := data.manifest

@@ -113,7 +113,7 @@ func (c *console) reidEval(ctx *cli.Context) error {
 		err = c.withFeatures(ctx, models, func(dir string) error {
 			data, err = c.evaluatedFolder(ctx, dir)
 			return err
-		})
+		}, nil)
 	}
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/dataset/market1501"
-	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -81,7 +80,7 @@ func (c *console) reidExtract(ctx *cli.Context) error {
 	if err := checkExtractFlags(ctx); err != nil {
 		return err
 	}
-	m, err := c.extract(ctx, models, out)
+	m, err := c.extract(ctx, models, out, nil)
 	if err != nil {
 		return err
 	}
@@ -105,8 +104,9 @@ func (c *console) reidExtract(ctx *cli.Context) error {
 }
 
 // extract makes the folder out as the extractFlags say, or goes on with it, and
-// tells which images it has skipped. Where parts are named, it makes these alone.
-func (c *console) extract(ctx *cli.Context, models []string, out string, parts ...string) (m features.Manifest, err error) {
+// tells which images it has skipped. Images that only, if
+// there is such a function, takes out of the source are left out.
+func (c *console) extract(ctx *cli.Context, models []string, out string, only func(*extract.Source) error) (m features.Manifest, err error) {
 	var source extract.SourceOptions
 	if text := ctx.String("pattern"); text != "" {
 		if source.Pattern, err = market1501.ParsePattern(text); err != nil {
@@ -120,10 +120,9 @@ func (c *console) extract(ctx *cli.Context, models []string, out string, parts .
 	if err != nil {
 		return m, err
 	}
-	if len(parts) > 0 {
-		src.Parts = slices.DeleteFunc(src.Parts, func(p extract.Part) bool { return !slices.Contains(parts, p.Name) })
-		if len(src.Parts) == 0 {
-			return m, fmt.Errorf("%s: %w: it has no part %s", ctx.String("data"), reid.ErrEmpty, strings.Join(parts, ", "))
+	if only != nil {
+		if err := only(src); err != nil {
+			return m, err
 		}
 	}
 	e, err := openEmbedder(ctx, models)

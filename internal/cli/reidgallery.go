@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,130 +127,6 @@ func (c *console) tellGallery(ctx *cli.Context, path, format string, args ...any
 		return err
 	}
 	return writeJSON(c.stdout, info)
-}
-
-var existingNames = map[string]reid.Existing{"refuse": reid.RefuseExisting, "skip": reid.SkipExisting, "replace": reid.ReplaceExisting}
-
-func (c *console) galleryAddCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "add",
-		Usage:     "add images: all, or none where one is refused",
-		UsageText: "dml reid gallery add G --features F/ [flags]\ndml reid gallery add G MODEL.onnx... --data DIR|LIST.csv [flags]",
-		Description: "Adds the images of a folder that dml reid extract made, or makes their features first. Of\n" +
-			"data with queries and a gallery, the gallery is added. Names are those in DIR or LIST.csv; a\n" +
-			"name that G has already is refused. LIST.csv may have empty pid and camid, and times like\n" +
-			"2026-05-01T12:00:00Z, 2026-05-01, or a number of seconds.\n" +
-			"Examples:\n" +
-			"  dml reid gallery add G --features market-osnet/\n" +
-			"  dml reid gallery add G osnet.onnx --preprocess torchreid --data today.csv --existing skip",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "features", Usage: "add the features in folder `F`"},
-			&cli.StringFlag{Name: "part", Value: features.Gallery, Usage: "add the images of `query|gallery|multi_query`"},
-			&cli.StringFlag{Name: "existing", Value: "refuse", Usage: "`refuse|skip|replace` images whose name is there already"},
-		}, extractFlags(), []cli.Flag{jsonFlag()}),
-		Action: c.galleryAdd,
-	}
-}
-
-func (c *console) galleryAdd(ctx *cli.Context) error {
-	path, models, others, err := galleryArgument(ctx)
-	if err == nil {
-		err = noMore(ctx, others)
-	}
-	if err == nil {
-		err = checkFeatureForm(ctx, "reid gallery add", models, false)
-	}
-	if err != nil {
-		return err
-	}
-	existing, known := existingNames[ctx.String("existing")]
-	if !known {
-		return usagef("--existing: %q is unknown; use refuse, skip or replace", ctx.String("existing"))
-	}
-	part := ctx.String("part")
-	if !slices.Contains(features.Parts(), part) {
-		return usagef("--part: %q is unknown; use %s", part, strings.Join(features.Parts(), ", "))
-	}
-	if len(models) > 0 { // before the work of making features that would be refused
-		if err := checkTimes(ctx.String("data"), part); err != nil {
-			return err
-		}
-		if err := checkModels(ctx, path, models); err != nil {
-			return err
-		}
-	}
-	return c.withFeatures(ctx, models, func(dir string) error {
-		return c.addFolder(ctx, path, dir, part, existing)
-	}, part)
-}
-
-// checkTimes refuses a list whose times for a part cannot be read. Folders have
-// none.
-func checkTimes(data, part string) error {
-	info, err := os.Stat(data)
-	if err != nil || info.IsDir() {
-		return err
-	}
-	rows, err := features.ReadList(data)
-	if err != nil {
-		return err
-	}
-	_, err = features.Entries(data, slices.DeleteFunc(rows, func(r features.Row) bool { return r.Split != "" && r.Split != part }))
-	return err
-}
-
-// checkModels refuses models that do not fit a gallery.
-func checkModels(ctx *cli.Context, path string, models []string) error {
-	e, err := openEmbedder(ctx, models)
-	if err != nil {
-		return err
-	}
-	defer e.Close() // nothing is lost if this fails
-	g, err := reid.OpenGallery(path, e.Fingerprint())
-	if err != nil {
-		return galleryHint(err)
-	}
-	return g.Close()
-}
-
-// galleryHint says what to do about a gallery of other features.
-func galleryHint(err error) error {
-	if errors.Is(err, reid.ErrFingerprint) {
-		return fmt.Errorf("%w; use the model, --preprocess and --flip that the gallery was created with, or create another one", err)
-	}
-	return err
-}
-
-func (c *console) addFolder(ctx *cli.Context, path, dir, part string, existing reid.Existing) (err error) {
-	m, err := readManifest(dir)
-	if err != nil {
-		return err
-	}
-	g, err := reid.OpenGallery(path, m.Fingerprint())
-	if err != nil {
-		return galleryHint(err)
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	set, rows, err := features.LoadPart(dir, m, part)
-	if err != nil {
-		return err
-	}
-	entries, err := features.Entries(filepath.Join(dir, part+".csv"), rows)
-	if err != nil {
-		return err
-	}
-	added, err := g.Add(entries, set.Features, existing)
-	if errors.Is(err, reid.ErrDuplicate) {
-		err = fmt.Errorf("%w; --existing skip keeps such images, --existing replace takes the new ones", err)
-	}
-	if err != nil {
-		return err
-	}
-	skipped := ""
-	if n := len(entries) - added; n > 0 {
-		skipped = fmt.Sprintf(", %s skipped that are there already", grouped(n))
-	}
-	return c.tellGallery(ctx, path, "%s added%s, %s now", count(added, "image"), skipped, grouped(g.Len()))
 }
 
 func (c *console) galleryRemoveCommand() *cli.Command {

@@ -203,6 +203,30 @@ func TestGalleryRoad(t *testing.T) {
 		}
 	}
 	refused(t, dml(t, "reid", "gallery", "add", g, models[1], "--data", data), "another model")
+	// Images that are there are not read: these cannot be.
+	known := t.TempDir()
+	if err := os.CopyFS(known, os.DirFS(data)); err != nil {
+		t.Fatal(err)
+	}
+	images := must(filepath.Glob(filepath.Join(known, "bounding_box_test", "*.png")))
+	if len(images) != 26 {
+		t.Fatalf("%d images", len(images))
+	}
+	for _, path := range images {
+		writeFile(t, path, []byte("no image"))
+	}
+	add := []string{"reid", "gallery", "add", g, models[0], "--strict", "--data"}
+	refused(t, dml(t, append(add, known)...), "an image of this name is there already: \"bounding_box_test/")
+	if r := mustRun(t, append(add, known, "--existing", "skip")...); r.stdout != g+": 0 images added, 26 skipped that are there already, 38 now\n" {
+		t.Errorf("%q", r.stdout)
+	}
+	refused(t, dml(t, append(add, known, "--existing", "replace")...), "not a JPEG or PNG")
+	name := strings.TrimPrefix(images[3], known+string(filepath.Separator))
+	mustRun(t, "reid", "gallery", "rm", g, "--name", filepath.ToSlash(name))
+	writeFile(t, images[3], must(os.ReadFile(filepath.Join(data, name))))
+	if r := mustRun(t, append(add, known, "--existing", "skip")...); r.stdout != g+": 1 image added, 25 skipped that are there already, 38 now\n" {
+		t.Errorf("%q", r.stdout)
+	}
 	// Only what is added is embedded: a broken query is not missed.
 	part := t.TempDir()
 	if err := os.CopyFS(part, os.DirFS(data)); err != nil {

@@ -85,7 +85,7 @@ func (c *console) reidRank(ctx *cli.Context) error {
 	err = c.withFeatures(ctx, models, func(dir string) error {
 		data, err = c.loadRanked(ctx, dir, models, queries)
 		return err
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}
