@@ -240,3 +240,24 @@ func (a announced) Bounds() image.Rectangle {
 	a.tell()
 	return a.Image.Bounds()
 }
+
+// TestNoNumbers: scores of NaN are no prediction.
+func TestNoNumbers(t *testing.T) {
+	m := openBytes(t, changed(t, models.Shape{C: 3, H: 8, W: 8}, export.Options{}, func(m *onnxpb.ModelProto) {
+		for _, w := range m.Graph.Initializer {
+			for i := 0; i+4 <= len(w.RawData); i += 4 {
+				copy(w.RawData[i:], []byte{0, 0, 0xc0, 0x7f}) // NaN
+			}
+		}
+	}), Options{})
+	img := FromImage(picture(8, 8, 1))
+	if p, err := m.Predict(context.Background(), img); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "image 1") {
+		t.Errorf("%v, %v", p, err)
+	}
+	if v, err := m.Embed(context.Background(), img); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v, %v", v, err)
+	}
+	if out, err := m.Run(context.Background(), make([]float32, 192), 1); err != nil || len(out.Logits) != 4 || out.Logits[0] == out.Logits[0] {
+		t.Errorf("raw: %v, %v", out, err)
+	}
+}

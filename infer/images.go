@@ -47,6 +47,9 @@ func predict(ctx context.Context, e engine, images []Image) ([]Prediction, error
 			return fmt.Errorf("%w %q", ErrNoOutput, "probabilities")
 		}
 		for p := range rows(p, o.N) {
+			if !finite(p) {
+				return fmt.Errorf("%w: of image %d it gives probabilities that are no numbers, such as NaN", ErrUnsupported, len(out)+1)
+			}
 			out = append(out, Prediction{Probabilities: p, Top: top(p, e.classes(), e.options().topK())})
 		}
 		return nil
@@ -65,6 +68,9 @@ func embed(ctx context.Context, e engine, images []Image) ([][]float32, error) {
 			return fmt.Errorf("%w %q", ErrNoOutput, "embedding")
 		}
 		for v := range rows(o.Embedding, o.N) {
+			if !finite(v) {
+				return fmt.Errorf("%w: of image %d it gives features that are no numbers, such as NaN", ErrUnsupported, len(out)+1)
+			}
 			normalise(v)
 			out = append(out, v)
 		}
@@ -176,6 +182,17 @@ func rows(v []float32, n int) func(yield func([]float32) bool) {
 			}
 		}
 	}
+}
+
+// finite reports whether all values are numbers: a prediction or a comparison by
+// others would look like one.
+func finite(v []float32) bool {
+	for _, x := range v {
+		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // posterior is the probabilities, or the softmax of the logits where the

@@ -10,7 +10,8 @@ import (
 // a Slot.
 type Predictor interface {
 	// Predict classifies images, in order. It fails as a whole; the error
-	// names the image at fault.
+	// names the image at fault. Scores that are no numbers, such as NaN, give
+	// ErrUnsupported; so do they in Embed, and not in Run.
 	Predict(ctx context.Context, images ...Image) ([]Prediction, error)
 	// Embed returns the feature vector of each image, of length 1 (L2).
 	Embed(ctx context.Context, images ...Image) ([][]float32, error)

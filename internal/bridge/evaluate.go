@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/export"
@@ -100,6 +101,9 @@ func classScores(ctx context.Context, cohort *infer.Cohort, b *dataset.Batch) (j
 		return nil, nil, errors.New("a file has no class scores: it cannot be evaluated")
 	case all.Students == nil && len(cohort.StudentInfo()) > 1:
 		return nil, nil, errors.New("a file that holds a cohort gives no class scores of each student: evaluate it by itself")
+	}
+	if slices.ContainsFunc(all.Probabilities, func(p float32) bool { return p != p }) {
+		return nil, nil, errors.New("a file gives class scores that are no numbers (NaN): it cannot be evaluated")
 	}
 	for i, o := range all.Students {
 		switch {

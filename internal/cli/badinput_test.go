@@ -215,10 +215,24 @@ func TestBadModel(t *testing.T) {
 		refused(t, dml(t, "eval", model, twin, "--data", data), model, twin, "the same file")
 	}
 
+	odd := filepath.Join(t.TempDir(), "odd\x1b[31m.onnx") // it would colour the terminal
+	writeFile(t, odd, []byte("this is no model\n"))
+	refused(t, dml(t, "infer", odd, image), `odd\x1b[31m.onnx`, "not an ONNX model")
+
 	var parsed onnxpb.ModelProto
 	if err := proto.Unmarshal(whole, &parsed); err != nil {
 		t.Fatal(err)
 	}
+	diverged := proto.CloneOf(&parsed)
+	for _, w := range diverged.Graph.Initializer {
+		for i := 0; i+4 <= len(w.RawData); i += 4 {
+			copy(w.RawData[i:], []byte{0, 0, 0xc0, 0x7f}) // NaN
+		}
+	}
+	writeFile(t, spoiled, must(proto.Marshal(diverged)))
+	refused(t, dml(t, "infer", spoiled, image, "--json"), "NaN")
+	refused(t, dml(t, "eval", spoiled, "--data", data, "--json"), "NaN")
+
 	parsed.MetadataProps = nil
 	foreign := filepath.Join(t.TempDir(), "foreign.onnx")
 	writeFile(t, foreign, must(proto.Marshal(&parsed)))

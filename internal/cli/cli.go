@@ -46,8 +46,13 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintln(stderr, "dml: interrupted")
 	default:
-		// Joined faults are one a line; indent all but the first.
-		fmt.Fprintf(stderr, "dml: %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n  "))
+		// Joined faults are one a line; indent all but the first. Names in them may
+		// come from anywhere.
+		lines := strings.Split(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\t", "    "), "\n")
+		for i := range lines {
+			lines[i] = plain(lines[i])
+		}
+		fmt.Fprintf(stderr, "dml: %s\n", strings.Join(lines, "\n  "))
 	}
 	var usage usageError
 	if errors.As(err, &usage) {

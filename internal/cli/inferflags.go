@@ -118,7 +118,7 @@ func (c *console) embed(ctx *cli.Context, predictor infer.Predictor, models, ima
 		}{models, results})
 	} else {
 		for _, r := range results {
-			if _, err = fmt.Fprintln(c.stdout, r.Image, strings.Trim(fmt.Sprint(r.Embedding), "[]")); err != nil {
+			if _, err = fmt.Fprintln(c.stdout, plain(r.Image), strings.Trim(fmt.Sprint(r.Embedding), "[]")); err != nil {
 				break
 			}
 		}
