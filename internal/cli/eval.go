@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/market1501"
 	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/bridge"
@@ -238,6 +239,8 @@ func otherData(ctx *cli.Context, path, pattern string, seed uint64) (sample, err
 		}
 		whole := data.Val == nil && data.Test == nil
 		switch {
+		case whole && strings.HasPrefix(data.Train.Name(), string(source.Market1501)) && market1501.Divided(os.DirFS(path)): // queries and gallery are other persons, of no class
+			return limited(ctx, sample{path, "train", data.Train}, seed)
 		case whole:
 			return limited(ctx, sample{path, splitAll, data.Train}, seed)
 		case split == splitAll:

@@ -387,3 +387,12 @@ func TestReIDOwnNames(t *testing.T) {
 	}
 	refused(t, dml(t, "reid", "eval", model, "--data", own, "--quiet"), "camera1-person0.png", "give a pattern")
 }
+
+// TestEvalOfPersons says which of the persons are classified.
+func TestEvalOfPersons(t *testing.T) {
+	needRuntime(t)
+	data := personFolder(t)
+	if r := mustRun(t, "eval", personStudents(t)[0], "--data", data); !strings.HasPrefix(r.stdout, "On 36 images, train part of "+data+":\n") {
+		t.Errorf("%q", r.stdout)
+	}
+}
