@@ -103,6 +103,13 @@ func TestOddModels(t *testing.T) {
 		if got, err := m.RunPixels(ctx, batch, 2); err != nil || largest(got.Logits, want.Logits) > 1e-5 {
 			t.Error(got.Logits, want.Logits, err)
 		}
+		slot := NewSlot(m)
+		if got, err := slot.RunPixels(ctx, batch, 2); err != nil || largest(got.Logits, want.Logits) > 1e-5 {
+			t.Error(got.Logits, want.Logits, err)
+		}
+		if _, err := NewSlot(struct{ Predictor }{m}).RunPixels(ctx, batch, 2); !errors.Is(err, ErrUnsupported) {
+			t.Error(err)
+		}
 		if _, err := m.Predict(ctx, img); !errors.Is(err, ErrNoMetadata) || !strings.Contains(err.Error(), "RunPixels") {
 			t.Error(err)
 		}

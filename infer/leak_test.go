@@ -4,6 +4,7 @@ package infer
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"runtime"
@@ -11,8 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/internal/exporttest"
+	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -88,5 +92,55 @@ func TestNoLeak(t *testing.T) {
 	// the allocators' own slack is a few.
 	if grown := after - before; grown > 6<<10 {
 		t.Errorf("%d calls: resident memory grew by %d KiB", *leakCalls, grown)
+	}
+}
+
+// TestOpenLeaksNothing opens models, some in vain after ONNX Runtime has loaded
+// them, and looks at the memory of the process.
+func TestOpenLeaksNothing(t *testing.T) {
+	in := models.Shape{C: 3, H: 8, W: 8}
+	good := changed(t, in, export.Options{}, func(*onnxpb.ModelProto) {})
+	contradicting := changed(t, in, export.Options{}, func(m *onnxpb.ModelProto) {
+		for _, p := range m.MetadataProps {
+			if p.GetKey() == "dml.height" {
+				p.Value = proto.String("9")
+			}
+		}
+	})
+	openBytes(t, good, Options{Threads: 1}) // keeps the environment
+	cycle := func() {
+		m, err := OpenBytes(good, Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Run(context.Background(), make([]float32, in.Size()), 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenBytes(contradicting, Options{Threads: 1}); !errors.Is(err, ErrUnsupported) {
+			t.Fatal(err)
+		}
+		if _, err := OpenBytes(good, Options{Threads: 1, Preset: &Preset{}}); !errors.Is(err, ErrUnsupported) {
+			t.Fatal(err)
+		}
+		if _, err := OpenBytes(good, Options{Threads: 1, Provider: Provider{Name: "none"}}); !errors.Is(err, ErrNoProvider) {
+			t.Fatal(err)
+		}
+	}
+	for range 50 {
+		cycle()
+	}
+	runtime.GC()
+	before := residentKiB(t)
+	for range *leakCalls / 10 {
+		cycle()
+	}
+	runtime.GC()
+	after := residentKiB(t)
+	t.Logf("%d times: resident memory from %d to %d KiB", *leakCalls/10, before, after)
+	if grown := after - before; grown > 6<<10 { // a session takes about 290 KiB
+		t.Errorf("resident memory grew by %d KiB", grown)
 	}
 }

@@ -31,7 +31,7 @@ func Open(path string, opts Options) (*Model, error) {
 }
 
 // OpenBytes loads a model from the bytes of an ONNX file, as Open does. They
-// are not needed afterwards.
+// are not needed afterwards. A model whose weights are in other files needs Open.
 func OpenBytes(model []byte, opts Options) (*Model, error) {
 	if model == nil {
 		model = []byte{}
@@ -187,7 +187,8 @@ func (m *Model) Close() error {
 }
 
 // Run runs the network on a batch of n samples, normalised, [n, channels,
-// height, width], which must not change meanwhile: large ones are not copied. The
+// height, width], or in its own layout where a model of other origin has another.
+// The batch must not change meanwhile: large ones are not copied. The
 // error wraps ErrWrongSize for any other size, and ErrWrongInput for a model that
 // takes 8-bit pixels. A model whose batch is fixed takes any n, too: the last
 // batch is filled up.

@@ -118,6 +118,23 @@ func (s *Slot) Run(ctx context.Context, batch []float32, n int) (Outputs, error)
 	return o.Predictor.Run(ctx, batch, n)
 }
 
+// RunPixels runs what the slot holds on 8-bit pixels. A Predictor that is none of
+// this package's, and has no such method, gives ErrUnsupported.
+func (s *Slot) RunPixels(ctx context.Context, batch []uint8, n int) (Outputs, error) {
+	o, err := s.enter()
+	if err != nil {
+		return Outputs{}, err
+	}
+	defer o.gate.leave()
+	p, can := o.Predictor.(interface {
+		RunPixels(ctx context.Context, batch []uint8, n int) (Outputs, error)
+	})
+	if !can {
+		return Outputs{}, fmt.Errorf("infer: %w: a %T does not take 8-bit pixels", ErrUnsupported, o.Predictor)
+	}
+	return p.RunPixels(ctx, batch, n)
+}
+
 // Info describes what the slot holds, or held last.
 func (s *Slot) Info() Info {
 	s.mu.Lock()

@@ -33,7 +33,8 @@ type Options struct {
 }
 
 // Fake is a Predictor that runs no network. All else is real: images are
-// decoded and scaled, sizes checked, contexts heeded, and Close closes it.
+// decoded and scaled, sizes checked, contexts heeded, and Close closes it. Its Model
+// is for what takes an *infer.Model, such as infer.NewBatcher and infer.NewCohort.
 type Fake struct {
 	*infer.Model
 	backend *backend
