@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/onnxcheck"
 	"github.com/deepmutual/dml/internal/onnxmeta"
 	"github.com/deepmutual/dml/internal/onnxpb"
 	"github.com/deepmutual/dml/models"
@@ -71,7 +72,7 @@ func encode(graph *onnxpb.GraphProto, meta onnxmeta.Metadata) ([]byte, error) {
 	for _, p := range meta.Pairs() {
 		model.MetadataProps = append(model.MetadataProps, &onnxpb.StringStringEntryProto{Key: proto.String(p.Key), Value: proto.String(p.Value)})
 	}
-	if err := checkModel(model); err != nil {
+	if err := onnxcheck.Model(model); err != nil {
 		return nil, err
 	}
 	if size := proto.Size(model); size > maxBytes {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/internal/onnxcheck"
 	"github.com/deepmutual/dml/internal/onnxpb"
 )
 
@@ -125,13 +126,12 @@ func (r *Report) lookFor(dir string) {
 // Bytes inspects the bytes of a model. The error wraps export.ErrNotONNX for
 // those of no model.
 func Bytes(data []byte) (*Report, error) {
-	faults := export.Check(data) // before the model is in memory here, too
-	if errors.Is(faults, export.ErrNotONNX) {
-		return nil, fmt.Errorf("inspect: %w", faults)
-	}
 	var m onnxpb.ModelProto
 	if err := proto.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("inspect: %w: %w", export.ErrNotONNX, err)
+	}
+	if m.Graph == nil {
+		return nil, fmt.Errorf("inspect: %w: it holds no graph", export.ErrNotONNX)
 	}
 	r := &Report{
 		Bytes: int64(len(data)), IRVersion: m.GetIrVersion(), Metadata: map[string]string{},
@@ -149,8 +149,8 @@ func Bytes(data []byte) (*Report, error) {
 	}
 	r.tensors(m.Graph)
 	r.census(&m)
-	if faults != nil {
-		r.Faults = strings.Split(faults.Error(), "\n")
+	if err := onnxcheck.Model(&m); err != nil {
+		r.Faults = strings.Split(err.Error(), "\n")
 	}
 	r.Normalisation = normalisation(r, m.Graph)
 	r.Infer = inferSupport(r, m.Functions)
