@@ -48,7 +48,7 @@ type StudentEpoch struct {
 	Mimicry       float64      `json:"mimicry"`
 	TrainAccuracy float64      `json:"train_accuracy"`
 	Validation    score.Scores `json:"validation"`
-	Best          bool         `json:"best"` // the best validation accuracy so far
+	Best          bool         `json:"best"` // the best so far, by Scores.Better
 }
 
 // Summary is the result of a run.

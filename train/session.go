@@ -310,7 +310,7 @@ func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 	for i, st := range step.Students {
 		r := &s.records[i]
 		r.Last = evaluation.Students[i].Scores
-		best := r.BestEpoch == 0 || r.Last.Accuracy > r.Best.Accuracy
+		best := r.BestEpoch == 0 || r.Last.Better(r.Best)
 		if best {
 			r.BestEpoch, r.Best = s.progress.Epoch, r.Last
 		}

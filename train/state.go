@@ -56,7 +56,8 @@ type State struct {
 	// Machine is how it was computed. Restore compares that, too.
 	Machine Machine
 	// BestEpoch is the epoch (1-based) of the best validation accuracy so
-	// far, and Best and Last that epoch's scores and the newest.
+	// far, of equal ones that of the lowest NLL; Best and Last are that epoch's
+	// scores and the newest.
 	BestEpoch  int
 	Best, Last Scores
 	Ensemble   Scores // of the newest epoch, of all students

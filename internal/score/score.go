@@ -18,6 +18,15 @@ type Scores struct {
 	OneClass bool `json:"one_class,omitempty"`
 }
 
+// Better tells whether s is better than other: more accurate or, as a few
+// validation images often tie, as accurate at a lower NLL.
+func (s Scores) Better(other Scores) bool {
+	if s.Accuracy != other.Accuracy {
+		return s.Accuracy > other.Accuracy
+	}
+	return s.NLL < other.NLL
+}
+
 // Tally gathers scores batch by batch. The zero value is empty.
 type Tally struct {
 	samples, correct int

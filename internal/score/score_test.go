@@ -58,3 +58,22 @@ func TestMean(t *testing.T) {
 		t.Errorf("got %v", dst)
 	}
 }
+
+func TestBetter(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		a, b    Scores
+		further bool
+	}{
+		{"more accurate", Scores{Accuracy: 0.8, NLL: 2}, Scores{Accuracy: 0.7, NLL: 1}, true},
+		{"less accurate", Scores{Accuracy: 0.7, NLL: 1}, Scores{Accuracy: 0.8, NLL: 2}, false},
+		{"as accurate and surer", Scores{Accuracy: 0.8, NLL: 1}, Scores{Accuracy: 0.8, NLL: 2}, true},
+		{"as accurate and less sure", Scores{Accuracy: 0.8, NLL: 2}, Scores{Accuracy: 0.8, NLL: 1}, false},
+		{"equal", Scores{Accuracy: 0.8, NLL: 1}, Scores{Accuracy: 0.8, NLL: 1}, false},
+		{"no number", Scores{Accuracy: 0.8, NLL: math.NaN()}, Scores{Accuracy: 0.8, NLL: 1}, false},
+	} {
+		if got := tt.a.Better(tt.b); got != tt.further {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
