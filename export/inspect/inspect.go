@@ -235,7 +235,9 @@ func (r *Report) census(m *onnxpb.ModelProto) {
 			add(t)
 		}
 		for _, t := range top.GetSparseInitializer() {
-			add(t.GetValues())
+			if values := t.GetValues(); values != nil {
+				add(values)
+			}
 		}
 		for _, n := range top.GetNode() {
 			operators[Operator{Domain: n.GetDomain(), Name: n.GetOpType()}]++

@@ -313,6 +313,7 @@ func FuzzBytes(f *testing.F) {
 	f.Add([]byte{0x3a, 0})
 	// Empty nodes, attributes and graphs in one another.
 	f.Add([]byte{0x3a, 8, 0x0a, 6, 0x2a, 4, 0x32, 2, 0x0a, 0})
+	f.Add([]byte(":\b00z\x042\x0200")) // a sparse tensor of nothing
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := Bytes(data)
 		if (r == nil) == (err == nil) {

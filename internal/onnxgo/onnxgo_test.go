@@ -246,3 +246,25 @@ func TestCheckShapes(t *testing.T) {
 		}
 	}
 }
+
+// FuzzGraph feeds any graph: it may be refused, never panic.
+func FuzzGraph(f *testing.F) {
+	for _, g := range []*onnxpb.GraphProto{classifier(), Reduce(classifier(), "logits"), {Node: []*onnxpb.NodeProto{{Output: []string{"logits"}}}}} {
+		data, err := proto.Marshal(g)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g := new(onnxpb.GraphProto)
+		if proto.Unmarshal(data, g) != nil {
+			return
+		}
+		for _, output := range []string{"embedding", "logits", "probabilities"} {
+			if one := Reduce(g, output); Lacking(one) == nil {
+				_ = CheckShapes(one)
+			}
+		}
+	})
+}
