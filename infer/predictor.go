@@ -47,34 +47,41 @@ type Outputs struct {
 
 // Prediction is the classification of one image.
 type Prediction struct {
-	Probabilities []float32 // by class
-	Top           []Score   // the most probable classes first
+	Probabilities []float32 `json:"probabilities"` // by class
+	Top           []Score   `json:"top"`           // the most probable classes first
 }
 
 // Score is one class of a prediction.
 type Score struct {
-	Class       int
-	Label       string
-	Probability float32
+	Class       int     `json:"class"`
+	Label       string  `json:"label"`
+	Probability float32 `json:"probability"`
 }
 
 // Info describes what a Predictor runs. Where a model carries no metadata, the
 // texts that come from it are empty, and the lists are those of the preset.
 type Info struct {
-	Path                    string   // file, or "" for a model from bytes
-	Architecture            string   // of a cohort: its students', joined by "+"
-	Students                int      // number of students; 1 where it is no cohort
-	Channels, Height, Width int      // of an input sample; Height and Width are 0 where it is no image
-	Batch                   int      // samples in a batch of the network; 0 means any number
-	Features                int      // length of an embedding; 0 where there is none or it is not fixed
-	StudentNames            []string // of a file that holds a cohort; of a Cohort, its models' architectures where they are single students
-	Classes                 []string
-	Mean, Std               []float32 // (x/255 - Mean) / Std
-	Dataset, Mode, Toolkit  string
-	Foreign                 bool   // without our metadata: raw tensors only, or a preset
-	Uint8                   bool   // the network takes 8-bit pixels: RunPixels instead of Run
-	NormalisedInGraph       bool   // by the network itself, with Mean and Std
-	Runtime                 string // version of ONNX Runtime's library
+	Path         string `json:"path"`         // file, or "" for a model from bytes
+	Architecture string `json:"architecture"` // of a cohort: its students', joined by "+"
+	Students     int    `json:"students"`     // number of students; 1 where it is no cohort
+	Channels     int    `json:"channels"`     // of an input sample
+	Height       int    `json:"height"`       // of an input sample; 0 where it is no image
+	Width        int    `json:"width"`        // likewise
+	Batch        int    `json:"batch"`        // samples in a batch of the network; 0 means any number
+	Features     int    `json:"features"`     // length of an embedding; 0 where there is none or it is not fixed
+	// StudentNames are those of a file that holds a cohort; of a Cohort, its
+	// models' architectures where they are single students.
+	StudentNames      []string  `json:"student_names"`
+	Classes           []string  `json:"classes"`
+	Mean              []float32 `json:"mean"` // (x/255 - Mean) / Std
+	Std               []float32 `json:"std"`
+	Dataset           string    `json:"dataset"`
+	Mode              string    `json:"mode"` // of training
+	Toolkit           string    `json:"toolkit"`
+	Foreign           bool      `json:"foreign"`             // without our metadata: raw tensors only, or a preset
+	Uint8             bool      `json:"uint8"`               // the network takes 8-bit pixels: RunPixels instead of Run
+	NormalisedInGraph bool      `json:"normalised_in_graph"` // by the network itself, with Mean and Std
+	Runtime           string    `json:"runtime"`             // version of ONNX Runtime's library
 }
 
 // Options says how to open a model. The zero value is what most want.

@@ -96,7 +96,7 @@ func TestService(t *testing.T) {
 	if err := slot.Swap(newFake(t, 1)); err != nil {
 		t.Error(err)
 	}
-	if _, data := post(t, server.URL+"/predict", picture(t)); !strings.HasPrefix(string(data), `[{"Class":1,"Label":"dog"`) {
+	if _, data := post(t, server.URL+"/predict", picture(t)); !strings.HasPrefix(string(data), `[{"class":1,"label":"dog"`) {
 		t.Errorf("after the swap: %s", data)
 	}
 	r, err := http.Get(server.URL + "/model")

@@ -45,13 +45,7 @@ func (c *console) inferCommand() *cli.Command {
 // classified is the answer for one image.
 type classified struct {
 	Image string        `json:"image"`
-	Top   []probability `json:"top"` // the most probable class first
-}
-
-type probability struct {
-	Label       string  `json:"label"`
-	Class       int     `json:"class"`
-	Probability float32 `json:"probability"`
+	Top   []infer.Score `json:"top"` // the most probable class first
 }
 
 func (c *console) infer(ctx *cli.Context) error {
@@ -188,10 +182,7 @@ func predict(predictor infer.Predictor) asker[classified] {
 		}
 		results := make([]classified, len(paths))
 		for i, p := range predictions {
-			results[i].Image = paths[i]
-			for _, s := range p.Top {
-				results[i].Top = append(results[i].Top, probability{Label: s.Label, Class: s.Class, Probability: s.Probability})
-			}
+			results[i] = classified{paths[i], p.Top}
 		}
 		return results, nil
 	}
