@@ -24,11 +24,11 @@ func (c *console) reidCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			c.reidExtractCommand(),
 			c.reidEvalCommand(),
-			c.reidGalleryCommand(),
-			c.reidSynthCommand(),
 			c.reidRankCommand(),
-			c.reidSameCommand(),
+			c.reidGalleryCommand(),
 			c.reidCalibrateCommand(),
+			c.reidSameCommand(),
+			c.reidSynthCommand(),
 		},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {
