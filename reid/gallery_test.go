@@ -468,11 +468,16 @@ func TestSearchAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		query := normal(r, dim)
-		counts = append(counts, testing.AllocsPerRun(20, func() {
-			if _, err := g.Search(context.Background(), query, SearchOptions{Workers: 2, Filter: Filter{NotCameras: []int{1}}}); err != nil {
-				t.Fatal(err)
-			}
-		}))
+		// The least of many: under the race detector sync.Pool forgets at random.
+		least := math.Inf(1)
+		for range 30 {
+			least = min(least, testing.AllocsPerRun(1, func() {
+				if _, err := g.Search(context.Background(), query, SearchOptions{Workers: 2, Filter: Filter{NotCameras: []int{1}}}); err != nil {
+					t.Fatal(err)
+				}
+			}))
+		}
+		counts = append(counts, least)
 	}
 	if counts[1] > counts[0]+4 {
 		t.Errorf("%v allocations a search in galleries of 300 and 20000 images", counts)
