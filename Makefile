@@ -21,7 +21,7 @@ build: ## build bin/dml
 lint: ## check formatting, vet, and that generated code is current
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmted: $$files" >&2; exit 1; fi
 	go vet ./...
-	internal/onnxpb/generate.sh --check
+	internal/onnx/onnxpb/generate.sh --check
 
 race: ## run the tests of concurrent packages under the race detector
 	go test -race ./infer ./infer/infertest ./examples/... ./dataset/... ./reid ./reid/extract ./reid/internal/store

@@ -8,7 +8,7 @@
 //
 //   - models: networks as data
 //   - dataset and its readers: labelled images, splits, augmentation, batches
-//   - train and train/rundir: the cohort, its training and the folder of a run
+//   - train and run/rundir: the cohort, its training and the folder of a run
 //   - export: network and weights to an ONNX file
 //   - infer: one model or a cohort in ONNX Runtime, for services
 //

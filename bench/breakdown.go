@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/onednn"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel/onednn"
 )
 
 // breakdown prints where one student's training step, or evaluation, spends its

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 )
 
 // contender is a process that answers "N\n" with the seconds of each of N

@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 )
 
 // leastServing is the part of a bare loop's speed that package infer should

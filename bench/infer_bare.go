@@ -6,7 +6,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 )
 
 // serveBare runs a session on tensors that are made once.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/deepmutual/dml/internal/kernel/onednn"
+	"github.com/deepmutual/dml/internal/engine/kernel/onednn"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/onednn"
-	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel/onednn"
+	"github.com/deepmutual/dml/internal/engine/lower"
 	"github.com/deepmutual/dml/train"
 )
 

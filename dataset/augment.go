@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/deepmutual/dml/internal/draws"
+	"github.com/deepmutual/dml/dataset/internal/draws"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/deepmutual/dml/internal/draws"
+	"github.com/deepmutual/dml/dataset/internal/draws"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/deepmutual/dml/internal/draws"
+	"github.com/deepmutual/dml/dataset/internal/draws"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

@@ -1,6 +1,6 @@
 package dataset
 
-import "github.com/deepmutual/dml/internal/draws"
+import "github.com/deepmutual/dml/dataset/internal/draws"
 
 // stream tells apart the uses of randomness, so that switching one on leaves
 // the draws of the others as they were. The values are part of what makes a

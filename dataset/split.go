@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/deepmutual/dml/internal/draws"
+	"github.com/deepmutual/dml/dataset/internal/draws"
 )
 
 // Splits are the parts of a data set. Val and Test are nil where the data has

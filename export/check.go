@@ -6,8 +6,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/deepmutual/dml/internal/onnxcheck"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxcheck"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
 // ErrNotONNX is wrapped by Check for bytes that are no ONNX model at all.

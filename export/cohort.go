@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/internal/half"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
 // maxHalf is the largest float16.

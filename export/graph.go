@@ -3,8 +3,8 @@ package export
 import (
 	"google.golang.org/protobuf/proto"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

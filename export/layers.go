@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/onnxcheck"
-	"github.com/deepmutual/dml/internal/onnxmeta"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxcheck"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

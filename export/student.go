@@ -3,7 +3,7 @@ package export
 import (
 	"fmt"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -11,8 +11,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

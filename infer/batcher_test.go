@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
+	"github.com/deepmutual/dml/export/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 

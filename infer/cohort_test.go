@@ -13,7 +13,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
+	"github.com/deepmutual/dml/export/exporttest"
 	"github.com/deepmutual/dml/models"
 )
 

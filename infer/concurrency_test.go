@@ -14,8 +14,8 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/export/exporttest"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	ort "github.com/yalue/onnxruntime_go"
 
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 )
 
 // environment counts the sessions that use ONNX Runtime's environment, which

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/dataset/datatest"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
 // floatTensor describes a float32 tensor; dimensions are numbers, or names of

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 )
 
 // needRuntime skips a test where ONNX Runtime's library is absent.

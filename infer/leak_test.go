@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/export/exporttest"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

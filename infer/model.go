@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

@@ -19,8 +19,8 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/export/exporttest"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/models"
 )
 

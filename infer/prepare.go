@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 

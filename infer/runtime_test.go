@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/export/exporttest"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 	"github.com/deepmutual/dml/models"
 )
 

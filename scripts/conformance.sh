@@ -42,7 +42,7 @@ run() {
 	fi
 }
 
-run '^(TestConformance|TestLayout|TestMultiplier)$' ./internal/kernel/onednn
+run '^(TestConformance|TestLayout|TestMultiplier)$' ./internal/engine/kernel/onednn
 if grep -q '^--- SKIP: TestConformance' "$log"; then
 	skip "$(sed -n 's/^ *onednn_test.go:[0-9]*: //p' "$log" | head -n 1)"
 fi

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -59,7 +59,7 @@ type StudentConfig struct {
 	// student's number, so that equal architectures start apart.
 	Seed uint64 `yaml:"seed,omitempty"`
 	// Init is a file, or the folder of a run or of a student in one, that the
-	// initial weights come from; package train/warmstart reads it and gives
+	// initial weights come from; package run/warmstart reads it and gives
 	// them to the session. InitSHA256 is that of the file, in hexadecimal: a
 	// run keeps it, and where it is given another file is refused.
 	Init       string `yaml:"init,omitempty"`

@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/lower"
 	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 )

@@ -8,8 +8,8 @@ import (
 	"math"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/lower"
 )
 
 // FrozenTeacher is a trained student that teaches others and learns no more. It

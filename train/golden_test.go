@@ -9,10 +9,10 @@ import (
 
 	"github.com/sbinet/npyio/npz"
 
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/onednn"
-	"github.com/deepmutual/dml/internal/kernel/ref"
-	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel/onednn"
+	"github.com/deepmutual/dml/internal/engine/kernel/ref"
+	"github.com/deepmutual/dml/internal/engine/lower"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -42,7 +42,7 @@ func (s *Session) SetInitialWeights(student string, weights models.Weights) erro
 func (s *Session) initialised() error {
 	for i, st := range s.cohort.students {
 		if init := s.cfg.Students[i].Init; init != "" && !st.initialised {
-			return fmt.Errorf("student %q shall start from %s, but has not got its weights: see package train/warmstart", st.name, init)
+			return fmt.Errorf("student %q shall start from %s, but has not got its weights: see package run/warmstart", st.name, init)
 		}
 	}
 	return nil

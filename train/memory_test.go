@@ -3,8 +3,8 @@ package train
 import (
 	"testing"
 
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/lower"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/lower"
 	"github.com/deepmutual/dml/models"
 )
 

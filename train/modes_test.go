@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel"
 )
 
 // goldenPair makes the golden pair with any options.

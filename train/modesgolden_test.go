@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel/ref"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -5,9 +5,9 @@ import (
 
 	"gorgonia.org/gorgonia"
 
-	"github.com/deepmutual/dml/internal/exec"
-	"github.com/deepmutual/dml/internal/gops"
-	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/engine/exec"
+	"github.com/deepmutual/dml/internal/engine/gops"
+	"github.com/deepmutual/dml/internal/engine/kernel"
 )
 
 // objectiveSpec says what loss an objective computes.

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/internal/engine/kernel/ref"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -70,7 +70,7 @@ type StudentSummary struct {
 	Best, Last score.Scores
 }
 
-// Store keeps the states of a run; train/rundir implements it.
+// Store keeps the states of a run; run/rundir implements it.
 type Store interface {
 	// Save replaces the newest state of all students together, and the best
 	// state of those that [State.IsBest] names.

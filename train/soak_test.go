@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/models"
 )
 

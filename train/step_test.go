@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel/ref"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train/optim"
 )

@@ -5,8 +5,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/kernel"
-	"github.com/deepmutual/dml/internal/kernel/ref"
+	"github.com/deepmutual/dml/internal/engine/kernel"
+	"github.com/deepmutual/dml/internal/engine/kernel/ref"
 )
 
 // counting is a backend that notes on which OS thread each engine was made, and

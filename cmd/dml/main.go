@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/deepmutual/dml/internal/cli"
+	"github.com/deepmutual/dml/cmd/dml/internal/cli"
 )
 
 func main() {

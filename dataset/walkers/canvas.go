@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/image/vector"
 
-	"github.com/deepmutual/dml/internal/draws"
+	"github.com/deepmutual/dml/dataset/internal/draws"
 )
 
 // Width and Height of the images, as Market-1501's.

@@ -3,7 +3,7 @@ package walkers
 import (
 	"math"
 
-	"github.com/deepmutual/dml/internal/draws"
+	"github.com/deepmutual/dml/dataset/internal/draws"
 )
 
 // stream tells apart what is drawn at random, so that a further draw in one

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/onnxcheck"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxcheck"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
 // ErrTooLarge is wrapped by File for a file that no ONNX model can be.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/exporttest"
-	"github.com/deepmutual/dml/internal/onnxpb"
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/export/exporttest"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 	"github.com/deepmutual/dml/models"
 )
 

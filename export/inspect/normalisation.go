@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/deepmutual/dml/internal/onnxmeta"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
 // The answers of Normalisation.Inside.

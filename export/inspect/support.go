@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/onnxgo"
-	"github.com/deepmutual/dml/internal/onnxmeta"
-	"github.com/deepmutual/dml/internal/onnxpb"
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/onnx/onnxgo"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 )
 
 // Support says whether something can run a model, as far as the file tells.

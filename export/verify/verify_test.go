@@ -15,7 +15,7 @@ import (
 
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/ortlib"
+	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 	"github.com/deepmutual/dml/models"
 )
 

@@ -20,8 +20,8 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/onnxgo"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxgo"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
 // Open loads a model from a file. Of the options, those of ONNX Runtime

@@ -15,10 +15,10 @@ import (
 
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/export/exporttest"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/infer/gorgonia"
-	"github.com/deepmutual/dml/internal/exporttest"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

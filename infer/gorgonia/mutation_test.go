@@ -14,7 +14,7 @@ import (
 	"github.com/deepmutual/dml/export/inspect"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/infer/gorgonia"
-	"github.com/deepmutual/dml/internal/onnxpb"
+	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 	"github.com/deepmutual/dml/models"
 )
 

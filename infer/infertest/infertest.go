@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/onnxmeta"
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 )
 
 // Options describes a Fake. The zero value is a classifier of ten classes, "0"

@@ -1,0 +1,197 @@
+package warmstart
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/deepmutual/dml/checkpoint"
+	"github.com/deepmutual/dml/internal/onnx/onnxweights"
+	"github.com/deepmutual/dml/models"
+)
+
+// Errors of Open and Match; test with errors.Is. A file that is not there
+// gives the file system's error.
+var (
+	// ErrFormat says that a file holds none of the formats that are read, or
+	// is damaged.
+	ErrFormat = errors.New("no weights that can be read")
+	// ErrShape says that a tensor has the name of a parameter of another shape.
+	ErrShape = errors.New("weights of another shape")
+	// ErrValues says that a tensor holds values that no network can use.
+	ErrValues = errors.New("weights that cannot be used")
+	// ErrNothingMatched says that no layer of the file is one of the network.
+	ErrNothingMatched = errors.New("no layer of the file is one of the network")
+)
+
+// Format names what a file is.
+type Format string
+
+// The formats that Open reads.
+const (
+	ONNX        Format = "ONNX"
+	Checkpoint  Format = "checkpoint"
+	Safetensors Format = "safetensors"
+)
+
+// maxFile bounds the size of a file that is read into memory; it is far above
+// that of the networks that train here.
+const maxFile = 1 << 30
+
+// Source is the weights of a file.
+type Source struct {
+	Path   string // of the file; in a run, of the student's checkpoint
+	Format Format
+	SHA256 string // of the file, in hexadecimal
+	// Classes are the names of the classes, nil where the file has none.
+	Classes []string
+
+	layers  []layer
+	ordered bool     // the layers are in topological order
+	others  []Tensor // that belong to no layer
+}
+
+// layer is a layer with weights, of a file or of a network.
+type layer struct {
+	name    string // "" where the file gives none
+	kind    models.Kind
+	tensors [models.RoleRunningVar + 1]*tensor // by role; nil for what is not there
+	follows int                                // index of the layer that a batch norm normalises, or -1
+
+	epsilon    float32 // of a batch norm
+	hasEpsilon bool    // epsilon is known
+}
+
+type tensor struct {
+	name  string
+	shape []int
+	data  []float32
+}
+
+// Open reads the weights of a file: an ONNX model, a checkpoint, or
+// safetensors. A folder is a run, of which the student of the best validation
+// accuracy is taken, or a student's folder in one; both give the best
+// checkpoint. The error names the file and wraps the file system's, ErrFormat,
+// or what train.ReadState wraps.
+func Open(path string) (*Source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		if path, err = bestCheckpoint(path); err != nil {
+			return nil, err
+		}
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: it is no regular file", path, ErrFormat)
+	}
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	sum := sha256.Sum256(data)
+	src.Path, src.SHA256 = path, hex.EncodeToString(sum[:])
+	return src, nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s: %w: it is larger than %d bytes", path, ErrFormat, maxFile)
+	}
+	return data, nil
+}
+
+// parse reads a file's bytes in whatever format they are.
+func parse(data []byte) (*Source, error) {
+	for _, other := range []struct{ magic, advice string }{
+		{"PK\x03\x04", "a PyTorch or other zip file: save its state_dict as safetensors"},
+		{"\x80\x02", "a pickle: save its state_dict as safetensors"},
+		{"\x80\x04", "a pickle: save its state_dict as safetensors"},
+		{"\x80\x05", "a pickle: save its state_dict as safetensors"},
+		{"\x89HDF", "an HDF5 file: convert the model to ONNX"},
+	} {
+		if bytes.HasPrefix(data, []byte(other.magic)) {
+			return nil, fmt.Errorf("%w: it is %s", ErrFormat, other.advice)
+		}
+	}
+	if len(data) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
+	}
+	if src, err := parseCheckpoint(data); !errors.Is(err, checkpoint.ErrFormat) {
+		return src, err
+	}
+	if isSafetensors(data) {
+		return parseSafetensors(data)
+	}
+	model, err := onnxweights.Parse(data)
+	if errors.Is(err, onnxweights.ErrNotONNX) {
+		return nil, fmt.Errorf("%w: it is no checkpoint, no safetensors file, and %w", ErrFormat, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return fromONNX(model), nil
+}
+
+// layersOf returns the layers of a network that have weights, in its order;
+// their tensors share the values of w.
+func layersOf(net *models.Network, w models.Weights) ([]layer, error) {
+	params, err := net.Params()
+	if err != nil {
+		return nil, err
+	}
+	var out []layer
+	index := make(map[string]int) // by name
+	for _, p := range params {
+		at, ok := index[p.Layer]
+		if !ok {
+			at = len(out)
+			index[p.Layer] = at
+			l, _ := net.Layer(p.Layer)
+			own := layer{name: p.Layer, kind: l.Kind, follows: -1}
+			if l.Kind == models.KindBatchNorm {
+				own.epsilon, own.hasEpsilon = l.BatchNorm.Epsilon, true
+				if conv, ok := index[l.Inputs[0]]; ok && out[conv].kind == models.KindConv {
+					own.follows = conv
+				}
+			}
+			out = append(out, own)
+		}
+		out[at].tensors[p.Role] = &tensor{p.Name, p.Shape, w[p.Name]}
+	}
+	return out, nil
+}
+
+// unique takes the name from layers that share it with an earlier one of their
+// kind: it says nothing then.
+func unique(layers []layer) {
+	type key struct {
+		name string
+		kind models.Kind
+	}
+	seen := make(map[key]bool)
+	for i := range layers {
+		k := key{layers[i].name, layers[i].kind}
+		if seen[k] {
+			layers[i].name = ""
+		}
+		seen[k] = true
+	}
+}
