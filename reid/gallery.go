@@ -24,6 +24,14 @@ var (
 	// ErrGalleryFailed says that an earlier write failed in a way after which it is
 	// not known what is on disk. Opening the gallery again finds out.
 	ErrGalleryFailed = store.ErrFailed
+	// ErrGalleryReplaced says that a gallery's folder, or the files in it, are not
+	// those that were opened: somebody moved it, or put a backup in its place. What
+	// fails with it has written nothing. Opening the gallery again opens the new one.
+	ErrGalleryReplaced = store.ErrReplaced
+	// ErrGalleryUncertain says that the last step of a change failed: the change is
+	// on disk as a whole, or not at all. Open the gallery again and repeat it, with
+	// SkipExisting or ReplaceExisting: what is found there then is on disk for good.
+	ErrGalleryUncertain = store.ErrUncertain
 	ErrGalleryClosed = errors.New("the gallery is closed")
 	// ErrDuplicate says that an image of that name is in the gallery already.
 	ErrDuplicate = errors.New("an image of this name is there already")
@@ -205,6 +213,7 @@ func (g *Gallery) Names() []string {
 }
 
 // Refresh shows what another process has changed since the gallery was opened.
+// Where the gallery was moved or replaced it fails with ErrGalleryReplaced.
 func (g *Gallery) Refresh() error {
 	if err := g.enter(); err != nil {
 		return err

@@ -20,7 +20,12 @@ type Lock struct{ f *os.File }
 // Where the system has no such locks, as on Windows, Take only makes the file,
 // and keeps nobody out.
 func Take(path string) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	return take(func() (*os.File, error) { return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644) },
+		func() (os.FileInfo, error) { return os.Stat(path) }, path)
+}
+
+func take(open func() (*os.File, error), stat func() (os.FileInfo, error), path string) (*Lock, error) {
+	f, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +38,7 @@ func Take(path string) (*Lock, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if named, err := os.Stat(path); err != nil || !os.SameFile(held, named) {
+	if named, err := stat(); err != nil || !os.SameFile(held, named) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, ErrHeld), f.Close())
 	}
 	return &Lock{f}, nil

@@ -258,17 +258,45 @@ func (d *Dir) Checkpoint(student, which string) string {
 	return filepath.Join(d.path, student, which+".ckpt")
 }
 
+// appendLine writes a line behind the last whole one: what a full disk, or the
+// end of the process, left of a line is cut, so that no two are glued together.
 func (d *Dir) appendLine(file string, content any) error {
 	line, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.file(file), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(d.file(file), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	end, err := wholeLines(f)
+	if err == nil {
+		err = f.Truncate(end)
+	}
+	if err == nil {
+		_, err = f.WriteAt(append(line, '\n'), end)
+	}
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// wholeLines is where the last line of a file ends.
+func wholeLines(f *os.File) (end int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	part := make([]byte, 4096)
+	for end = info.Size(); end > 0; {
+		from := max(0, end-int64(len(part)))
+		if _, err := f.ReadAt(part[:end-from], from); err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(part[:end-from], '\n'); i >= 0 {
+			return from + int64(i) + 1, nil
+		}
+		end = from
+	}
+	return 0, nil
 }
 
 // WriteResults writes the table of a run's results.

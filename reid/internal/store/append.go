@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/deepmutual/dml/internal/filelock"
@@ -15,34 +14,57 @@ import (
 func (s *Store) Lock() error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.lock != nil {
+	if s.folder.Locked() {
 		return nil
 	}
-	held, err := filelock.Take(s.file(lockFile))
-	if errors.Is(err, filelock.ErrHeld) {
+	switch err := s.folder.Lock(lockFile); {
+	case errors.Is(err, filelock.ErrHeld):
 		return fmt.Errorf("%s: %w", s.dir, ErrLocked)
+	case errors.Is(err, filelock.ErrReplaced):
+		return errors.Join(replaced(err), s.folder.Unlock())
+	case err != nil:
+		return errors.Join(err, s.folder.Unlock())
 	}
-	if err != nil {
-		return err
+	err := s.checkHeld()
+	if err == nil {
+		err = s.openFiles(os.O_RDWR)
 	}
-	if err = s.openFiles(os.O_RDWR); err == nil {
+	if err == nil {
+		err = s.checkHeld()
+	}
+	if err == nil {
 		err = s.refresh()
 	}
-	if err != nil {
-		return errors.Join(err, held.Release())
+	if err == nil {
+		// Whoever wrote last may not know whether it is durable, or may have lost a
+		// page: from here on it is, and stands twice.
+		err = s.writeCommit(s.at)
 	}
-	s.lock = held
+	if err != nil {
+		return errors.Join(err, s.folder.Unlock())
+	}
 	return nil
 }
 
 // Append removes rows and adds others, at once or not at all, and durably. The
 // features are [len(rows) x dim]. Needs Lock. Only one goroutine may call it at
 // a time, having decided by the View of that time.
+//
+// It fails with ErrReplaced, having written nothing, where the files are not
+// those that were opened, and with ErrUncertain where the change may be on disk.
 func (s *Store) Append(removed []int, rows []Row, features []float32) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.failed {
 		return fmt.Errorf("%s: %w", s.dir, ErrFailed)
+	}
+	if err := s.checkHeld(); err != nil {
+		return err
+	}
+	if at, err := s.committed(); err != nil {
+		return err
+	} else if at != s.at {
+		return s.otherGallery()
 	}
 	old := s.view.Load()
 	c := change{first: int64(old.Rows()), rows: rows, sums: make([]uint32, len(rows))}
@@ -79,18 +101,23 @@ func (s *Store) Append(removed []int, rows []Row, features []float32) error {
 	return nil
 }
 
-// writeCommit fails without saying whether the commit is on disk.
+// writeCommit fails with ErrUncertain: the commit may be on disk or not.
 func (s *Store) writeCommit(at commit) error {
 	s.failed = true
-	for _, place := range copies {
-		if _, err := s.log.WriteAt(at.encode(), at.pageOffset()+place); err != nil {
-			return err
-		}
+	first, page := at.encode(), at.pageOffset()
+	_, err := s.log.WriteAt(first, page+copies[0])
+	if err == nil {
+		err = s.log.Sync()
 	}
-	if err := s.log.Sync(); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", s.dir, ErrUncertain, err)
 	}
 	s.failed = false
+	for _, place := range copies[1:] {
+		// It is committed by now. Without this copy readers wait for the disk, and
+		// the page has nothing to spare; the next change writes both again.
+		_, _ = s.log.WriteAt(first, page+place)
+	}
 	return nil
 }
 
@@ -140,7 +167,7 @@ func (s *Store) writeRecord(record []byte) error {
 func (s *Store) Bytes() (int64, error) {
 	var sum int64
 	for _, name := range []string{logFile, featuresFile} {
-		info, err := os.Stat(filepath.Join(s.dir, name))
+		info, err := s.folder.Root().Stat(name)
 		if err != nil {
 			return 0, err
 		}

@@ -100,7 +100,8 @@ type commit struct {
 const commitSize = 8 + 8 + 8 + 4 + 4
 
 // copies is where in its page a commit stands, so that damage to one copy of the
-// newest does not bring the one before to light.
+// newest does not bring the one before to light. The second is written when the
+// first is durable: a page whose copies are both wrong is damaged, not cut off.
 var copies = [...]int64{0, pageSize / 2}
 
 // pageOffset is where in the log the page of the commit is.
@@ -132,17 +133,30 @@ func decodeCommit(b []byte) (commit, bool) {
 	return c, checksum(b[:commitSize-4]) == sum && c.end >= logStart && c.rows >= 0
 }
 
-// newest returns the last commit that the pages hold.
-func newest(pages []byte) (commit, bool) {
-	var found commit
-	any := false
+// commits is what the two pages hold.
+type commits struct {
+	newest commit
+	sure   bool // the newest stands twice, so it is durable
+	lost   bool // a page, which may be that of a newer one, holds none
+}
+
+// decodeCommits reports also whether there is any.
+func decodeCommits(pages []byte) (found commits, any bool) {
 	for page := range int64(commitPages) {
+		here := 0
 		for _, at := range copies {
 			c, ok := decodeCommit(pages[page*pageSize+at:])
-			if ok && (!any || c.generation > found.generation) {
-				found, any = c, true
+			if !ok {
+				continue
+			}
+			here++
+			if !any || c.generation > found.newest.generation {
+				found.newest, found.sure, any = c, false, true
+			} else if c == found.newest {
+				found.sure = true
 			}
 		}
+		found.lost = found.lost || here == 0
 	}
 	return found, any
 }

@@ -3,35 +3,140 @@ package store
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
+
+	"github.com/deepmutual/dml/internal/filelock"
 )
 
-// Refresh brings the view up to what other processes have committed.
+// Refresh brings the view up to what other processes have committed. It fails
+// with ErrReplaced where the folder, or its files, are not those that were opened.
 func (s *Store) Refresh() error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.lock != nil {
+	if err := s.checkHeld(); err != nil {
+		return err
+	}
+	if s.folder.Locked() {
 		return nil // nobody else writes
 	}
 	return s.refresh()
 }
 
-func (s *Store) refresh() error {
-	pages := make([]byte, commitPages*pageSize)
-	if err := s.readLog(pages, pageSize); err != nil {
+// checkHeld insists on the folder and files that were opened, by what they are
+// and by the header: who copies files over others changes them in place.
+func (s *Store) checkHeld() error {
+	err := s.folder.Check(s.log, s.features)
+	if errors.Is(err, filelock.ErrReplaced) {
+		return replaced(err)
+	}
+	if err != nil {
 		return err
 	}
-	to, ok := newest(pages)
-	if !ok {
-		return s.damaged(pageSize, "the checksum of every commit is wrong")
+	page := make([]byte, pageSize)
+	if err := s.readLog(page, 0); err != nil {
+		return err
 	}
-	// A generation seen before may come back: a commit that is being written may
-	// be unreadable at this moment.
-	if to.generation < s.at.generation || to == s.at {
+	if checksum(page) != s.headerSum {
+		return s.otherGallery()
+	}
+	return nil
+}
+
+func replaced(err error) error { return fmt.Errorf("%w: %w", ErrReplaced, err) }
+
+func (s *Store) otherGallery() error {
+	return fmt.Errorf("%s: %w: another gallery's files were put there", s.dir, ErrReplaced)
+}
+
+// committed returns what the log says how far it is committed, durably.
+func (s *Store) committed() (commit, error) {
+	pages := make([]byte, commitPages*pageSize)
+	if err := s.readLog(pages, pageSize); err != nil {
+		return commit{}, err
+	}
+	found, ok := decodeCommits(pages)
+	if !ok {
+		return commit{}, s.damaged(pageSize, "the checksum of every commit is wrong")
+	}
+	at := found.newest
+	if found.lost {
+		next, there, err := s.beyond(at)
+		if err != nil || there {
+			return next, err
+		}
+	}
+	if !found.sure && at != s.at {
+		// Its writer died, or is waiting for the disk at this moment: nobody is
+		// shown what a loss of power could undo.
+		if err := s.log.Sync(); err != nil {
+			return commit{}, err
+		}
+	}
+	return at, nil
+}
+
+// beyond returns the commit of the record behind one, whose own page was lost. A
+// record that is whole was ready to be committed.
+func (s *Store) beyond(c commit) (next commit, there bool, err error) {
+	info, err := s.log.Stat()
+	if err != nil {
+		return commit{}, false, err
+	}
+	rest := min(info.Size()-c.end, recordHead+longestPayload)
+	if rest <= 0 {
+		return commit{}, false, nil // the lost page was that of an older commit
+	}
+	log := make([]byte, rest)
+	if err := s.readLog(log, c.end); err != nil {
+		return commit{}, false, err
+	}
+	payload, chain, reason := follow(c.chain, log)
+	if reason != "" || len(payload) < payloadMin {
+		return commit{}, false, s.damaged(commit{generation: c.generation + 1}.pageOffset(),
+			"a page that says what is committed is lost, and the bytes from %d on are no record: the last change may be missing", c.end)
+	}
+	return commit{
+		generation: c.generation + 1, end: c.end + recordHead + int64(len(payload)),
+		rows: c.rows + int64(little.Uint32(payload[12:])), chain: chain,
+	}, true, nil
+}
+
+func (s *Store) refresh() error {
+	to, err := s.committed()
+	if err != nil {
+		return err
+	}
+	// What was once seen stays in its page until the next but one is written.
+	if to.generation < s.at.generation || to.generation == s.at.generation && to != s.at {
+		return s.otherGallery()
+	}
+	if to == s.at {
 		return nil
 	}
-	return s.replay(to)
+	if err := s.replay(to); err != nil {
+		if s.at.generation > 0 && !s.continues() {
+			return s.otherGallery()
+		}
+		return err
+	}
+	return nil
+}
+
+// continues reports whether the log up to what the view shows is as it was read.
+func (s *Store) continues() bool {
+	log := make([]byte, s.at.end-logStart)
+	if s.readLog(log, logStart) != nil {
+		return false
+	}
+	chain := s.headerSum
+	for len(log) > 0 {
+		payload, next, reason := follow(chain, log)
+		if reason != "" {
+			return false
+		}
+		chain, log = next, log[recordHead+len(payload):]
+	}
+	return chain == s.at.chain
 }
 
 // replay reads the log up to a commit.
@@ -55,23 +160,16 @@ func (s *Store) replay(to commit) error {
 	next := old.grown(int(more))
 	chain := s.at.chain
 	for at := 0; at < len(log); {
-		rest, place := log[at:], s.at.end+int64(at)
-		if len(rest) < recordHead {
-			return s.damaged(place, "a record is cut off")
+		place := s.at.end + int64(at)
+		payload, after, reason := follow(chain, log[at:])
+		if reason != "" {
+			return s.damaged(place, "%s", reason)
 		}
-		length := int64(little.Uint32(rest))
-		if length > int64(len(rest)-recordHead) {
-			return s.damaged(place, "a record of %d bytes goes beyond what is committed", length)
-		}
-		payload := rest[recordHead : recordHead+length]
-		chain = crc32.Update(crc32.Update(chain, castagnoli, rest[:4]), castagnoli, payload)
-		if chain != little.Uint32(rest[4:]) {
-			return s.damaged(place, "the checksum of a record is wrong")
-		}
+		chain = after
 		if err := next.apply(payload); err != nil {
 			return s.damaged(place, "%v", err)
 		}
-		at += recordHead + int(length)
+		at += recordHead + len(payload)
 	}
 	if chain != to.chain || int64(next.Rows()) != to.rows {
 		return s.damaged(s.at.end, "the records are not those that are committed")

@@ -63,6 +63,24 @@ func sealRecord(chain uint32, payload []byte) (record []byte, next uint32) {
 	return append(record, payload...), next
 }
 
+// follow returns the payload of the record that log starts with, and the chain
+// that it leaves, or a reason why it is none.
+func follow(chain uint32, log []byte) (payload []byte, next uint32, reason string) {
+	if len(log) < recordHead {
+		return nil, 0, "a record is cut off"
+	}
+	length := int64(little.Uint32(log))
+	if length > int64(len(log)-recordHead) {
+		return nil, 0, fmt.Sprintf("a record of %d bytes goes beyond what is committed", length)
+	}
+	payload = log[recordHead : recordHead+length]
+	next = crc32.Update(crc32.Update(chain, castagnoli, log[:4]), castagnoli, payload)
+	if next != little.Uint32(log[4:]) {
+		return nil, 0, "the checksum of a record is wrong"
+	}
+	return payload, next, ""
+}
+
 // apply adds the change that a payload holds to v, which has room of its own.
 func (v *View) apply(payload []byte) error {
 	if len(payload) < payloadMin {

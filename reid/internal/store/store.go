@@ -8,8 +8,14 @@
 // the header, and two pages that hold, in turn, how far the log is committed
 // (see commit). A change writes the features beyond the committed ones, then a
 // record beyond the committed log, syncs both, and then the commit, twice in
-// its page. A process that is killed before that leaves bytes that nobody
-// looks at and the next change writes over.
+// its page, the second time when the first is synced. A process that is killed
+// before that leaves bytes that nobody looks at and the next change writes over.
+// Where both copies of a page are wrong it was damaged later: the record behind
+// what the other page commits is taken for committed, and none there, though the
+// log goes on, is told as damage.
+//
+// The folder is held by its descriptor. A change or a refresh fails where path,
+// folder, files and commits are not those that were opened.
 //
 // Each page, record and row of features has a CRC-32C. Those of records are
 // chained: each continues the one before, and the commit holds the last. Those
@@ -44,6 +50,11 @@ var (
 	ErrExists = errors.New("it exists already")
 	// ErrLocked says that another process writes the gallery.
 	ErrLocked = errors.New("another process is writing to this gallery")
+	// ErrReplaced says that a folder, or its files, are not those that were opened.
+	ErrReplaced = errors.New("the gallery was moved or replaced; open it again")
+	// ErrUncertain says that the last write of a change, or the wait for the disk
+	// after it, failed: the change is there as a whole, or not at all.
+	ErrUncertain = errors.New("the last step failed, so it is not known whether the change is on disk, whole, or not at all")
 	// ErrFailed says that a write failed in a way after which it is unknown what
 	// is on disk; opening the gallery again finds out.
 	ErrFailed = errors.New("an earlier write failed; open the gallery again")
@@ -63,17 +74,18 @@ func (d *Damage) Error() string {
 // Store is an open gallery. Its methods may be called from any goroutine, but
 // none after or during Close.
 type Store struct {
-	dir    string
-	header Header
-	view   atomic.Pointer[View]
+	dir       string
+	folder    *filelock.Folder
+	header    Header
+	headerSum uint32 // of its page
+	view      atomic.Pointer[View]
 	// mapping overrides how segments get into memory, for tests.
 	mapping mapper
 
 	write    sync.Mutex // guards what follows, and changes of view
 	log      *os.File
 	features *os.File
-	lock     *filelock.Lock // nil until the first change
-	at       commit         // what view shows
+	at       commit // what view shows
 	failed   bool
 }
 
@@ -127,10 +139,13 @@ func Open(dir string) (*Store, error) { return open(dir, systemMapper) }
 
 func open(dir string, m mapper) (*Store, error) {
 	s := &Store{dir: filepath.Clean(dir), mapping: m}
-	if err := s.openFiles(os.O_RDONLY); err != nil {
+	var err error
+	if s.folder, err = filelock.Open(s.dir); err != nil {
 		return nil, err
 	}
-	err := s.load()
+	if err = s.openFiles(os.O_RDONLY); err == nil {
+		err = s.load()
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -139,26 +154,32 @@ func open(dir string, m mapper) (*Store, error) {
 
 // openFiles replaces the open files, both or none.
 func (s *Store) openFiles(flag int) error {
-	for _, name := range []string{logFile, featuresFile} {
-		err := regular.Check(s.file(name))
-		if name == logFile && errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s holds no gallery: %w", s.dir, err)
-		}
-		if err != nil {
-			return err
-		}
+	log, err := s.openFile(logFile, flag)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s holds no gallery: %w", s.dir, err)
 	}
-	log, err := os.OpenFile(s.file(logFile), flag, 0)
 	if err != nil {
 		return err
 	}
-	features, err := os.OpenFile(s.file(featuresFile), flag, 0)
+	features, err := s.openFile(featuresFile, flag)
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
 	err = s.closeFiles()
 	s.log, s.features = log, features
 	return err
+}
+
+// openFile opens a file that is no pipe, which would block.
+func (s *Store) openFile(name string, flag int) (*os.File, error) {
+	info, err := s.folder.Root().Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file(name), err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", s.file(name), regular.ErrNot)
+	}
+	return s.folder.Root().OpenFile(name, flag, 0)
 }
 
 func (s *Store) closeFiles() error {
@@ -178,8 +199,8 @@ func (s *Store) load() error {
 	if reason != "" {
 		return s.damaged(0, "%s", reason)
 	}
-	s.header = h
-	s.at = commit{end: logStart, chain: checksum(page)}
+	s.header, s.headerSum = h, checksum(page)
+	s.at = commit{end: logStart, chain: s.headerSum}
 	s.view.Store(&View{store: s})
 	return s.refresh()
 }
@@ -207,11 +228,7 @@ func (s *Store) Close() error {
 			err = errors.Join(err, seg.unmap())
 		}
 	}
-	if s.lock != nil {
-		err = errors.Join(err, s.lock.Release())
-		s.lock = nil
-	}
-	return err
+	return errors.Join(err, s.folder.Close())
 }
 
 // Committed is how long the log is without what a killed process left behind.
