@@ -116,6 +116,9 @@ func existingHint(err error) error {
 	if errors.Is(err, reid.ErrDuplicate) {
 		return fmt.Errorf("%w; --existing skip keeps such images, --existing replace takes the new ones", err)
 	}
+	if errors.Is(err, reid.ErrGalleryUncertain) {
+		return fmt.Errorf("%w; the same command with --existing skip adds what is not there", err)
+	}
 	return err
 }
 
