@@ -113,8 +113,8 @@ func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (
 	if c.Allowed == 0 {
 		return nil, tooFew(opts.FPR, c.Different)
 	}
-	src := newDirect(shared.Metric, single(shared.Multiplier), matrix[float32]{query.Features, query.Dim},
-		matrix[float32]{gallery.Features, gallery.Dim}.between(p.lo, p.hi))
+	a := single(shared.Multiplier)
+	src := newDirect(shared.Metric, a, matrix[float32]{a.convert(query), query.Dim}, matrix[float32]{a.convert(gallery), gallery.Dim}.between(p.lo, p.hi))
 	coarse := newPairCounts(coarseBits, shared.Workers, func(key uint32) (uint32, bool) { return key >> fineBits, true })
 	if err := coarse.countAll(ctx, src, p, shared.Workers); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (
 		return nil, err
 	}
 	within, beforeWithin := fine.cellOf(c.Allowed - before)
-	c.Threshold = src.reported(distanceOf(uint32(cell)<<fineBits | uint32(within)))
+	c.Threshold = src.reported(float64(distanceOf(uint32(cell)<<fineBits | uint32(within))))
 	c.Accepted = before + beforeWithin
 	c.FPR = float64(c.Accepted) / float64(c.Different)
 	c.TPR = float64(sum(coarse.same[:cell])+sum(fine.same[:within])) / float64(c.Same)
@@ -298,8 +298,8 @@ func (c *pairCounts) eer() float64 {
 }
 
 // histogram gathers the cells, taken at their lower edges, in equal bins.
-func (c *pairCounts) histogram(bins int, reported func(float32) float64) Histogram {
-	edge := func(cell int) float64 { return reported(distanceOf(uint32(cell) << fineBits)) }
+func (c *pairCounts) histogram(bins int, reported func(float64) float64) Histogram {
+	edge := func(cell int) float64 { return reported(float64(distanceOf(uint32(cell) << fineBits))) }
 	first, last := -1, 0
 	for cell := range c.same {
 		if c.same[cell]+c.different[cell] > 0 {

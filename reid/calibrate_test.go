@@ -25,7 +25,7 @@ func slowPairs(t *testing.T, query, gallery Set, opts CalibrateOptions) (same, d
 		}
 		src.finish(row, q, 0)
 		for j, g := range gallery.Labels {
-			switch d := src.reported(row[j]); {
+			switch d := src.reported(float64(row[j])); {
 			case g.PID == Junk || g == l:
 			case g.PID == l.PID:
 				same = append(same, d)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // source gives the distances of queries to images of the gallery.
@@ -15,8 +16,14 @@ type source[T float] interface {
 	// finish turns the row of a query into distances. Workers, numbered from 0,
 	// call it side by side.
 	finish(row []T, query, worker int)
-	// reported is the distance to report of one that finish left.
-	reported(d T) float64
+	// exact is a distance in float64, of a query whose row the worker has
+	// finished: the same for equal features, wherever they lie.
+	exact(query int, column int32, worker int) float64
+	// slack is how far the distances that finish leaves can be from exact ones,
+	// of a query whose row the worker has finished.
+	slack(query, worker int) T
+	// reported is the distance to report of an exact one.
+	reported(d float64) float64
 }
 
 // matrix is feature vectors, row after row.
@@ -39,8 +46,11 @@ type direct[T float] struct {
 	metric         Metric
 	multiply       func(c, a, b []T, m, n, k int) error
 	query, gallery matrix[T]
-	squares        [2][]T // of the lengths of queries and gallery, for Euclidean
-	inverse        [2][]T // of the lengths, for Cosine
+	squares        [2][]T       // of the lengths of queries and gallery, for Euclidean
+	inverse        [2][]T       // of the lengths, for Cosine
+	precise        [2][]float64 // likewise
+	longest        float64      // of the gallery
+	least          float64      // the largest of precise, of the gallery
 }
 
 func newDirect[T float](metric Metric, a arithmetic[T], query, gallery matrix[T]) *direct[T] {
@@ -50,10 +60,28 @@ func newDirect[T float](metric Metric, a arithmetic[T], query, gallery matrix[T]
 		case Euclidean:
 			d.squares[side] = squaredLengths(m)
 		case Cosine:
-			d.inverse[side] = inverseLengths(m)
+			d.precise[side] = inverseLengths(m)
+			d.inverse[side] = make([]T, m.rows())
+			for i, v := range d.precise[side] {
+				d.inverse[side][i] = T(v)
+			}
 		}
 	}
+	if metric == Cosine {
+		d.least = slices.Max(append(d.precise[1], 0))
+	} else {
+		d.longest = longestOf(gallery)
+	}
 	return d
+}
+
+// longestOf is the length of the longest row.
+func longestOf[T float](m matrix[T]) float64 {
+	most := 0.0
+	for i := range m.rows() {
+		most = max(most, squares(m.row(i)))
+	}
+	return math.Sqrt(most)
 }
 
 func squaredLengths[T float](m matrix[T]) []T {
@@ -67,10 +95,10 @@ func squaredLengths[T float](m matrix[T]) []T {
 // shortest is the length below which a vector counts as zeros.
 const shortest = 1e-30
 
-func inverseLengths[T float](m matrix[T]) []T {
-	out := make([]T, m.rows())
+func inverseLengths[T float](m matrix[T]) []float64 {
+	out := make([]float64, m.rows(), m.rows()+1)
 	for i := range out {
-		out[i] = T(inverseLength(m.row(i)))
+		out[i] = inverseLength(m.row(i))
 	}
 	return out
 }
@@ -118,11 +146,94 @@ func fromProducts[T float](row []T, square T, others []T) {
 	}
 }
 
-func (d *direct[T]) reported(v T) float64 {
-	if d.metric == Euclidean {
-		return math.Sqrt(float64(v))
+// exact leaves squares of Euclidean distances, too.
+func (d *direct[T]) exact(query int, column int32, _ int) float64 {
+	q, g := d.query.row(query), d.gallery.row(int(column))
+	switch d.metric {
+	case Euclidean:
+		return apart(q, g)
+	case Cosine:
+		return 1 - product(q, g)*d.precise[0][query]*d.precise[1][column]
 	}
-	return float64(v)
+	return 1 - product(q, g)
+}
+
+func (d *direct[T]) slack(query, _ int) T {
+	q := d.query.row(query)
+	length := math.Sqrt(squares(q))
+	switch d.metric {
+	case Euclidean:
+		return slackOfSquares[T](len(q), length, d.longest)
+	case Cosine:
+		// Of very short vectors products can vanish.
+		return slackOf[T](len(q), 1, 1) + T(float64(len(q))*vanishing*d.precise[0][query]*d.least)
+	}
+	return slackOf[T](len(q), length*d.longest, 1)
+}
+
+// slackOf is how wrong 1 - q.g, or what is made of it, can be: the sum of n
+// products in whatever order by n u / (1 - n u) times their magnitudes, which
+// add up to |q||g| at most (Higham, "Accuracy and Stability of Numerical
+// Algorithms", section 3.1), and what follows by some more roundings.
+func slackOf[T float](n int, lengths, more float64) T {
+	u := roundoff[T]()
+	return T((u*float64(n)/(1-min(u*float64(n), 0.5)) + 16*u) * (lengths + more))
+}
+
+// slackOfSquares is likewise of |q|² + |g|² - 2 q.g.
+func slackOfSquares[T float](n int, q, g float64) T {
+	return 2*slackOf[T](n, q*g, 0) + T(16*roundoff[T]())*T(q*q+g*g)
+}
+
+// vanishing is the smallest number that a float32 holds in full precision.
+const vanishing = 0x1p-126
+
+// roundoff is the unit roundoff of a type.
+func roundoff[T float]() float64 {
+	var v T
+	if unsafe.Sizeof(v) == 4 {
+		return 1. / (1 << 24)
+	}
+	return 1. / (1 << 53)
+}
+
+// product adds up in four sums, so in an order of its own that does not depend
+// on where the vectors lie.
+func product[T float](a, b []T) float64 {
+	b = b[:len(a)]
+	var s, t, u, v float64
+	for ; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
+		s += float64(a[0]) * float64(b[0])
+		t += float64(a[1]) * float64(b[1])
+		u += float64(a[2]) * float64(b[2])
+		v += float64(a[3]) * float64(b[3])
+	}
+	for k, x := range a {
+		s += float64(x) * float64(b[k])
+	}
+	return (s + t) + (u + v)
+}
+
+// apart is the square of the Euclidean distance.
+func apart[T float](a, b []T) float64 {
+	b = b[:len(a)]
+	var s, t, u, v float64
+	for ; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
+		w, x, y, z := float64(a[0])-float64(b[0]), float64(a[1])-float64(b[1]), float64(a[2])-float64(b[2]), float64(a[3])-float64(b[3])
+		s, t, u, v = s+w*w, t+x*x, u+y*y, v+z*z
+	}
+	for k, x := range a {
+		d := float64(x) - float64(b[k])
+		s += d * d
+	}
+	return (s + t) + (u + v)
+}
+
+func (d *direct[T]) reported(v float64) float64 {
+	if d.metric == Euclidean {
+		return math.Sqrt(v)
+	}
+	return v
 }
 
 // given are distances that were computed elsewhere.
@@ -167,4 +278,10 @@ func (g *given) err() error {
 	return &RowError{"distances", g.bad, fmt.Errorf("%w: column %d is %v", ErrNotFinite, g.lo+j, row[j])}
 }
 
-func (g *given) reported(d float32) float64 { return float64(d) }
+func (g *given) exact(query int, column int32, _ int) float64 {
+	return float64(g.distances[query*g.columns+g.lo+int(column)])
+}
+
+func (g *given) slack(int, int) float32 { return 0 }
+
+func (g *given) reported(d float64) float64 { return d }

@@ -21,7 +21,8 @@
 // A query without a match is not valid: it is skipped and counted. Means are
 // over the valid queries, as in torchreid and fast-reid; the MATLAB code of the
 // data set's authors divides by all queries. Equal distances keep the order of
-// the gallery.
+// the gallery: where rounding to float32 leaves an order open, distances in float64
+// decide, so that a ranking does not depend on the Multiplier.
 //
 // # Metrics
 //
@@ -57,6 +58,6 @@
 // In an evaluation, rows of distances are computed by a Multiplier, a block of
 // queries at a time, so memory grows with the matches of all queries, not with
 // queries times gallery. The rank of a match is counted, not sorted for. Results
-// do not depend on the number of workers, on the Multiplier only as far as
-// float32 is rounded.
+// do not depend on the number of workers; on the Multiplier only the ROC does, as
+// far as float32 is rounded.
 package reid

@@ -53,10 +53,10 @@ func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set,
 		return nil, p.explain(query.Name, gallery.Name)
 	}
 	var err error
-	q := matrix[T]{a.convert(query.Features), query.Dim}
-	g := matrix[T]{a.convert(gallery.Features), gallery.Dim}
+	q := matrix[T]{a.convert(query), query.Dim}
+	g := matrix[T]{a.convert(gallery), gallery.Dim}
 	if opts.MultiQuery {
-		q.data = pooled[T](query, gallery, opts)
+		q.data = pooled(a, q, query, gallery, opts)
 	}
 	if opts.Expand > 0 {
 		if q.data, err = expanded(ctx, a, q, g, opts); err != nil {
@@ -146,7 +146,7 @@ func rankAll[T float](ctx context.Context, src source[T], p *protocol, opts Opti
 	all := newPairs[T](p)
 	workers := make([]*ranker[T], opts.Workers)
 	for w := range workers {
-		workers[w] = newRanker(p, src, opts, all)
+		workers[w] = newRanker(p, src, opts, all, w)
 	}
 	results := make([]QueryResult, len(p.query))
 	width := min(opts.Best, p.columns())

@@ -268,8 +268,8 @@ func TestWorkers(t *testing.T) {
 
 // TestPooling checks the features of multiple and of expanded queries.
 func TestPooling(t *testing.T) {
-	query := Set{"q", []float32{3, 0, 0, 2, 7, 7}, 2, []Label{{1, 1}, {0, 1}, {2, 1}}}
-	gallery := Set{"g", []float32{0, 4, 1, 1, 9, 0, 5, 5}, 2, []Label{{1, 1}, {1, 2}, {0, 1}, {Junk, 1}}}
+	query := Set{Name: "q", Features: []float32{3, 0, 0, 2, 7, 7}, Dim: 2, Labels: []Label{{1, 1}, {0, 1}, {2, 1}}}
+	gallery := Set{Name: "g", Features: []float32{0, 4, 1, 1, 9, 0, 5, 5}, Dim: 2, Labels: []Label{{1, 1}, {1, 2}, {0, 1}, {Junk, 1}}}
 	root := math.Sqrt(.5)
 	for _, tc := range []struct {
 		metric Metric
@@ -279,9 +279,10 @@ func TestPooling(t *testing.T) {
 		{Dot, nil, []float64{.6, .8, 0, 2, root, root}},
 		{Cosine, nil, []float64{root, root, 0, 2, root, root}},
 		{Euclidean, nil, []float64{1.5, 2, 0, 2, 7, 7}},
-		{Dot, &Set{"p", []float32{0, 9}, 2, []Label{{1, 1}}}, []float64{0, 1, 0, 2, 7, 7}},
+		{Dot, &Set{Name: "p", Features: []float32{0, 9}, Dim: 2, Labels: []Label{{1, 1}}}, []float64{0, 1, 0, 2, 7, 7}},
 	} {
-		got := pooled[float64](query, gallery, Options{Metric: tc.metric, Pool: tc.pool})
+		a := double(1)
+		got := pooled(a, matrix[float64]{a.convert(query), 2}, query, gallery, Options{Metric: tc.metric, Pool: tc.pool})
 		for i := range tc.want {
 			if len(got) != len(tc.want) || !near(got[i], tc.want[i], 1e-12) {
 				t.Errorf("%s: %v, want %v", tc.metric, got, tc.want)
@@ -369,8 +370,8 @@ func TestMultiplier(t *testing.T) {
 func TestBadSets(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	good := func() (Set, Set) {
-		return Set{"q.npy", []float32{1, 2, 3, 4}, 2, []Label{{1, 1}, {2, 1}}},
-			Set{"g.npy", []float32{1, 2, 3, 4, 5, 6}, 2, []Label{{1, 2}, {2, 2}, {0, 1}}}
+		return Set{Name: "q.npy", Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []Label{{1, 1}, {2, 1}}},
+			Set{Name: "g.npy", Features: []float32{1, 2, 3, 4, 5, 6}, Dim: 2, Labels: []Label{{1, 2}, {2, 2}, {0, 1}}}
 	}
 	for _, tc := range []struct {
 		name  string
@@ -386,7 +387,8 @@ func TestBadSets(t *testing.T) {
 		{"count", func(q, g *Set) { g.Labels = g.Labels[:2] }, ErrCount, []string{"g.npy", "6 numbers", "2 rows"}},
 		{"empty", func(q, g *Set) { q.Labels, q.Features = nil, nil }, ErrEmpty, []string{"q.npy"}},
 		{"identity", func(q, g *Set) { q.Labels[1].PID = -7 }, ErrLabel, []string{"q.npy", "row 1", "-7"}},
-		{"camera", func(q, g *Set) { q.Labels[0].Camera = -1 }, ErrLabel, []string{"q.npy", "row 0", "camera"}},
+		{"camera", func(q, g *Set) { q.Labels[0].Camera = -7 }, ErrLabel, []string{"q.npy", "row 0", "camera -7"}},
+		{"no camera", func(q, g *Set) { q.Labels[0].Camera = UnknownCamera }, ErrLabel, []string{"q.npy", "row 0", "camera is not known"}},
 		{"other persons", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = 7, 8 }, ErrNoMatch, []string{"q.npy", "g.npy", "identity"}},
 		{"same camera", func(q, g *Set) { g.Labels[0].Camera, g.Labels[1].Camera = 1, 1 }, ErrNoMatch, []string{"camera alone"}},
 		{"only junk", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = Junk, Distractor }, ErrNoMatch, []string{"junk or distractors"}},
@@ -430,7 +432,7 @@ func TestBadSets(t *testing.T) {
 
 // TestOneFaultOnce: a set that is both queries and gallery has its fault once.
 func TestOneFaultOnce(t *testing.T) {
-	s := Set{"g.npy", []float32{1, 2}, 2, []Label{{UnknownPID, 1}}}
+	s := Set{Name: "g.npy", Features: []float32{1, 2}, Dim: 2, Labels: []Label{{UnknownPID, 1}}}
 	if _, err := Evaluate(t.Context(), s, s, Options{}); !errors.Is(err, ErrLabel) || strings.Count(err.Error(), "g.npy") != 1 {
 		t.Errorf("%v", err)
 	}
@@ -440,6 +442,9 @@ func TestOneFaultOnce(t *testing.T) {
 func TestValidateReportsAll(t *testing.T) {
 	bad := Options{Metric: "far", Pool: &Set{}, Expand: -1, Best: -2, Workers: -3, Ranks: []int{1, 0},
 		Rerank: &Rerank{K1: -4, K2: -5, Lambda: 2, JaccardOnly: true, Top: 5000}}
+	if err := (Options{Rerank: &Rerank{K1: math.MaxInt, K2: math.MaxInt}}).Validate(); !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "K1") || !strings.Contains(err.Error(), "K2") {
+		t.Errorf("endless neighbourhoods: %v", err)
+	}
 	err := bad.Validate()
 	for _, want := range []string{`"far"`, "Pool", "Expand", "Best", "Workers", "rank 0", "K1", "K2", "Lambda is 2", "JaccardOnly", "Top"} {
 		if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), want) {
@@ -458,7 +463,7 @@ func TestValidateReportsAll(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	query, gallery := Set{"", []float32{1}, 1, []Label{{1, 1}}}, Set{"", []float32{1}, 1, []Label{{1, 2}}}
+	query, gallery := Set{Name: "", Features: []float32{1}, Dim: 1, Labels: []Label{{1, 1}}}, Set{Name: "", Features: []float32{1}, Dim: 1, Labels: []Label{{1, 2}}}
 	r, err := Evaluate(t.Context(), query, gallery, Options{Rerank: &Rerank{}})
 	if err != nil {
 		t.Fatal(err)

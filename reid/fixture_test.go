@@ -116,7 +116,9 @@ func TestFixtures(t *testing.T) {
 func TestFixtureRerank(t *testing.T) {
 	dir := filepath.Join(shared(t, "reid-eval"), "market_val100")
 	query, gallery := loadFixture(t, dir, "query"), loadFixture(t, dir, "gallery")
-	cut := func(s Set, n int) Set { return Set{s.Name, s.Features[:n*s.Dim], s.Dim, s.Labels[:n]} }
+	cut := func(s Set, n int) Set {
+		return Set{Name: s.Name, Features: s.Features[:n*s.Dim], Dim: s.Dim, Labels: s.Labels[:n]}
+	}
 	query, gallery = cut(query, 60), cut(gallery, 200)
 	want := slowRerank(vectors(query, gallery), 60, Rerank{})
 	compareRows(t, "float64", rerankedRows(t, double(2), query, gallery, Dot, Rerank{}), want, 1e-9)

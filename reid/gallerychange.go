@@ -55,7 +55,7 @@ func (g *Gallery) checkVectors(what string, n int, features []float32) error {
 func scaleToOne(dst, v []float32) error {
 	sum := squares(v)
 	if !(sum <= longest*longest) {
-		return Set{Features: v, Dim: len(v)}.notFinite(0)
+		return notFinite(v)
 	}
 	length := math.Sqrt(sum)
 	if length < shortest {

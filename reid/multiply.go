@@ -66,7 +66,7 @@ type arithmetic[T float] struct {
 	multiply func(c, a, b []T, m, n, k int) error // by the Multiplier, one goroutine at a time
 	gemm     gemm[T]
 	dot      func(a, b []T) T
-	convert  func(v []float32) []T // shares memory where it can
+	convert  func(s Set) []T // its features; shares memory where it can
 }
 
 // small multiplies, from any goroutine and on it.
@@ -81,7 +81,12 @@ func single(m Multiplier) arithmetic[float32] {
 		multiply: m.MultiplyTransposed,
 		gemm:     sgemm,
 		dot:      func(a, b []float32) float32 { return gonum.Implementation{}.Sdot(len(a), a, 1, b, 1) },
-		convert:  func(v []float32) []float32 { return v },
+		convert: func(s Set) []float32 {
+			if s.Features64 == nil {
+				return s.Features
+			}
+			return converted[float32](s.Features64)
+		},
 	}
 }
 
@@ -90,12 +95,19 @@ func double(workers int) arithmetic[float64] {
 		multiply: func(c, a, b []float64, m, n, k int) error { return multiplyTiles(dgemm, workers, c, a, b, m, n, k) },
 		gemm:     dgemm,
 		dot:      func(a, b []float64) float64 { return gonum.Implementation{}.Ddot(len(a), a, 1, b, 1) },
-		convert: func(v []float32) []float64 {
-			out := make([]float64, len(v))
-			for i, x := range v {
-				out[i] = float64(x)
+		convert: func(s Set) []float64 {
+			if s.Features64 != nil {
+				return s.Features64
 			}
-			return out
+			return converted[float64](s.Features)
 		},
 	}
+}
+
+func converted[T, U float](v []U) []T {
+	out := make([]T, len(v))
+	for i, x := range v {
+		out[i] = T(x)
+	}
+	return out
 }

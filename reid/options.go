@@ -52,8 +52,10 @@ type Options struct {
 	BestSameCamera bool
 	// ZeroIsPerson says that identity 0 is a person like others, as in MSMT17.
 	ZeroIsPerson bool
-	// Float64 computes distances in float64, slowly and in more memory.
-	// Multiplier is not used.
+	// Float64 computes distances in float64, slowly and in more memory, of all that
+	// Set.Features64 say. Multiplier is not used. Without it rankings are those of
+	// float64, too, of features in float32; but scores of re-ranking and of the ROC
+	// are rounded.
 	Float64 bool
 	// Workers is how many goroutines compute. Default: runtime.GOMAXPROCS(0).
 	Workers int
@@ -78,7 +80,8 @@ type Rerank struct {
 	Top int
 }
 
-// MaxTop bounds Rerank.Top, and with it the square matrix of each worker.
+// MaxTop bounds Rerank.Top, and with it the square matrix of each worker, and K1
+// and K2, and with them the neighbours that are kept of each image.
 const MaxTop = 4096
 
 // withDefaults returns the parameters in force.
@@ -132,11 +135,11 @@ func (o Options) Validate() error {
 		}
 	}
 	if r := o.Rerank; r != nil {
-		if r.K1 < 0 {
-			addf("K1 is %d, below 0", r.K1)
+		if r.K1 < 0 || r.K1 > MaxTop {
+			addf("K1 is %d, not between 1 and %d", r.K1, MaxTop)
 		}
-		if r.K2 < 0 {
-			addf("K2 is %d, below 0", r.K2)
+		if r.K2 < 0 || r.K2 > MaxTop {
+			addf("K2 is %d, not between 1 and %d", r.K2, MaxTop)
 		}
 		if !(r.Lambda >= 0 && r.Lambda <= 1) {
 			addf("Lambda is %v, not within 0 and 1", r.Lambda)

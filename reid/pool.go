@@ -2,8 +2,8 @@ package reid
 
 import "context"
 
-// pooled returns the queries' features for Options.MultiQuery.
-func pooled[T float](query, gallery Set, opts Options) []T {
+// pooled returns the features q of the queries for Options.MultiQuery.
+func pooled[T float](a arithmetic[T], q matrix[T], query, gallery Set, opts Options) []T {
 	sets := []Set{query, gallery}
 	if opts.Pool != nil {
 		sets = []Set{*opts.Pool}
@@ -17,23 +17,22 @@ func pooled[T float](query, gallery Set, opts Options) []T {
 	sums := matrix[float64]{make([]float64, len(place)*query.Dim), query.Dim}
 	counts := make([]int, len(place))
 	for _, s := range sets {
+		m := matrix[T]{a.convert(s), s.Dim}
 		for i, l := range s.Labels {
 			if at, there := place[l]; there {
-				accumulate(sums.row(at), s.row(i), opts.Metric)
+				accumulate(sums.row(at), m.row(i), opts.Metric)
 				counts[at]++
 			}
 		}
 	}
-	out := make([]T, 0, len(query.Features))
+	out := make([]T, 0, len(q.data))
 	for i, l := range query.Labels {
 		at, there := place[l]
 		if there && l.PID == Distractor && !opts.ZeroIsPerson {
 			there = false // distractors are no one person
 		}
 		if !there || counts[at] == 0 {
-			for _, v := range query.row(i) {
-				out = append(out, T(v))
-			}
+			out = append(out, q.row(i)...)
 			continue
 		}
 		out = appendMean(out, sums.row(at), counts[at], opts.Metric)
@@ -76,12 +75,12 @@ func expanded[T float](ctx context.Context, a arithmetic[T], query, gallery matr
 		workers[w].nearest, workers[w].sum = newNearest[T](k), make([]float64, query.dim)
 	}
 	out := make([]T, len(query.data))
-	src := newDirect(opts.Metric, a, query, gallery)
+	var src source[T] = newDirect(opts.Metric, a, query, gallery)
 	err := forEachBlock(ctx, src, query.rows(), gallery.rows(), opts.Workers, func(row []T, q, w int) {
 		sum := workers[w].sum
 		clear(sum)
 		accumulate(sum, query.row(q), opts.Metric)
-		for _, n := range workers[w].nearest.of(row) {
+		for _, n := range workers[w].nearest.of(row, rulerOf(src, q, w)) {
 			accumulate(sum, gallery.row(int(n.column)), opts.Metric)
 		}
 		at := q * query.dim

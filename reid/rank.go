@@ -57,22 +57,23 @@ func parallel(workers, n int, f func(worker, i int)) {
 
 // ranker finds the ranks of a query's matches. Each worker has its own.
 type ranker[T float] struct {
-	p     *protocol
-	src   source[T]
-	best  *nearest[T]
-	pairs *pairs[T]
-	wrong []T            // distances of pairs on their way to pairs
-	goods []neighbour[T] // the matches, nearest first
-	own   []neighbour[T] // images of the person by the query's camera, if they are reported
-	owned bool           // they are
-	count counter[T]
-	ranks []int32 // of goods
-	seen  []int32 // goods by camera, 0 between queries
-	entry []int32 // of those cameras in a query's list
+	p      *protocol
+	src    source[T]
+	best   *nearest[T]
+	pairs  *pairs[T]
+	wrong  []T            // distances of pairs on their way to pairs
+	goods  []neighbour[T] // the matches, nearest first
+	own    []neighbour[T] // images of the person by the query's camera, if they are reported
+	owned  bool           // they are
+	worker int
+	count  counter[T]
+	ranks  []int32 // of goods
+	seen   []int32 // goods by camera, 0 between queries
+	entry  []int32 // of those cameras in a query's list
 }
 
-func newRanker[T float](p *protocol, src source[T], opts Options, pairs *pairs[T]) *ranker[T] {
-	return &ranker[T]{p: p, src: src, best: newNearest[T](min(opts.Best, p.columns())), pairs: pairs, owned: opts.BestSameCamera,
+func newRanker[T float](p *protocol, src source[T], opts Options, pairs *pairs[T], worker int) *ranker[T] {
+	return &ranker[T]{p: p, src: src, worker: worker, best: newNearest[T](min(opts.Best, p.columns())), pairs: pairs, owned: opts.BestSameCamera,
 		wrong: make([]T, 0, 2*flushAt), goods: make([]neighbour[T], 0, p.most), count: newCounter[T](p.most),
 		ranks: make([]int32, p.most), seen: make([]int32, len(p.cameras)), entry: make([]int32, len(p.cameras))}
 }
@@ -97,9 +98,13 @@ func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera *[]camer
 		}
 	}
 	slices.SortFunc(r.goods, order)
-	r.report(row, query, out)
+	at := rulerOf(r.src, query, r.worker)
+	r.report(row, at, out)
+	for _, g := range r.goods {
+		row[g.column] = infinite
+	}
 	if len(r.goods) > 0 {
-		r.count.ranks(r.ranks, row, r.goods)
+		r.count.ranks(r.ranks, row, r.goods, at)
 		r.score(out)
 		*byCamera = r.cameras(*byCamera)
 	}
@@ -108,37 +113,46 @@ func (r *ranker[T]) rank(row []T, query int, out *QueryResult, byCamera *[]camer
 	}
 }
 
-// report sets the nearest images.
-func (r *ranker[T]) report(row []T, query int, out *QueryResult) {
-	best := r.best.of(row)
-	for _, n := range best {
-		label := r.p.gallery[r.p.lo+int(n.column)]
-		good := label.PID == r.p.query[query].PID && r.p.person(label.PID)
-		out.Best = append(out.Best, Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), Good: good})
-	}
+// report sets the nearest images, at their distances in float64.
+func (r *ranker[T]) report(row []T, at ruler[T], out *QueryResult) {
+	best := r.best.measured(row, at)
 	if len(r.own) > 0 {
-		out.Best = r.withOwn(best, out.Best)
+		r.reportOwn(row, best, at, out)
+		return
+	}
+	for _, n := range best {
+		out.Best = append(out.Best, r.match(n, at.query))
 	}
 }
 
-// withOwn puts the images of the query's own camera where they would rank among
-// the best; those behind all of them are left out, unless no image is.
-func (r *ranker[T]) withOwn(best []neighbour[T], matches []Match) []Match {
-	slices.SortFunc(r.own, order)
-	complete := len(best) < r.best.k
-	merged := make([]Match, 0, len(matches)+len(r.own))
-	next := 0
+func (r *ranker[T]) match(n neighbour[float64], query int) Match {
+	label := r.p.gallery[r.p.lo+int(n.column)]
+	good := label.PID == r.p.query[query].PID && r.p.person(label.PID)
+	return Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), Good: good}
+}
+
+// reportOwn reports also the images of the query's own camera, where they would
+// rank among the best; those behind all of them are left out, unless no image is.
+func (r *ranker[T]) reportOwn(row []T, best []neighbour[float64], at ruler[T], out *QueryResult) {
+	full, left := len(best) == r.best.k, len(best)
+	all := slices.Clone(best)
 	for _, n := range r.own {
-		for next < len(best) && order(best[next], n) < 0 {
-			merged = append(merged, matches[next])
-			next++
-		}
-		if next == len(best) && !complete {
-			break
-		}
-		merged = append(merged, Match{Gallery: r.p.lo + int(n.column), Distance: r.src.reported(n.distance), SameCamera: true})
+		all = append(all, at.exact(n.column))
 	}
-	return append(merged, matches[next:]...)
+	slices.SortFunc(all, order)
+	out.Best = make([]Match, 0, len(all))
+	for _, n := range all {
+		if full && left == 0 {
+			return
+		}
+		m := r.match(n, at.query)
+		if math.IsInf(float64(row[n.column]), 1) { // as only those of the own camera are
+			m.Good, m.SameCamera = false, true
+		} else {
+			left--
+		}
+		out.Best = append(out.Best, m)
+	}
 }
 
 // score sets the metrics of a query from its ranks.
@@ -188,10 +202,8 @@ func (r *ranker[T]) cameras(list []cameraAP) []cameraAP {
 
 // pool hands the distances to those of all pairs.
 func (r *ranker[T]) pool(row []T, query int) {
-	infinite := T(math.Inf(1))
 	for i, g := range r.goods {
 		r.pairs.good[r.pairs.first[query]+i] = g.distance
-		row[g.column] = infinite
 	}
 	for len(row) > 0 {
 		part := row[:min(len(row), flushAt)]

@@ -1,6 +1,10 @@
 package reid
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"math"
+)
 
 // rerank prepares distances after re-ranking, by columns of the whole gallery.
 func rerank[T float](ctx context.Context, a arithmetic[T], query, gallery matrix[T], r Rerank, opts Options) (source[T], error) {
@@ -36,8 +40,9 @@ type reranked[T float] struct {
 	parameters Rerank
 	all        matrix[T]
 	queries    int
-	squares    []T // of the lengths
-	largest    []T // squared distance of each image
+	squares    []T       // of the lengths
+	longest    float64   // of all
+	largest    []float64 // squared distance of each image
 	graph      *reciprocal[T]
 	entries    inverted[T]
 	shared     [][]T // by worker, by column
@@ -45,7 +50,7 @@ type reranked[T float] struct {
 
 func newReranked[T float](ctx context.Context, a arithmetic[T], all matrix[T], queries int, r Rerank, workers int) (*reranked[T], error) {
 	n := all.rows()
-	s := &reranked[T]{arithmetic: a, parameters: r, all: all, queries: queries, squares: squaredLengths(all), largest: make([]T, n)}
+	s := &reranked[T]{arithmetic: a, parameters: r, all: all, queries: queries, squares: squaredLengths(all), longest: longestOf(all), largest: make([]float64, n)}
 	s.graph = newReciprocal(r, n, s.original)
 	if err := s.findNeighbours(ctx, workers); err != nil {
 		return nil, err
@@ -86,30 +91,29 @@ func (s *reranked[T]) findNeighbours(ctx context.Context, workers int) error {
 	for w := range selections {
 		selections[w] = newNearest[T](s.graph.width)
 	}
-	return forEachBlock(ctx, allPairs[T]{s}, n, n, workers, func(row []T, i, w int) {
+	pairs := allPairs[T]{s}
+	return forEachBlock(ctx, pairs, n, n, workers, func(row []T, i, w int) {
 		row[i] = 0 // rounding must not part an image from itself
-		largest := T(0)
-		for _, d := range row {
-			largest = max(largest, d)
-		}
-		s.largest[i] = largest
+		at := rulerOf[T](pairs, i, w)
 		near := selections[w]
-		near.reset()
-		if largest == 0 {
-			largest = 1 // all images are alike
-		}
-		limit := near.limit(largest)
+		near.reset(at.slack)
+		far := T(0) // only what is farther can be the farthest
 		for j, d := range row {
-			if d < limit { // else not nearer, without a division
-				if d /= largest; d < near.bound {
-					near.offer(d, int32(j))
-					limit = near.limit(largest)
-				}
+			if d < near.bound {
+				near.offer(d, int32(j))
+			}
+			if d >= far {
+				far = d
+			}
+		}
+		for j, d := range row {
+			if d >= far-2*at.slack {
+				s.largest[i] = max(s.largest[i], at.exact(int32(j)).distance)
 			}
 		}
 		near.keep()
 		to := s.graph.neighbours[i*s.graph.width:]
-		for k, neighbour := range near.found {
+		for k, neighbour := range near.decided(at) {
 			to[k] = neighbour.column
 		}
 	})
@@ -124,14 +128,21 @@ func (p allPairs[T]) rows(dst []T, from, n int) error {
 
 func (p allPairs[T]) finish(row []T, i, _ int) { fromProducts(row, p.squares[i], p.squares) }
 
+func (p allPairs[T]) exact(i int, j int32, _ int) float64 {
+	return apart(p.all.row(i), p.all.row(int(j)))
+}
+
+func (p allPairs[T]) slack(i, _ int) T {
+	return slackOfSquares[T](p.all.dim, math.Sqrt(squares(p.all.row(i))), p.longest)
+}
+
 // original is the distance of two images as re-ranking takes it.
 func (s *reranked[T]) original(i, j int32) T {
-	if i == j || s.largest[i] == 0 {
-		return 0
-	}
-	product := s.arithmetic.dot(s.all.row(int(i)), s.all.row(int(j)))
-	return max(0, s.squares[i]+s.squares[j]-2*product) / s.largest[i]
+	return T(apart(s.all.row(int(i)), s.all.row(int(j))) / s.farthest(int(i)))
 }
+
+// farthest is the squared distance of an image to that farthest from it.
+func (s *reranked[T]) farthest(i int) float64 { return cmp.Or(s.largest[i], 1) }
 
 func (s *reranked[T]) rows(dst []T, from, n int) error {
 	gallery := s.all.between(s.queries, s.all.rows())
@@ -146,16 +157,22 @@ func (s *reranked[T]) finish(row []T, query, worker int) {
 	for k, i := range v.index {
 		s.entries.addSmaller(shared, i, v.value[k])
 	}
-	largest := float64(s.largest[query])
-	if largest == 0 {
-		largest = 1
-	}
+	largest := s.farthest(query)
 	for j, d := range row {
 		row[j] = T(s.parameters.final(float64(shared[j]), float64(d)/largest))
 	}
 }
 
-func (s *reranked[T]) reported(d T) float64 { return float64(d) }
+func (s *reranked[T]) exact(query int, column int32, worker int) float64 {
+	d := apart(s.all.row(query), s.all.row(s.queries+int(column)))
+	return s.parameters.final(float64(s.shared[worker][column]), d/s.farthest(query))
+}
+
+func (s *reranked[T]) slack(query, _ int) T {
+	return allPairs[T]{s}.slack(query, 0)*T(s.parameters.Lambda/s.farthest(query)) + T(16*roundoff[T]())
+}
+
+func (s *reranked[T]) reported(d float64) float64 { return d }
 
 // inverted has the entries of sparse vectors by their index.
 type inverted[T float] struct {

@@ -9,7 +9,7 @@ import (
 // rerankedRows returns all distances after re-ranking.
 func rerankedRows[T float](t *testing.T, a arithmetic[T], query, gallery Set, metric Metric, r Rerank) [][]float64 {
 	t.Helper()
-	q, g := matrix[T]{a.convert(query.Features), query.Dim}, matrix[T]{a.convert(gallery.Features), gallery.Dim}
+	q, g := matrix[T]{a.convert(query), query.Dim}, matrix[T]{a.convert(gallery), gallery.Dim}
 	src, err := rerank(t.Context(), a, q, g, r.withDefaults(), Options{Metric: metric, Workers: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +38,8 @@ func vectors(sets ...Set) (out [][]float64) {
 	}
 	return
 }
+
+func (s Set) row(i int) []float32 { return s.Features[i*s.Dim : (i+1)*s.Dim] }
 
 func (s Set) rowsOf() int { return len(s.Features) / s.Dim }
 

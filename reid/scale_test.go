@@ -53,7 +53,7 @@ func TestNoAllocationPerQuery(t *testing.T) {
 	query, gallery := marketSets(r, 800, 300, 4)
 	allocations := func(queries int, opts Options) float64 {
 		opts.Workers, opts.Best, opts.Multiplier = 2, 5, serial{}
-		q := Set{query.Name, query.Features[:queries*query.Dim], query.Dim, query.Labels[:queries]}
+		q := Set{Name: query.Name, Features: query.Features[:queries*query.Dim], Dim: query.Dim, Labels: query.Labels[:queries]}
 		return testing.AllocsPerRun(1, func() {
 			if _, err := Evaluate(context.Background(), q, gallery, opts); err != nil {
 				t.Fatal(err)

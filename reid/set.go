@@ -32,6 +32,9 @@ type Set struct {
 	Name string
 	// Features, row after row, [len(Labels) x Dim].
 	Features []float32
+	// Features64, where they are set, are the features in place of Features. Only
+	// Options.Float64 computes with all that they say.
+	Features64 []float64
 	// Dim is the number of features of an image.
 	Dim int
 	// Labels of the rows.
@@ -73,16 +76,30 @@ func (s Set) check(unlabelled bool) error {
 		return fmt.Errorf("%s: %w", s.Name, ErrEmpty)
 	case s.Dim < 1:
 		return fmt.Errorf("%s: %w: rows of %d features", s.Name, ErrDimension, s.Dim)
-	case len(s.Features) != s.Dim*len(s.Labels):
-		return fmt.Errorf("%s: %w: %d numbers are no %d rows of %d features, one a label", s.Name, ErrCount, len(s.Features), len(s.Labels), s.Dim)
 	}
-	for i := range s.Labels {
-		// A sum that is not finite has a reason, which is then looked for.
-		if sum := squares(s.row(i)); !(sum <= longest*longest) {
-			return &RowError{s.Name, i, s.notFinite(i)}
-		}
+	check := func() error { return checkRows(s, s.Features) }
+	if s.Features64 != nil {
+		check = func() error { return checkRows(s, s.Features64) }
+	}
+	if err := check(); err != nil {
+		return err
 	}
 	return checkLabels(s.Name, s.Labels, unlabelled)
+}
+
+// checkRows checks the features of a set.
+func checkRows[T float](s Set, features []T) error {
+	if len(features) != s.Dim*len(s.Labels) {
+		return fmt.Errorf("%s: %w: %d numbers are not %d rows of %d features, one a label", s.Name, ErrCount, len(features), len(s.Labels), s.Dim)
+	}
+	m := matrix[T]{features, s.Dim}
+	for i := range s.Labels {
+		// A sum that is not finite has a reason, which is then looked for.
+		if sum := squares(m.row(i)); !(sum <= longest*longest) {
+			return &RowError{s.Name, i, notFinite(m.row(i))}
+		}
+	}
+	return nil
 }
 
 // checkSets checks all, and that their features fit together.
@@ -105,8 +122,8 @@ func checkSets(unlabelled bool, sets ...Set) error {
 	return nil
 }
 
-func (s Set) notFinite(i int) error {
-	for k, v := range s.row(i) {
+func notFinite[T float](row []T) error {
+	for k, v := range row {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return fmt.Errorf("%w: feature %d is %v", ErrNotFinite, k, v)
 		}
@@ -122,14 +139,15 @@ func checkLabels(name string, labels []Label, unlabelled bool) error {
 		if l.PID < Junk && l.PID != UnknownPID {
 			return &RowError{name, i, fmt.Errorf("%w: identity %d; use %d for junk, %d for distractors, or a person's number", ErrLabel, l.PID, Junk, Distractor)}
 		}
-		if l.Camera < 0 && !(unlabelled && l.Camera == UnknownCamera) {
-			return &RowError{name, i, fmt.Errorf("%w: camera %d; the protocol needs the number of the camera", ErrLabel, l.Camera)}
+		if l.Camera == UnknownCamera && !unlabelled {
+			return &RowError{name, i, fmt.Errorf("%w: its camera is not known, and the protocol needs it", ErrLabel)}
+		}
+		if l.Camera < UnknownCamera {
+			return &RowError{name, i, fmt.Errorf("%w: camera %d; cameras are numbered from 0", ErrLabel, l.Camera)}
 		}
 	}
 	return nil
 }
-
-func (s Set) row(i int) []float32 { return s.Features[i*s.Dim : (i+1)*s.Dim] }
 
 // squares adds up in four sums, which do not wait for one another.
 func squares[T float](v []T) float64 {
