@@ -57,6 +57,16 @@ func (b *builder) addTensor(name string, shape []int, values []float32) {
 	b.initializer(name, onnxpb.TensorProto_FLOAT, shape, raw)
 }
 
+// addIntegers adds a list of integers, such as the axes of an operator. name is
+// taken already.
+func (b *builder) addIntegers(name string, values ...int) {
+	var raw []byte
+	for _, v := range values {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	b.initializer(name, onnxpb.TensorProto_INT64, []int{len(values)}, raw)
+}
+
 func (b *builder) initializer(name string, kind onnxpb.TensorProto_DataType, shape []int, raw []byte) {
 	t := &onnxpb.TensorProto{Name: proto.String(name), DataType: proto.Int32(int32(kind)), RawData: raw}
 	for _, n := range shape {

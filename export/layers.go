@@ -22,6 +22,14 @@ func (s *student) layer(l *models.Layer) error {
 		return s.batchNorm(l, inputs[0], output)
 	case models.KindActivation:
 		s.activation(l, inputs[0], output)
+	case models.KindSigmoid:
+		if l.Sigmoid.Hard {
+			s.node("HardSigmoid", s.named(l.Name), output, inputs, floatAttr("alpha", 1./6), floatAttr("beta", 0.5))
+		} else {
+			s.node("Sigmoid", s.named(l.Name), output, inputs)
+		}
+	case models.KindMultiply:
+		s.multiply(l, inputs, output)
 	case models.KindAdd:
 		s.node("Add", s.named(l.Name), output, inputs)
 	case models.KindConcat:
@@ -54,7 +62,7 @@ func (s *student) layer(l *models.Layer) error {
 // conv appends a convolution, with the batch norm folded into it if there is
 // one; the output is then the batch norm's tensor.
 func (s *student) conv(l *models.Layer, input string) error {
-	weightName, biasName := l.Name+".weight", l.Name+".bias"
+	weightName, biasName := l.Owner()+".weight", l.Owner()+".bias"
 	weight, bias := s.weights[weightName], s.weights[biasName]
 	output := s.tensors[l.Name]
 	if bn, folded := s.folds[l.Name]; folded {
@@ -64,12 +72,12 @@ func (s *student) conv(l *models.Layer, input string) error {
 		}
 		output = s.tensors[bn]
 	}
-	if err := s.constant(s.named(weightName), s.params[weightName], weight); err != nil {
+	if err := s.parameter(l, weightName, s.params[weightName], weight); err != nil {
 		return err
 	}
 	inputs := []string{input, s.named(weightName)}
 	if bias != nil {
-		if err := s.constant(s.named(biasName), []int{l.Conv.Out}, bias); err != nil {
+		if err := s.parameter(l, biasName, []int{l.Conv.Out}, bias); err != nil {
 			return err
 		}
 		inputs = append(inputs, s.named(biasName))
@@ -78,6 +86,26 @@ func (s *student) conv(l *models.Layer, input string) error {
 		intsAttr("dilations", l.Conv.Dilation[0], l.Conv.Dilation[1]), intAttr("group", l.Conv.Groups))
 	s.node("Conv", s.named(l.Name), output, inputs, attrs...)
 	return nil
+}
+
+// parameter adds a parameter of a layer, unless an earlier layer lends it.
+func (s *student) parameter(l *models.Layer, name string, shape []int, values []float32) error {
+	if l.WeightsOf != "" {
+		return nil
+	}
+	return s.constant(s.named(name), shape, values)
+}
+
+// multiply appends a product; a gate that is a vector, [batch, C], is widened to
+// [batch, C, 1, 1].
+func (s *student) multiply(l *models.Layer, inputs []string, output string) {
+	if in, gate := s.shapes[l.Inputs[0]], s.shapes[l.Inputs[1]]; gate.IsVector() && !in.IsVector() {
+		axes, wide := s.freshTensor(s.named(l.Name+".axes")), s.freshTensor(s.named(l.Name+"/gate"))
+		s.addIntegers(axes, 2, 3)
+		s.node("Unsqueeze", s.named(l.Name+"/unsqueeze"), wide, []string{inputs[1], axes})
+		inputs[1] = wide
+	}
+	s.node("Mul", s.named(l.Name), output, inputs)
 }
 
 // foldBatchNorm returns the weights and bias of the convolution followed by the
@@ -146,11 +174,11 @@ func (s *student) activation(l *models.Layer, input, output string) {
 func (s *student) dense(l *models.Layer, input, output string) error {
 	inputs := []string{input}
 	for _, suffix := range []string{".weight", ".bias"} {
-		name := l.Name + suffix
+		name := l.Owner() + suffix
 		if s.weights[name] == nil {
 			continue
 		}
-		if err := s.constant(s.named(name), s.params[name], s.weights[name]); err != nil {
+		if err := s.parameter(l, name, s.params[name], s.weights[name]); err != nil {
 			return err
 		}
 		inputs = append(inputs, s.named(name))

@@ -76,12 +76,16 @@ func (s *student) shapeOf(output string) models.Shape {
 }
 
 // foldable maps each convolution whose only consumer is a batch norm to that
-// batch norm.
+// batch norm, but for those whose weights other layers have too.
 func foldable(net *models.Network) map[string]string {
 	consumers := map[string]int{}
 	kinds := map[string]models.Kind{}
+	shared := map[string]bool{}
 	for _, l := range net.Layers {
 		kinds[l.Name] = l.Kind
+		if l.WeightsOf != "" {
+			shared[l.Name], shared[l.WeightsOf] = true, true
+		}
 		for _, in := range l.Inputs {
 			consumers[in]++
 		}
@@ -91,7 +95,7 @@ func foldable(net *models.Network) map[string]string {
 		if l.Kind != models.KindBatchNorm {
 			continue
 		}
-		if in := l.Inputs[0]; kinds[in] == models.KindConv && consumers[in] == 1 {
+		if in := l.Inputs[0]; kinds[in] == models.KindConv && consumers[in] == 1 && !shared[in] {
 			folds[in] = l.Name
 		}
 	}

@@ -38,9 +38,19 @@ func (b *Builder) Activation(name, in string, attrs Activation) string {
 	return b.add(Layer{Name: name, Kind: KindActivation, Inputs: []string{in}, Activation: &attrs})
 }
 
+// Sigmoid appends a sigmoid.
+func (b *Builder) Sigmoid(name, in string, attrs Sigmoid) string {
+	return b.add(Layer{Name: name, Kind: KindSigmoid, Inputs: []string{in}, Sigmoid: &attrs})
+}
+
 // Add appends the sum of two layers.
 func (b *Builder) Add(name, left, right string) string {
 	return b.add(Layer{Name: name, Kind: KindAdd, Inputs: []string{left, right}})
+}
+
+// Multiply appends the product of a layer and another of its shape, or a gate.
+func (b *Builder) Multiply(name, in, gate string) string {
+	return b.add(Layer{Name: name, Kind: KindMultiply, Inputs: []string{in, gate}})
 }
 
 // Concat appends the channels of two or more layers one after the other.
@@ -71,6 +81,16 @@ func (b *Builder) Flatten(name, in string) string {
 // Dense appends a fully connected layer.
 func (b *Builder) Dense(name, in string, attrs Dense) string {
 	return b.add(Layer{Name: name, Kind: KindDense, Inputs: []string{in}, Dense: &attrs})
+}
+
+// Shared appends a convolution or dense layer that uses the parameters of an
+// earlier one.
+func (b *Builder) Shared(name, in, owner string) string {
+	l := Layer{Name: name, Inputs: []string{in}, WeightsOf: owner}
+	if o, ok := b.net.Layer(owner); ok { // Build reports the other case
+		l.Kind, l.Conv, l.Dense = o.Kind, o.Conv, o.Dense
+	}
+	return b.add(l)
 }
 
 // Subsample appends an option A shortcut.

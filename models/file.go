@@ -74,7 +74,8 @@ func IsFile(arch string) bool { return strings.HasSuffix(strings.ToLower(arch), 
 //     are refused;
 //   - a layer's inputs: then it reads the layer before it, the first one the
 //     network's input;
-//   - the attributes of a batch norm or activation, and any with a default;
+//   - the attributes of a batch norm, activation or sigmoid, and any with a
+//     default;
 //   - out of the dense layer that gives the logits: then it is the number of
 //     classes;
 //   - logits: then it is the last layer; embedding: then it is the layer that
@@ -209,6 +210,8 @@ func decodeLayer(raw json.RawMessage, previous string) (Layer, error) {
 		l.BatchNorm = new(BatchNorm)
 	case l.Kind == KindActivation && l.Activation == nil:
 		l.Activation = new(Activation)
+	case l.Kind == KindSigmoid && l.Sigmoid == nil:
+		l.Sigmoid = new(Sigmoid)
 	case l.Kind == KindDense && l.Dense == nil:
 		l.Dense = new(Dense)
 	}
@@ -233,18 +236,63 @@ func checkPairs(raw json.RawMessage) error {
 	return nil
 }
 
-// strictJSON decodes one value and refuses unknown fields and anything after
-// the value.
+// strictJSON decodes one value and refuses unknown fields, a key given twice in
+// one object and anything after the value.
 func strictJSON(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
 		return inWords(err)
 	}
+	if err := checkKeys(json.NewDecoder(bytes.NewReader(data))); err != nil {
+		return err
+	}
 	if _, err := dec.Token(); err != io.EOF {
 		return fmt.Errorf("data after the closing brace at byte %d", dec.InputOffset())
 	}
 	return nil
+}
+
+// checkKeys refuses an object that has a key twice, of which decoding would take
+// the last. Keys are compared as decoding compares them, regardless of case.
+func checkKeys(dec *json.Decoder) error {
+	type level struct {
+		keys  map[string]bool // nil for a list
+		value bool            // a key has been read and its value has not
+	}
+	var open []level
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return inWords(err)
+		}
+		at := len(open) - 1
+		delim, _ := token.(json.Delim)
+		switch {
+		case delim == '}' || delim == ']':
+			open = open[:at]
+		case at >= 0 && open[at].keys != nil && !open[at].value:
+			key := token.(string)
+			folded := strings.ToLower(strings.ToUpper(key)) // U+017F is an s
+			if open[at].keys[folded] {
+				return fmt.Errorf("the key %.40q is given twice, the second time at byte %d", key, dec.InputOffset())
+			}
+			open[at].keys[folded], open[at].value = true, true
+		default:
+			if at >= 0 {
+				open[at].value = false
+			}
+			switch delim {
+			case '{':
+				open = append(open, level{keys: make(map[string]bool)})
+			case '[':
+				open = append(open, level{})
+			}
+		}
+		if len(open) == 0 {
+			return nil
+		}
+	}
 }
 
 // inWords says what is wrong with JSON without the names of Go's types, which

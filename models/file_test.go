@@ -134,6 +134,9 @@ func TestFileFaults(t *testing.T) {
 		"a break":            {`{"layers": [{"name"`, "the JSON breaks off"},
 		"negative width":     {`{"input":{"channels":1,"height":4,"width":4},"layers":[{"name":"c","kind":"conv","conv":{"out":-2,"kernel":[1,1]}},{"name":"f","kind":"flatten"},{"name":"fc","kind":"dense"}]}`, `layer "c" (conv): out is -2; it must be 1 to`},
 		"two of a name":      {layer(`{"name":"fc","kind":"flatten"}`), `two layers are named "fc"`},
+		"a key twice":        {`{"name":"a","layers":[{"name":"fc","kind":"dense"}],"Name":"b"}`, `the key "Name" is given twice, the second time at byte`},
+		"a layer's key":      {layer(`{"name":"c","kind":"conv","conv":{"out":3,"kernel":[3,3],"out":4}}`), `the key "out" is given twice`},
+		"shared":             {layer(`{"name":"c","kind":"dense","dense":{"out":3},"weights_of":"d"}`), `layer "c" (dense): weights_of "d" is not an earlier layer`},
 		"unknown logits":     {`{"logits":"x","layers":[{"name":"fc","kind":"flatten"}]}`, `logits names the layer "x"`},
 		"too wide at last": {`{"input":{"channels":1,"height":4,"width":4},"classes":10,
 			"layers":[{"name":"f","kind":"flatten"},{"name":"fc","kind":"dense","dense":{"out":9}}]}`, `logits layer "fc" gives 9 values for 10 classes`},
@@ -223,4 +226,22 @@ func FuzzParseArchitecture(f *testing.F) {
 			t.Errorf("%s does not come back: %v", whole, err)
 		}
 	})
+}
+
+// TestRepeatedKeys: of a key given twice the last would count.
+func TestRepeatedKeys(t *testing.T) {
+	data, err := everyKind(t).JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, twice := range []struct{ from, to string }{
+		{`"classes": 5`, `"classes": 4, "classes": 5`},
+		{`"height": 9`, `"height": 8, "HEIGHT": 9`},
+		{`"momentum": 0.2`, `"momentum": 0.1, "momentum": 0.2`},
+	} {
+		text := strings.Replace(string(data), twice.from, twice.to, 1)
+		if _, err := Parse([]byte(text)); text == string(data) || err == nil || !strings.Contains(err.Error(), "is given twice") {
+			t.Errorf("%s: %v", twice.to, err)
+		}
+	}
 }

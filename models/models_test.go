@@ -17,6 +17,9 @@ func everyKind(t testing.TB) *Network {
 	x := b.Conv("conv", b.Input(), Conv{Out: 6, Kernel: [2]int{3, 2}, Pad: Pad{Top: 1, Bottom: 1, Right: 1}, Groups: 3, Bias: true})
 	x = b.ReLU("relu", b.BatchNorm("bn", x, BatchNorm{Momentum: 0.2}))
 	x = b.Concat("concat", b.Input(), x, b.Activation("relu6", x, Activation{Max: 6}))
+	gate := b.Sigmoid("gate", b.Dense("fc1", b.GlobalAvgPool("squeeze", x), Dense{Out: 15}), Sigmoid{Hard: true})
+	x = b.Multiply("gated", b.Multiply("square", x, x), gate)
+	x = b.Multiply("again", x, b.Shared("fc2", gate, "fc1"))
 	x = b.MaxPool("maxpool", x, Pool{Kernel: Square(3), Pad: PadAll(1)})
 	x = b.Add("add", x, b.AvgPool("avgpool", x, Pool{Kernel: Square(3), Padding: SameUpper, CountPad: true}))
 	x = b.Subsample("shortcut", x, Subsample{Stride: 2, Front: 1, Out: 17})
@@ -118,6 +121,17 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		{Name: "half", Kind: KindMaxPool, Inputs: []string{"input"}, Pool: &Pool{Kernel: Square(2), Stride: Square(2)}},
 		{Name: "cat", Kind: KindConcat, Inputs: []string{"input", "half"}},
 		{Name: "d", Kind: KindDropout, Inputs: []string{"input"}, Dropout: &Dropout{Rate: 1}},
+		{Name: "s", Kind: KindSigmoid, Inputs: []string{"input"}, Sigmoid: &Sigmoid{}, Activation: &Activation{}},
+		{Name: "m", Kind: KindMultiply, Inputs: []string{"input", "half"}},
+		{Name: "m1", Kind: KindMultiply, Inputs: []string{"input"}},
+		{Name: "flat", Kind: KindFlatten, Inputs: []string{"half"}},
+		{Name: "own", Kind: KindDense, Inputs: []string{"flat"}, Dense: &Dense{Out: 3}},
+		{Name: "lent", Kind: KindDense, Inputs: []string{"flat"}, Dense: &Dense{Out: 3}, WeightsOf: "own"},
+		{Name: "narrow", Kind: KindDense, Inputs: []string{"lent"}, Dense: &Dense{Out: 3}, WeightsOf: "own"},
+		{Name: "chain", Kind: KindDense, Inputs: []string{"flat"}, Dense: &Dense{Out: 3}, WeightsOf: "lent"},
+		{Name: "biased", Kind: KindDense, Inputs: []string{"flat"}, Dense: &Dense{Out: 3, Bias: true}, WeightsOf: "own"},
+		{Name: "early", Kind: KindDense, Inputs: []string{"flat"}, Dense: &Dense{Out: 10}, WeightsOf: "fc"},
+		{Name: "bn", Kind: KindBatchNorm, Inputs: []string{"half"}, BatchNorm: &BatchNorm{Epsilon: 1, Momentum: 1}, WeightsOf: "own"},
 		{Name: "after", Kind: KindGlobalAvgPool, Inputs: []string{"c"}},
 		{Name: "fc", Kind: KindDense, Inputs: []string{"input"}, Dense: &Dense{Out: 10}},
 	}}
@@ -126,7 +140,10 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{`"c" (conv): window`, `"r" (swish): unknown kind`, `"g" (global_avg_pool): input "later"`,
-		`"p" (max_pool): attributes "pool" are missing`, `"one" (concat): has 1 inputs, needs at least 2`, `"cat" (concat): joins 3x8x8 and 3x4x4`, `"d" (dropout): rate 1 is not between 0 and 1`, `"nowhere"`, `"fc" (dense): needs a vector`} {
+		`"p" (max_pool): attributes "pool" are missing`, `"one" (concat): has 1 inputs, needs at least 2`, `"cat" (concat): joins 3x8x8 and 3x4x4`, `"d" (dropout): rate 1 is not between 0 and 1`, `"s" (sigmoid): has attributes "activation" of another kind`, `"m" (multiply): multiplies 3x8x8 by 3x4x4`, `"m1" (multiply): has 1 inputs, needs 2`,
+		`"narrow" (dense): reads 3 channels and has the weights of "own", which reads 48`, `"chain" (dense): weights_of "lent", which itself has the weights of "own"`,
+		`"biased" (dense): weights_of "own", which is another kind or has other attributes`, `"early" (dense): weights_of "fc" is not an earlier layer`,
+		`"bn" (batch_norm): has weights_of, which`, `"nowhere"`, `"fc" (dense): needs a vector`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}

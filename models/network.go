@@ -37,13 +37,18 @@ func (s Shape) String() string {
 // handle every kind, and a table test runs each through both.
 type Kind string
 
-// The layer kinds. Every kind takes one input, [KindAdd] takes two and
-// [KindConcat] two or more.
+// The layer kinds. Every kind takes one input, [KindAdd] and [KindMultiply] take
+// two and [KindConcat] two or more.
 const (
-	KindConv          Kind = "conv"            // 2-D convolution, [Conv]
-	KindBatchNorm     Kind = "batch_norm"      // batch normalisation, [BatchNorm]
-	KindActivation    Kind = "activation"      // max(0, x), perhaps bounded above, [Activation]
-	KindAdd           Kind = "add"             // sum of two equal shapes
+	KindConv       Kind = "conv"       // 2-D convolution, [Conv]
+	KindBatchNorm  Kind = "batch_norm" // batch normalisation, [BatchNorm]
+	KindActivation Kind = "activation" // max(0, x), perhaps bounded above, [Activation]
+	KindSigmoid    Kind = "sigmoid"    // 1/(1+exp(-x)), or in three straight pieces, [Sigmoid]
+	KindAdd        Kind = "add"        // sum of two equal shapes
+	// KindMultiply is the product of two equal shapes, or of a feature map [C,H,W]
+	// and a gate, one value a channel: a vector [C] or a feature map [C,1,1]. With a
+	// sigmoid of its own input it is a swish.
+	KindMultiply      Kind = "multiply"
 	KindConcat        Kind = "concat"          // channels of equal [H,W] (or vectors) one after the other
 	KindMaxPool       Kind = "max_pool"        // [Pool]
 	KindAvgPool       Kind = "avg_pool"        // [Pool]
@@ -56,8 +61,8 @@ const (
 
 // Kinds returns every layer kind.
 func Kinds() []Kind {
-	return []Kind{KindConv, KindBatchNorm, KindActivation, KindAdd, KindConcat, KindMaxPool, KindAvgPool,
-		KindGlobalAvgPool, KindFlatten, KindDense, KindSubsample, KindDropout}
+	return []Kind{KindConv, KindBatchNorm, KindActivation, KindSigmoid, KindAdd, KindMultiply, KindConcat, KindMaxPool,
+		KindAvgPool, KindGlobalAvgPool, KindFlatten, KindDense, KindSubsample, KindDropout}
 }
 
 // Layer is one node of a network. Exactly the attribute struct of its Kind is
@@ -66,14 +71,27 @@ type Layer struct {
 	Name   string   `json:"name"`
 	Kind   Kind     `json:"kind"`
 	Inputs []string `json:"inputs"` // names of earlier layers, or InputName
+	// WeightsOf names an earlier convolution or dense layer of the same attributes,
+	// whose parameters this one uses too; "" for parameters of its own.
+	WeightsOf string `json:"weights_of,omitempty"`
 
 	Conv       *Conv       `json:"conv,omitempty"`
 	BatchNorm  *BatchNorm  `json:"batch_norm,omitempty"`
 	Activation *Activation `json:"activation,omitempty"`
+	Sigmoid    *Sigmoid    `json:"sigmoid,omitempty"`
 	Pool       *Pool       `json:"pool,omitempty"`
 	Dense      *Dense      `json:"dense,omitempty"`
 	Subsample  *Subsample  `json:"subsample,omitempty"`
 	Dropout    *Dropout    `json:"dropout,omitempty"`
+}
+
+// Owner returns the name of the layer whose parameters l uses: its own, or
+// WeightsOf.
+func (l *Layer) Owner() string {
+	if l.WeightsOf != "" {
+		return l.WeightsOf
+	}
+	return l.Name
 }
 
 // Pad is spatial padding; it may be asymmetric.
@@ -103,7 +121,8 @@ type Conv struct {
 	Bias    bool    `json:"bias,omitempty"`
 }
 
-// BatchNorm holds the attributes of a batch normalisation.
+// BatchNorm holds the attributes of a batch normalisation, of the channels of
+// feature maps or the values of vectors.
 type BatchNorm struct {
 	Epsilon float32 `json:"epsilon,omitempty"` // zero means 1e-5
 	// Momentum is the weight of a new batch in the running statistics, as
@@ -114,6 +133,13 @@ type BatchNorm struct {
 // Activation holds the bound of a rectifier.
 type Activation struct {
 	Max float32 `json:"max,omitempty"` // zero means unbounded; ReLU6 has 6
+}
+
+// Sigmoid holds the form of a sigmoid.
+type Sigmoid struct {
+	// Hard makes it min(max(x/6 + 1/2, 0), 1), as in MobileNet v3 (Howard et al.,
+	// ICCV 2019).
+	Hard bool `json:"hard,omitempty"`
 }
 
 // Pool holds the attributes of a max or average pooling.

@@ -61,6 +61,9 @@ func (n *Network) Params() ([]Param, error) {
 	var out []Param
 	for i := range n.Layers {
 		l := &n.Layers[i]
+		if l.WeightsOf != "" {
+			continue
+		}
 		in := shapes[l.Inputs[0]]
 		add := func(suffix string, role Role, shape ...int) {
 			out = append(out, Param{Name: l.Name + "." + suffix, Layer: l.Name, Role: role, Shape: shape})

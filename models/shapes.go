@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -56,6 +57,9 @@ func (n *Network) Shapes() (map[string]Shape, error) {
 			}
 		}
 		out, err := l.infer(shapes)
+		if err == nil {
+			err = n.checkSharedShapes(l, shapes)
+		}
 		if err == nil && !bounded(out.C, out.H, out.W) {
 			err = fmt.Errorf("gives %v: more than %d values a sample", out, maxValues)
 		}
@@ -99,6 +103,9 @@ func (n *Network) walk(fault func(format string, args ...any), visit func(l *Lay
 			continue
 		}
 		err := l.check(known)
+		if err == nil {
+			err = n.checkShared(i)
+		}
 		if err == nil && visit != nil {
 			err = visit(l)
 		}
@@ -170,10 +177,18 @@ func (l *Layer) infer(shapes map[string]Shape) (Shape, error) {
 		if b := l.BatchNorm; !(b.Epsilon > 0) || !(b.Momentum > 0 && b.Momentum <= 1) {
 			return Shape{}, fmt.Errorf("epsilon %g must be positive and momentum %g in (0, 1]", b.Epsilon, b.Momentum)
 		}
-		return in, spatial()
+		return in, nil
 	case KindActivation:
 		if a := l.Activation; !(a.Max >= 0) {
 			return Shape{}, fmt.Errorf("max %g is negative", a.Max)
+		}
+		return in, nil
+	case KindSigmoid:
+		return in, nil
+	case KindMultiply:
+		gate := shapes[l.Inputs[1]]
+		if isGate := !in.IsVector() && (gate == Vector(in.C) || gate == Shape{C: in.C, H: 1, W: 1}); gate != in && !isGate {
+			return Shape{}, fmt.Errorf("multiplies %v by %v: want the same shape, or a value for each channel of a feature map", in, gate)
 		}
 		return in, nil
 	case KindAdd:
@@ -221,10 +236,52 @@ func (l *Layer) checkInputs() error {
 	switch n := len(l.Inputs); {
 	case l.Kind == KindConcat && n < 2:
 		return fmt.Errorf("has %d inputs, needs at least 2", n)
-	case l.Kind == KindAdd && n != 2:
+	case l.takesTwo() && n != 2:
 		return fmt.Errorf("has %d inputs, needs 2", n)
-	case l.Kind != KindAdd && l.Kind != KindConcat && n != 1:
+	case !l.takesTwo() && l.Kind != KindConcat && n != 1:
 		return fmt.Errorf("has %d inputs, needs 1", n)
+	}
+	return nil
+}
+
+func (l *Layer) takesTwo() bool { return l.Kind == KindAdd || l.Kind == KindMultiply }
+
+// checkShared reports why layer i cannot have the parameters of the layer that it
+// names; the shapes of their inputs aside.
+func (n *Network) checkShared(i int) error {
+	l := &n.Layers[i]
+	if l.WeightsOf == "" {
+		return nil
+	}
+	at := slices.IndexFunc(n.Layers[:i], func(o Layer) bool { return o.Name == l.WeightsOf })
+	if at < 0 {
+		return fmt.Errorf("weights_of %q is not an earlier layer", l.WeightsOf)
+	}
+	owner := &n.Layers[at]
+	switch {
+	case l.Kind != KindConv && l.Kind != KindDense:
+		return fmt.Errorf("has weights_of, which convolutions and dense layers alone may have")
+	case owner.WeightsOf != "":
+		return fmt.Errorf("weights_of %q, which itself has the weights of %q: name that", owner.Name, owner.WeightsOf)
+	case owner.Kind != l.Kind || !reflect.DeepEqual(owner.Conv, l.Conv) || !reflect.DeepEqual(owner.Dense, l.Dense):
+		return fmt.Errorf("weights_of %q, which is another kind or has other attributes", owner.Name)
+	}
+	return nil
+}
+
+// checkSharedShapes reports that the owner of the layer's parameters reads another
+// number of channels.
+func (n *Network) checkSharedShapes(l *Layer, shapes map[string]Shape) error {
+	if l.WeightsOf == "" {
+		return nil
+	}
+	owner, _ := n.Layer(l.WeightsOf)
+	in, ok := shapes[owner.Inputs[0]]
+	if !ok {
+		return errUpstream
+	}
+	if got := shapes[l.Inputs[0]]; got.C != in.C {
+		return fmt.Errorf("reads %d channels and has the weights of %q, which reads %d", got.C, owner.Name, in.C)
 	}
 	return nil
 }
@@ -251,20 +308,20 @@ func (l *Layer) concatenated(shapes map[string]Shape) (Shape, error) {
 func (l *Layer) checkAttributes() error {
 	has := map[string]bool{
 		"conv": l.Conv != nil, "batch_norm": l.BatchNorm != nil, "activation": l.Activation != nil,
-		"pool": l.Pool != nil, "dense": l.Dense != nil, "subsample": l.Subsample != nil,
+		"sigmoid": l.Sigmoid != nil, "pool": l.Pool != nil, "dense": l.Dense != nil, "subsample": l.Subsample != nil,
 		"dropout": l.Dropout != nil,
 	}
 	need := string(l.Kind)
 	switch l.Kind {
 	case KindMaxPool, KindAvgPool:
 		need = "pool"
-	case KindAdd, KindConcat, KindGlobalAvgPool, KindFlatten:
+	case KindAdd, KindMultiply, KindConcat, KindGlobalAvgPool, KindFlatten:
 		need = ""
 	}
 	if need != "" && !has[need] {
 		return fmt.Errorf("attributes %q are missing", need)
 	}
-	for _, name := range []string{"conv", "batch_norm", "activation", "pool", "dense", "subsample", "dropout"} {
+	for _, name := range []string{"conv", "batch_norm", "activation", "sigmoid", "pool", "dense", "subsample", "dropout"} {
 		if has[name] && name != need {
 			return fmt.Errorf("has attributes %q of another kind", name)
 		}

@@ -38,7 +38,7 @@ func forward(t *testing.T, net *models.Network, w models.Weights, input []float3
 	for _, l := range net.Layers {
 		x, s := values[l.Inputs[0]], shapes[l.Name]
 		out := feature{Shape: s, v: make([]float64, s.Size())}
-		param := func(suffix string, i int) float64 { return float64(w[l.Name+suffix][i]) }
+		param := func(suffix string, i int) float64 { return float64(w[l.Owner()+suffix][i]) }
 		each := func(f func(c, y, x int) float64) {
 			for c := range s.C {
 				for y := range max(1, s.H) {
@@ -79,6 +79,19 @@ func forward(t *testing.T, net *models.Network, w models.Weights, input []float3
 				if bound := float64(l.Activation.Max); bound > 0 {
 					out.v[i] = min(out.v[i], bound)
 				}
+			}
+		case models.KindSigmoid:
+			for i, v := range x.v {
+				if l.Sigmoid.Hard {
+					out.v[i] = min(max(0, v+3), 6) / 6
+				} else {
+					out.v[i] = 1 / (1 + math.Exp(-v))
+				}
+			}
+		case models.KindMultiply:
+			factor := values[l.Inputs[1]].v
+			for i, v := range x.v {
+				out.v[i] = v * factor[i*len(factor)/len(x.v)] // a value each, or one a channel
 			}
 		case models.KindAdd:
 			for i, v := range x.v {

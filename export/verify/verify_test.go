@@ -146,6 +146,14 @@ func layerCases() map[string]func(b *models.Builder, in string) string {
 		"dense bias": func(b *models.Builder, in string) string {
 			return b.Dense("layer", b.Flatten("f", in), models.Dense{Out: 4, Bias: true})
 		},
+		"sigmoid":       func(b *models.Builder, in string) string { return b.Sigmoid("layer", in, models.Sigmoid{}) },
+		"sigmoid, hard": func(b *models.Builder, in string) string { return b.Sigmoid("layer", in, models.Sigmoid{Hard: true}) },
+		"multiply":      func(b *models.Builder, in string) string { return b.Multiply("layer", in, b.ReLU("r", in)) },
+		"multiply, a gate": func(b *models.Builder, in string) string {
+			squeezed := b.GlobalAvgPool("squeeze", in)
+			gate := b.Sigmoid("gate", b.Dense("fc", squeezed, models.Dense{Out: 6, Bias: true}), models.Sigmoid{})
+			return b.Multiply("layer", b.Multiply("first", in, gate), b.Shared("again", squeezed, "fc"))
+		},
 		"subsample":              subsample(models.Subsample{Stride: 2, Front: 3, Out: 12}),
 		"subsample, odd strides": subsample(models.Subsample{Stride: 3, Out: 7}),
 		"subsample, stride 1":    subsample(models.Subsample{Stride: 1, Front: 1, Out: 8}),

@@ -342,6 +342,55 @@ func (b *Builder) Activation(x Tensor, act kernel.Clip) (Tensor, error) {
 	return b.fromOutput("activation", k, x)
 }
 
+// Sigmoid appends a sigmoid of x.
+func (b *Builder) Sigmoid(x Tensor, hard bool) (Tensor, error) {
+	k, err := b.Engine.Sigmoid(kernel.SigmoidSpec{Desc: x.Desc, Hard: hard})
+	if err != nil {
+		return Tensor{}, err
+	}
+	return b.fromOutput("sigmoid", k, x)
+}
+
+// Multiply appends x * factor: of equal extents, or with a matrix [N, C] or a
+// feature map of one pixel that gates the channels of x. factor is brought to the
+// layout that this needs.
+func (b *Builder) Multiply(x, factor Tensor) (Tensor, error) {
+	spec := kernel.MultiplySpec{Desc: x.Desc, Gate: factor.Desc.As(kernel.NCHW) != x.Desc.As(kernel.NCHW)}
+	factor, err := b.Reorder(factor, spec.Factor())
+	if err != nil {
+		return Tensor{}, err
+	}
+	k, err := b.Engine.Multiply(spec)
+	if err != nil {
+		return Tensor{}, err
+	}
+	forward := &op{name: "multiply", out: dims(x.Desc), wrt: []bool{x.NeedsGrad, factor.NeedsGrad},
+		run: func(dst []float32, in [][]float32) error {
+			return k.Forward(x.wrap(dst), x.wrap(in[0]), factor.wrap(in[1]))
+		}}
+	forward.diff = func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		grads := make(gorgonia.Nodes, 2)
+		var err error
+		if x.NeedsGrad {
+			grads[0], err = b.apply(&op{name: "multiply gradient", out: in[0].Shape().Clone(),
+				run: func(dst []float32, values [][]float32) error {
+					return k.Forward(x.wrap(dst), x.wrap(values[0]), factor.wrap(values[1]))
+				}}, grad, in[1])
+		}
+		if err == nil && factor.NeedsGrad {
+			grads[1], err = b.apply(&op{name: "multiply factor gradient", out: in[1].Shape().Clone(),
+				run: func(dst []float32, values [][]float32) error {
+					return k.BackwardFactor(factor.wrap(dst), x.wrap(values[0]), x.wrap(values[1]))
+				}}, grad, in[0])
+		}
+		return grads, err
+	}
+	node, err := b.apply(forward, x.Node, factor.Node)
+	y := x.derived(node, x.Desc)
+	y.NeedsGrad = x.NeedsGrad || factor.NeedsGrad
+	return y, err
+}
+
 // outputDifferentiable is a kernel whose backward pass needs the gradient and
 // the output.
 type outputDifferentiable interface {

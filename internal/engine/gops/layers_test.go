@@ -245,6 +245,30 @@ func TestGradients(t *testing.T) {
 			x := image(b, "x", plain)
 			return expression{y: must(b.Activation(x, *relu6))(t), wrt: []*gorgonia.Node{x.Node}, spread: true}
 		},
+		"sigmoid": func(t *testing.T, b *gops.Builder) expression {
+			x := image(b, "x", plain.As(kernel.NChw8c))
+			return expression{y: must(b.Sigmoid(x, false))(t), wrt: []*gorgonia.Node{x.Node}}
+		},
+		"hard sigmoid": func(t *testing.T, b *gops.Builder) expression {
+			x := image(b, "x", plain)
+			return expression{y: must(b.Sigmoid(x, true))(t), wrt: []*gorgonia.Node{x.Node}}
+		},
+		"multiply": func(t *testing.T, b *gops.Builder) expression {
+			x, y := image(b, "x", plain), image(b, "y", plain.As(kernel.NHWC))
+			return expression{y: must(b.Multiply(x, y))(t), wrt: []*gorgonia.Node{x.Node, y.Node}}
+		},
+		"multiply by itself": func(t *testing.T, b *gops.Builder) expression {
+			x := image(b, "x", plain)
+			return expression{y: must(b.Multiply(x, x))(t), wrt: []*gorgonia.Node{x.Node}}
+		},
+		"gate": func(t *testing.T, b *gops.Builder) expression {
+			x, gate := image(b, "x", plain.As(kernel.NChw8c)), image(b, "gate", kernel.Matrix(2, 4))
+			return expression{y: must(b.Multiply(x, gate))(t), wrt: []*gorgonia.Node{x.Node, gate.Node}}
+		},
+		"gate of a constant": func(t *testing.T, b *gops.Builder) expression {
+			gate := image(b, "gate", kernel.Desc{N: 2, C: 4, H: 1, W: 1, Layout: kernel.NChw8c})
+			return expression{y: must(b.Multiply(b.Input("x", plain), gate))(t), wrt: []*gorgonia.Node{gate.Node}}
+		},
 		"log-softmax": func(t *testing.T, b *gops.Builder) expression {
 			x := image(b, "x", kernel.Matrix(4, 7))
 			return expression{y: must(b.LogSoftmax(x))(t), wrt: []*gorgonia.Node{x.Node}}

@@ -64,6 +64,8 @@ type Engine interface {
 	Dense(DenseSpec) (Dense, error)
 	Add(AddSpec) (Add, error)
 	Activation(ActivationSpec) (Activation, error)
+	Sigmoid(SigmoidSpec) (Sigmoid, error)
+	Multiply(MultiplySpec) (Multiply, error)
 	Subsample(SubsampleSpec) (Subsample, error)
 	Concat(ConcatSpec) (Concat, error)
 	Dropout(DropoutSpec) (Dropout, error)
@@ -221,6 +223,49 @@ type ActivationSpec struct {
 type Activation interface {
 	Forward(dst, src Tensor) error
 	Backward(dSrc, dDst, dst Tensor) error
+}
+
+// SigmoidSpec is dst = 1/(1+exp(-src)), or with Hard
+//
+//	dst = min(max(src/6 + 1/2, 0), 1)
+//
+// Channel padding stays zero.
+type SigmoidSpec struct {
+	Desc Desc
+	Hard bool
+}
+
+// Sigmoid is a planned sigmoid.
+type Sigmoid interface {
+	Forward(dst, src Tensor) error
+	// Backward sets dSrc; dst is that of the last Forward. A hard sigmoid passes
+	// the gradient where 0 < dst < 1.
+	Backward(dSrc, dDst, dst Tensor) error
+}
+
+// MultiplySpec is dst = a * b, all of the same Desc. With Gate, b is the matrix
+// [N, C] of a factor for each channel:
+//
+//	dst[n,c,y,x] = a[n,c,y,x] b[n,c]
+type MultiplySpec struct {
+	Desc Desc
+	Gate bool
+}
+
+// Factor returns the Desc of b.
+func (s MultiplySpec) Factor() Desc {
+	if s.Gate {
+		return Matrix(s.Desc.N, s.Desc.C)
+	}
+	return s.Desc
+}
+
+// Multiply is a planned multiplication.
+type Multiply interface {
+	// Forward computes dst, and the gradient of a from dst's in a's place.
+	Forward(dst, a, b Tensor) error
+	// BackwardFactor sets dB from dDst and a.
+	BackwardFactor(dB, dDst, a Tensor) error
 }
 
 // SubsampleSpec takes every Stride-th row and column and moves channel c to

@@ -219,6 +219,20 @@ func (s ActivationSpec) Validate() error {
 }
 
 // Validate reports all faults of the spec. An error wraps [ErrSpec].
+func (s SigmoidSpec) Validate() error {
+	f := faults{what: "sigmoid"}
+	f.desc("Desc", s.Desc)
+	return f.err()
+}
+
+// Validate reports all faults of the spec. An error wraps [ErrSpec].
+func (s MultiplySpec) Validate() error {
+	f := faults{what: "multiplication"}
+	f.desc("Desc", s.Desc)
+	return f.err()
+}
+
+// Validate reports all faults of the spec. An error wraps [ErrSpec].
 func (s SubsampleSpec) Validate() error {
 	f := faults{what: "subsample"}
 	ok := f.desc("Src", s.Src)

@@ -59,8 +59,8 @@ func (g *graph) planFusion(conv *models.Layer, fusions map[string]*fusion) {
 }
 
 func (g *graph) lowerFusion(f *fusion) (gops.Tensor, error) {
-	name := f.conv.Name
-	weights, bias := g.params[name+".weight"], g.params[name+".bias"]
+	name, owner := f.conv.Name, f.conv.Owner()
+	weights, bias := g.params[owner+".weight"], g.params[owner+".bias"]
 	if n := f.norm; n != nil {
 		param := func(what string) *gorgonia.Node { return g.params[n.Name+what] }
 		var err error

@@ -115,9 +115,9 @@ func (g *graph) lower(l *models.Layer) error {
 	var err error
 	switch l.Kind {
 	case models.KindConv:
-		y, err = g.b.Conv(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], g.convSpec(l, dst))
+		y, err = g.b.Conv(x, g.params[l.Owner()+".weight"], g.params[l.Owner()+".bias"], g.convSpec(l, dst))
 	case models.KindDense:
-		y, err = g.b.Dense(x, g.params[l.Name+".weight"], g.params[l.Name+".bias"], l.Dense.Out)
+		y, err = g.b.Dense(x, g.params[l.Owner()+".weight"], g.params[l.Owner()+".bias"], l.Dense.Out)
 	case models.KindBatchNorm:
 		y, err = g.batchNorm(l, x)
 	case models.KindAdd:
@@ -132,6 +132,10 @@ func (g *graph) lower(l *models.Layer) error {
 		y, err = g.b.Concat(dst, in...)
 	case models.KindActivation:
 		y, err = g.b.Activation(x, *clip(l.Activation))
+	case models.KindSigmoid:
+		y, err = g.b.Sigmoid(x, l.Sigmoid.Hard)
+	case models.KindMultiply:
+		y, err = g.b.Multiply(x, g.outputs[l.Inputs[1]])
 	case models.KindMaxPool, models.KindAvgPool:
 		p := l.Pool
 		y, err = g.b.Pool(x, kernel.PoolSpec{

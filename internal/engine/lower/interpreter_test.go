@@ -79,7 +79,7 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 		l := &net.Layers[i]
 		x, y := out[l.Inputs[0]], newFeature(batch, shapes[l.Name])
 		param := func(suffix string, i int) float64 {
-			v, ok := weights[l.Name+"."+suffix]
+			v, ok := weights[l.Owner()+"."+suffix]
 			if !ok {
 				return 0 // a bias that the layer does not have
 			}
@@ -131,6 +131,18 @@ func interpret(t *testing.T, net *models.Network, weights models.Weights, batch 
 			for i, v := range x.v {
 				y.v[i] = min(max(v, 0), limit)
 			}
+		case models.KindSigmoid:
+			for i, v := range x.v {
+				y.v[i] = 1 / (1 + math.Exp(-v))
+				if l.Sigmoid.Hard {
+					y.v[i] = min(max(v+3, 0), 6) / 6
+				}
+			}
+		case models.KindMultiply:
+			factor := out[l.Inputs[1]]
+			y.each(func(n, c, h, w int) float64 {
+				return x.at(n, c, h, w, 0) * factor.at(n, c, h%factor.h, w%factor.w, 0)
+			})
 		case models.KindAdd:
 			for i, v := range x.v {
 				y.v[i] = v + out[l.Inputs[1]].v[i]

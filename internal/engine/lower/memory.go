@@ -55,6 +55,8 @@ func (sketch) Add(s kernel.AddSpec) (kernel.Add, error)                   { retu
 func (sketch) Activation(s kernel.ActivationSpec) (kernel.Activation, error) {
 	return nil, s.Validate()
 }
+func (sketch) Sigmoid(s kernel.SigmoidSpec) (kernel.Sigmoid, error)       { return nil, s.Validate() }
+func (sketch) Multiply(s kernel.MultiplySpec) (kernel.Multiply, error)    { return nil, s.Validate() }
 func (sketch) Subsample(s kernel.SubsampleSpec) (kernel.Subsample, error) { return nil, s.Validate() }
 func (sketch) Concat(s kernel.ConcatSpec) (kernel.Concat, error)          { return nil, s.Validate() }
 func (sketch) Dropout(s kernel.DropoutSpec) (kernel.Dropout, error)       { return nil, s.Validate() }

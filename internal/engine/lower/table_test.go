@@ -71,6 +71,45 @@ func rows() []row {
 		normRow("momentum", models.BatchNorm{Momentum: 0.5}),
 		actRow("unbounded", models.Activation{}),
 		actRow("bounded", models.Activation{Max: 0.5}),
+		{name: "batch norm of a vector", kind: models.KindBatchNorm, vector: true, layer: func(b *models.Builder, in string) string {
+			return b.BatchNorm("layer", b.Dense("dense", in, models.Dense{Out: 9}), models.BatchNorm{Momentum: 0.2})
+		}},
+		{name: "sigmoid", kind: models.KindSigmoid, layer: func(b *models.Builder, in string) string {
+			return b.Sigmoid("layer", in, models.Sigmoid{})
+		}},
+		{name: "sigmoid, hard, of a vector", kind: models.KindSigmoid, vector: true, layer: func(b *models.Builder, in string) string {
+			return b.Sigmoid("layer", in, models.Sigmoid{Hard: true})
+		}},
+		{name: "multiply", kind: models.KindMultiply, layer: func(b *models.Builder, in string) string {
+			return b.Multiply("layer", in, b.Sigmoid("swish", in, models.Sigmoid{}))
+		}},
+		{name: "multiply by itself", kind: models.KindMultiply, layer: func(b *models.Builder, in string) string {
+			return b.Multiply("layer", in, in)
+		}},
+		{name: "multiply vectors", kind: models.KindMultiply, vector: true, layer: func(b *models.Builder, in string) string {
+			return b.Multiply("layer", in, b.Sigmoid("gate", in, models.Sigmoid{}))
+		}},
+		{name: "multiply by a vector", kind: models.KindMultiply, layer: func(b *models.Builder, in string) string {
+			wide := b.Conv("wide", in, models.Conv{Out: 17, Kernel: models.Square(3), Pad: models.PadAll(1)})
+			return b.Multiply("layer", wide, b.Dense("gate", b.GlobalAvgPool("squeeze", in), models.Dense{Out: 17}))
+		}},
+		{name: "multiply by a pixel", kind: models.KindMultiply, layer: func(b *models.Builder, in string) string {
+			wide := b.Conv("wide", in, models.Conv{Out: 17, Kernel: models.Square(1)})
+			return b.Multiply("layer", wide, b.Conv("gate", in, models.Conv{Out: 17, Kernel: [2]int{rowInput.H, rowInput.W}}))
+		}},
+		{name: "weights of a convolution", kind: models.KindConv, layer: func(b *models.Builder, in string) string {
+			once := b.Conv("owner", in, models.Conv{Out: 4, Kernel: models.Square(3), Pad: models.PadAll(1), Bias: true})
+			return b.Shared("layer", b.ReLU("relu", once), "owner")
+		}},
+		{name: "weights of a dense layer", kind: models.KindDense, vector: true, layer: func(b *models.Builder, in string) string {
+			first := b.Dense("owner", in, models.Dense{Out: 5, Bias: true})
+			return b.Multiply("product", first, b.Shared("layer", b.ReLU("relu", in), "owner"))
+		}},
+		{name: "weights of a convolution with batch norms", kind: models.KindConv, layer: func(b *models.Builder, in string) string {
+			in = b.Sigmoid("sigmoid1", in, models.Sigmoid{}) // or the batch norm would take the effect of a bias back
+			x := b.BatchNorm("bn1", b.Conv("owner", in, models.Conv{Out: 4, Kernel: models.Square(1)}), models.BatchNorm{})
+			return b.BatchNorm("bn2", b.Shared("layer", b.Sigmoid("sigmoid2", x, models.Sigmoid{}), "owner"), models.BatchNorm{})
+		}},
 		{name: "add", kind: models.KindAdd, layer: func(b *models.Builder, in string) string { return b.Add("layer", in, in) }},
 		{name: "add of vectors", kind: models.KindAdd, vector: true, layer: func(b *models.Builder, in string) string { return b.Add("layer", in, in) }},
 		{name: "concat", kind: models.KindConcat, layer: func(b *models.Builder, in string) string {

@@ -118,6 +118,8 @@ func (s *suite) testBadSpecs(t *testing.T) {
 		_, err := e.Activation(kernel.ActivationSpec{Desc: d, Act: kernel.Clip{Lo: 0, Hi: nan}})
 		return err
 	})
+	refuse("sigmoid of nothing", func() error { _, err := e.Sigmoid(kernel.SigmoidSpec{}); return err })
+	refuse("multiplication of nothing", func() error { _, err := e.Multiply(kernel.MultiplySpec{Gate: true}); return err })
 	for _, rate := range []float32{0, 1, -0.5, 1.5, nan} {
 		refuse(fmt.Sprintf("dropout at rate %g", rate), func() error {
 			_, err := e.Dropout(kernel.DropoutSpec{Desc: d, Rate: rate})

@@ -47,6 +47,8 @@ func Run(t *testing.T, backend kernel.Backend, opts Options) {
 	t.Run("Dense", s.testDense)
 	t.Run("Add", s.testAdd)
 	t.Run("Activation", s.testActivation)
+	t.Run("Sigmoid", s.testSigmoid)
+	t.Run("Multiply", s.testMultiply)
 	t.Run("Subsample", s.testSubsample)
 	t.Run("Concat", s.testConcat)
 	t.Run("Dropout", s.testDropout)

@@ -13,6 +13,7 @@ func (s *suite) testLiterals(t *testing.T) {
 	t.Run("BatchNorm", s.literalBatchNorm)
 	t.Run("Pool", s.literalPool)
 	t.Run("Dense", s.literalDense)
+	t.Run("Multiply", s.literalMultiply)
 	t.Run("Subsample", s.literalSubsample)
 	t.Run("Concat", s.literalConcat)
 }

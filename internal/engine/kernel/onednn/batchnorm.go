@@ -26,6 +26,9 @@ func (e *engine) BatchNorm(s kernel.BatchNormSpec) (kernel.BatchNorm, error) {
 	}
 	b := &batchNorm{planned: planned{e, fmt.Sprintf("batch norm of %v", s.Src)}, spec: s}
 	desc := cdesc(s.Src)
+	if s.Src.H == 1 && s.Src.W == 1 && s.Src.Layout == kernel.NCHW {
+		desc.layout = C.DML_NHWC // the same memory, in which a row is many channels
+	}
 	act, lo, hi := clipArgs(s.Act)
 	if b.ptr = C.dml_norm_plan(e.ptr, &desc, C.float(s.Epsilon), cbool(!s.ForwardOnly), act, lo, hi); b.ptr == nil {
 		return nil, b.fail("planning", kernel.ErrMemory)

@@ -66,6 +66,11 @@ typedef struct {
 	// dropout sets y to x * scale where the mask keeps x and to 0 elsewhere.
 	void (*dropout)(const dml_segment *s, float *y, const float *x, const dml_mask *m);
 
+	// scale sets y = x * v.
+	void (*scale)(const dml_segment *s, float *y, const float *x, const float *v);
+	// products sums a * b.
+	void (*products)(const dml_segment *s, const float *a, const float *b, float *sum);
+
 	// max returns the largest of n > 0 values.
 	float (*max)(int64_t n, const float *x);
 	// exp_sum sets y, unless it is NULL, to exp(x - shift) and returns their sum.
@@ -77,6 +82,13 @@ typedef struct {
 	void (*clip)(int64_t n, float *y, const float *x, float lo, float hi);
 	// clip_backward sets dx to dy where lo < y < hi and to 0 elsewhere.
 	void (*clip_backward)(int64_t n, float *dx, const float *dy, const float *y, float lo, float hi);
+	void (*multiply)(int64_t n, float *y, const float *a, const float *b);
+	// sigmoid sets y = 1/(1+exp(-x)), hard_sigmoid y = min(max(x/6 + 1/2, 0), 1).
+	void (*sigmoid)(int64_t n, float *y, const float *x);
+	void (*sigmoid_backward)(int64_t n, float *dx, const float *dy, const float *y);
+	void (*hard_sigmoid)(int64_t n, float *y, const float *x);
+	// hard_sigmoid_backward sets dx to dy/6 where 0 < y < 1 and to 0 elsewhere.
+	void (*hard_sigmoid_backward)(int64_t n, float *dx, const float *dy, const float *y);
 } dml_loops;
 
 extern const dml_loops dml_loops_base;

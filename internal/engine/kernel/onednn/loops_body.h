@@ -154,6 +154,21 @@ TARGET static void fill(const dml_segment *s, float *y, const float *v) {
 #undef BODY
 }
 
+TARGET static void scale(const dml_segment *s, float *y, const float *x, const float *v) {
+	const lanes factor = load(v, LANES);
+#define BODY(i, n) store(y + (i), load(x + (i), n) * factor, n)
+	ROWS(s, BODY);
+#undef BODY
+}
+
+TARGET static void products(const dml_segment *s, const float *x, const float *z, float *sum) {
+	lanes total = {0}, none = {0};
+#define TERM(i, n, a, b) a += load(x + (i), n) * load(z + (i), n)
+	PAIR_SUMS(s, TERM, total, none);
+#undef TERM
+	store(sum, total, LANES);
+}
+
 TARGET static void dropout(const dml_segment *s, float *y, const float *x, const dml_mask *m) {
 	const lanes scale = all(m->scale);
 	bits at;
@@ -215,6 +230,40 @@ TARGET static void clip_backward(int64_t n, float *dx, const float *dy, const fl
 #undef BODY
 }
 
+TARGET static void multiply(int64_t n, float *y, const float *a, const float *b) {
+#define BODY(i, n) store(y + (i), load(a + (i), n) * load(b + (i), n), n)
+	FLAT(n, BODY);
+#undef BODY
+}
+
+TARGET static void hard_sigmoid(int64_t n, float *y, const float *x) {
+	const lanes low = all(0), high = all(1);
+#define BODY(i, n) store(y + (i), clip_lanes(load(x + (i), n) * (1.0f / 6) + 0.5f, low, high), n)
+	FLAT(n, BODY);
+#undef BODY
+}
+
+TARGET static void hard_sigmoid_backward(int64_t n, float *dx, const float *dy, const float *y) {
+	const lanes low = all(0), high = all(1);
+#define BODY(i, n) \
+	{ \
+		lanes v = load(y + (i), n); \
+		store(dx + (i), zero_unless((mask)(v > low) & (mask)(v < high), load(dy + (i), n) * (1.0f / 6)), n); \
+	}
+	FLAT(n, BODY);
+#undef BODY
+}
+
+TARGET static void sigmoid_backward(int64_t n, float *dx, const float *dy, const float *y) {
+#define BODY(i, n) \
+	{ \
+		lanes v = load(y + (i), n); \
+		store(dx + (i), load(dy + (i), n) * v * (1.0f - v), n); \
+	}
+	FLAT(n, BODY);
+#undef BODY
+}
+
 // exp_lanes is exp for x <= 0, or a little more, to about two units in the last
 // place: 2^n times a polynomial in the rest of x/log 2 (Moshier's Cephes,
 // expf). It is 0 where the result is no normal number, and keeps NaN.
@@ -233,6 +282,20 @@ INLINE lanes exp_lanes(lanes x) {
 	y = y * x + 5.0000001201e-1f;
 	y = y * x * x + x + 1.0f;
 	return y * (lanes)(((mask)shifted - (mask)magic + 127) << 23);
+}
+
+// sigmoid divides by 1 + exp(-|x|), which never overflows.
+TARGET static void sigmoid(int64_t n, float *y, const float *x) {
+	const lanes zero = {0};
+#define BODY(i, n) \
+	{ \
+		lanes v = load(x + (i), n); \
+		mask positive = (mask)(v > zero); \
+		lanes e = exp_lanes(choose(positive, -v, v)); \
+		store(y + (i), choose(positive, all(1), e) / (1.0f + e), n); \
+	}
+	FLAT(n, BODY);
+#undef BODY
 }
 
 TARGET static float max(int64_t n, const float *x) {
@@ -283,10 +346,17 @@ const dml_loops LOOPS = {
 	.norm_backward = norm_backward,
 	.fill = fill,
 	.dropout = dropout,
+	.scale = scale,
+	.products = products,
 	.max = max,
 	.exp_sum = exp_sum,
 	.add = add,
 	.add_clip = add_clip,
 	.clip = clip,
 	.clip_backward = clip_backward,
+	.multiply = multiply,
+	.sigmoid = sigmoid,
+	.sigmoid_backward = sigmoid_backward,
+	.hard_sigmoid = hard_sigmoid,
+	.hard_sigmoid_backward = hard_sigmoid_backward,
 };

@@ -143,7 +143,7 @@ dml_result dml_dense_backward_data(dml_engine *e, int64_t batch, int64_t in, int
 dml_result dml_dense_backward_weights(dml_engine *e, int64_t batch, int64_t in, int64_t out,
 	float *dweights, float *dbias, const float *src, const float *ddst);
 
-// --- finish.c, norm.c, pointwise.c, copy.c, softmax.c: kernels of our own ---
+// --- finish.c, norm.c, pointwise.c, gate.c, copy.c, softmax.c: kernels of our own ---
 
 // dml_finish_plan plans what follows the bare convolution of a geometry: its
 // bias, sum and activation. The outcome is NULL without memory.
@@ -168,6 +168,15 @@ void dml_clip(dml_engine *e, int64_t n, float *dst, const float *src, float lo, 
 void dml_clip_backward(dml_engine *e, int64_t n, float *dsrc, const float *ddst, const float *dst,
 	float lo, float hi);
 void dml_copy_flat(dml_engine *e, int64_t n, float *dst, const float *src);
+
+// dml_sigmoid keeps channel padding zero, as its backward pass does by itself.
+void dml_sigmoid(dml_engine *e, const dml_desc *desc, int hard, float *dst, const float *src);
+void dml_sigmoid_backward(dml_engine *e, int64_t n, int hard, float *dsrc, const float *ddst, const float *dst);
+void dml_multiply(dml_engine *e, int64_t n, float *dst, const float *a, const float *b);
+// dml_gate multiplies each channel of src by a factor, [n, c]; dml_gate_backward
+// sets the factors' gradient.
+void dml_gate(dml_engine *e, const dml_desc *desc, float *dst, const float *src, const float *factor);
+void dml_gate_backward(dml_engine *e, const dml_desc *desc, float *dfactor, const float *ddst, const float *src);
 
 // dml_mean sets dst[n, c] to the mean of src over H and W.
 void dml_mean(dml_engine *e, const dml_desc *src_desc, float *dst, const float *src);
