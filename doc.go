@@ -8,7 +8,8 @@
 //
 //   - models: networks as data
 //   - dataset and its readers: labelled images, splits, augmentation, batches
-//   - train and run/rundir: the cohort, its training and the folder of a run
+//   - train: the cohort and its training, of values
+//   - run: a training as a configuration file and a folder
 //   - export: network and weights to an ONNX file
 //   - infer: one model or a cohort in ONNX Runtime, for services
 //

@@ -107,14 +107,18 @@ func serveTraining(work Work, backend kernel.Backend, o *orders) error {
 	if err != nil {
 		return err
 	}
-	cfg := train.Config{Data: train.DataConfig{Path: "random"}, Mode: train.ModeDML, Epochs: 1 << 30, Batch: work.Batch, Threads: work.Threads, BFloat16: work.BFloat16}
+	cfg := train.Config{Mode: train.ModeDML, Epochs: 1 << 30, Batch: work.Batch, Threads: work.Threads, BFloat16: work.BFloat16}
 	for range work.Students {
-		cfg.Students = append(cfg.Students, train.StudentConfig{Arch: work.Arch})
+		cfg.Students = append(cfg.Students, train.Student{Arch: work.Arch})
 	}
 	if work.Students == 1 {
 		cfg.Mode = train.ModeIndependent
 	}
-	session, err := train.New(cfg, data, train.Options{Backend: backend})
+	trainer, err := train.OpenBackend("onednn")
+	if err != nil {
+		return err
+	}
+	session, err := train.New(cfg, data, train.Options{Backend: trainer})
 	if err != nil {
 		return err
 	}
@@ -130,7 +134,7 @@ func serveTraining(work Work, backend kernel.Backend, o *orders) error {
 		}
 	}
 	await()
-	_, err = session.Run(ctx, discard{}, train.Events{
+	_, err = session.Run(ctx, nil, train.Events{
 		Step: func(train.StepReport) {
 			o.done()
 			await()
@@ -222,9 +226,3 @@ func randomImages(n, height, width int) (dataset.Splits, error) {
 	val, err := dataset.Subset(all, []int{0, 1, 2, 3})
 	return dataset.Splits{Train: all, Val: val}, err
 }
-
-// discard is a store that keeps nothing.
-type discard struct{}
-
-func (discard) Save([]train.State) error      { return nil }
-func (discard) Epoch(train.EpochReport) error { return nil }

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -9,14 +10,14 @@ import (
 )
 
 // PadMode says what lies outside an image.
-type PadMode int
+type PadMode string
 
 const (
-	// PadReflect mirrors the image at its border pixels, which are not
-	// repeated: dcb|abcd|cba with the bars at the border, as torch's "reflect".
-	PadReflect PadMode = iota
+	// PadReflect, the default, mirrors the image at its border pixels, which are
+	// not repeated: dcb|abcd|cba with the bars at the border, as torch's "reflect".
+	PadReflect PadMode = "reflect"
 	// PadZero surrounds the image with black, before normalisation.
-	PadZero
+	PadZero PadMode = "zero"
 )
 
 // Augment changes training images at random, in the order of its fields. What
@@ -29,13 +30,21 @@ type Augment struct {
 	// PadCrop pads every side by this many pixels and crops back to the image's
 	// size at a uniformly random place.
 	PadCrop int
-	PadMode PadMode
+	PadMode PadMode // default PadReflect
 	// Flip mirrors left and right with probability 1/2.
 	Flip bool
 	// Jitter changes the colours.
 	Jitter Jitter
 	// Erase blanks a random rectangle.
 	Erase Erase
+}
+
+// WithDefaults returns a with every default written out.
+func (a Augment) WithDefaults() Augment {
+	a.ResizedCrop = a.ResizedCrop.WithDefaults()
+	a.PadMode = cmp.Or(a.PadMode, PadReflect)
+	a.Erase = a.Erase.WithDefaults()
+	return a
 }
 
 // SampleKey names one look at one sample; equal keys give equal augmentation.
@@ -63,7 +72,7 @@ func (a Augment) Validate(shape Shape) error {
 		errs = append(errs, fmt.Errorf("pad-crop of %d pixels: want 0 or more", a.PadCrop))
 	}
 	switch a.PadMode {
-	case PadReflect:
+	case PadReflect, "":
 		if side := min(shape.Height, shape.Width); a.PadCrop >= side {
 			errs = append(errs, fmt.Errorf("pad-crop of %d pixels: reflection of a %v image allows at most %d",
 				a.PadCrop, shape, side-1))
@@ -73,7 +82,7 @@ func (a Augment) Validate(shape Shape) error {
 			errs = append(errs, fmt.Errorf("pad-crop of %d pixels: want at most %d", a.PadCrop, pixels.MaxSide))
 		}
 	default:
-		errs = append(errs, fmt.Errorf("unknown pad mode %d", a.PadMode))
+		errs = append(errs, fmt.Errorf("pad mode %q is unknown; use %s or %s", a.PadMode, PadReflect, PadZero))
 	}
 	errs = append(errs, a.ResizedCrop.Validate(), a.Jitter.Validate(), a.Erase.Validate())
 	return errors.Join(errs...)

@@ -57,7 +57,7 @@ func cropped(m dataset.Image, x0, y0, width, height int, flip bool) []uint8 {
 func TestAugmentOutcomes(t *testing.T) {
 	for _, channels := range []int{1, 3} {
 		for _, mode := range []dataset.PadMode{dataset.PadReflect, dataset.PadZero} {
-			t.Run(fmt.Sprintf("channels %d mode %d", channels, mode), func(t *testing.T) {
+			t.Run(fmt.Sprintf("channels %d mode %s", channels, mode), func(t *testing.T) {
 				a := dataset.Augment{Flip: true, PadCrop: 2, PadMode: mode}
 				shape := dataset.Shape{Channels: channels, Height: 6, Width: 7}
 				if err := a.Validate(shape); err != nil {
@@ -163,7 +163,7 @@ func TestAugmentAllocatesNothing(t *testing.T) {
 
 func TestAugmentValidate(t *testing.T) {
 	shape := dataset.Shape{Channels: 3, Height: 8, Width: 6}
-	for _, bad := range []dataset.Augment{{PadCrop: -1}, {PadCrop: 6}, {PadMode: 9}, {PadCrop: 1 << 30, PadMode: dataset.PadZero}} {
+	for _, bad := range []dataset.Augment{{PadCrop: -1}, {PadCrop: 6}, {PadMode: "mirror"}, {PadCrop: 1 << 30, PadMode: dataset.PadZero}} {
 		if bad.Validate(shape) == nil {
 			t.Errorf("%+v passed", bad)
 		}

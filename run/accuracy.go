@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -127,7 +127,8 @@ func countCorrect(ctx context.Context, m *verify.Model, st train.State, rows []s
 		for i, row := range rows {
 			classes := len(out[row.output]) / b.N
 			for j, label := range b.Labels[:b.N] {
-				if score.Argmax(out[row.output][j*classes:(j+1)*classes]) == int(label) {
+				scores := out[row.output][j*classes : (j+1)*classes]
+				if slices.Index(scores, slices.Max(scores)) == int(label) {
 					correct[i]++
 				}
 			}

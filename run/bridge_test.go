@@ -13,7 +13,6 @@ import (
 	"github.com/deepmutual/dml/export/verify"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -97,7 +96,7 @@ func TestEvaluateCohort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near := func(name string, a, b score.Scores) {
+	near := func(name string, a, b train.Scores) {
 		if math.Abs(a.Accuracy-b.Accuracy) > 1e-9 || math.Abs(a.NLL-b.NLL) > 1e-5 || math.Abs(a.Entropy-b.Entropy) > 1e-5 {
 			t.Errorf("%s: %+v in ONNX Runtime, %+v in training", name, a, b)
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -33,8 +32,8 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, files []string, d
 	epoch := loader.Epoch(ctx, 0, 0)
 	defer epoch.Close()
 	names := studentNames(cohort, files)
-	var ensemble score.Tally
-	students := make([]score.Tally, len(names))
+	var ensemble train.Tally
+	students := make([]train.Tally, len(names))
 	for {
 		b, err := epoch.Next()
 		if err == io.EOF {

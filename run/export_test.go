@@ -14,7 +14,6 @@ import (
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -162,7 +161,7 @@ func TestEvaluateCohortFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near := func(name string, a, b score.Scores) {
+	near := func(name string, a, b train.Scores) {
 		t.Helper()
 		if math.Abs(a.NLL-b.NLL) > 1e-5 || a.Accuracy != b.Accuracy {
 			t.Errorf("%s: %+v, want %+v", name, a, b)

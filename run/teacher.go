@@ -19,7 +19,7 @@ import (
 
 // TeacherOptions says what an ONNX file does not.
 type TeacherOptions struct {
-	// Output is train.OutputLogits or train.OutputProbabilities; default:
+	// Output is OutputLogits or OutputProbabilities; default:
 	// recognised.
 	Output string
 	// Norm is the normalisation of a file without the toolkit's metadata, which
@@ -139,10 +139,10 @@ func (t *Teacher) probe(output string) error {
 		return err
 	}
 	switch {
-	case out.Logits != nil && output != train.OutputProbabilities:
+	case out.Logits != nil && output != OutputProbabilities:
 		// A file of foreign make may call its probabilities anything.
 		t.logarithm = output == "" && t.model.Info().Foreign && areDistributions(out.Logits, n)
-	case out.Probabilities != nil && output != train.OutputLogits:
+	case out.Probabilities != nil && output != OutputLogits:
 		t.named, t.logarithm = true, true
 	case out.Logits != nil:
 		t.logarithm = true
@@ -262,3 +262,9 @@ func (t *Teacher) take(dst []float32, out infer.Outputs, values int) error {
 func (t *Teacher) Close() error { return t.model.Close() }
 
 var _ train.Teacher = (*Teacher)(nil)
+
+// What the output of a teacher's file holds.
+const (
+	OutputLogits        = "logits"
+	OutputProbabilities = "probabilities"
+)

@@ -134,13 +134,13 @@ func TestTeachersPosteriors(t *testing.T) {
 	want := posteriors(logits)
 	norm := TeacherOptions{Norm: st.Norm}
 	probabilities, ownLogits := norm, norm
-	probabilities.Output, ownLogits.Output = train.OutputProbabilities, train.OutputLogits
+	probabilities.Output, ownLogits.Output = OutputProbabilities, OutputLogits
 	for name, tc := range map[string]struct {
 		path string
 		opts TeacherOptions
 	}{
 		"of the toolkit":                   {teacherFile(t, st), TeacherOptions{}},
-		"of the toolkit, probabilities":    {teacherFile(t, st), TeacherOptions{Output: train.OutputProbabilities}},
+		"of the toolkit, probabilities":    {teacherFile(t, st), TeacherOptions{Output: OutputProbabilities}},
 		"of the toolkit, of batches of 3":  {teacherFile(t, st, fixedBatch(3)), TeacherOptions{}},
 		"foreign logits":                   {teacherFile(t, st, foreign, only("logits", "logits")), norm},
 		"foreign logits by another name":   {teacherFile(t, st, foreign, only("logits", "y")), norm},
@@ -213,9 +213,9 @@ func TestUnfitTeacherFiles(t *testing.T) {
 		"no normalisation":       {teacherFile(t, st, foreign), TeacherOptions{}, "give teacher.mean and teacher.std"},
 		"two normalisations":     {teacherFile(t, st), norm, "leave teacher.mean and teacher.std out"},
 		"means of two channels":  {teacherFile(t, st, foreign), TeacherOptions{Norm: dataset.Norm{Mean: []float32{0, 0}, Std: []float32{1}}}, "teacher.mean, teacher.std"},
-		"logits as distribution": {teacherFile(t, st, foreign, only("logits", "y")), said(train.OutputProbabilities), "do not sum to 1"},
+		"logits as distribution": {teacherFile(t, st, foreign, only("logits", "y")), said(OutputProbabilities), "do not sum to 1"},
 		"features alone":         {teacherFile(t, st, foreign, only("embedding", "embedding")), norm, "no output of class scores"},
-		"no logits":              {teacherFile(t, st, foreign, only("probabilities", "probabilities")), said(train.OutputLogits), "no output of logits"},
+		"no logits":              {teacherFile(t, st, foreign, only("probabilities", "probabilities")), said(OutputLogits), "no output of logits"},
 	} {
 		teacher, err := OpenTeacher(tc.path, tc.opts)
 		if err == nil {

@@ -1,73 +1,66 @@
 package train
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train/optim"
 )
 
-// Config describes a training run. It is kept in the run folder as
-// config.yaml. The zero value of a field means the default that its comment
-// names; WithDefaults writes it out.
+// Config says how a cohort is trained. The zero value of a field means the
+// default that its comment names; WithDefaults writes it out. Only Students must
+// be given.
 type Config struct {
-	Name    string        `yaml:"name"` // of the run; default: mode and students
-	Data    DataConfig    `yaml:"data"`
-	Mode    Mode          `yaml:"mode"`  // default dml
-	Order   Order         `yaml:"order"` // of updates; default simultaneous
-	Views   Views         `yaml:"views"` // default shared
-	Mimicry MimicryConfig `yaml:"mimicry,omitempty"`
-	Teacher TeacherConfig `yaml:"teacher,omitempty"` // of mode distill
-	// LabelSmoothing is the part of each label that is spread over all classes;
-	// 0 means none.
-	LabelSmoothing float64         `yaml:"label_smoothing,omitempty"`
-	Students       []StudentConfig `yaml:"students"`
-	Epochs         int             `yaml:"epochs"` // default 20
-	Batch          int             `yaml:"batch"`  // default 64
-	// Seed decides splits, order, augmentation, initial weights and dropout.
-	Seed      uint64          `yaml:"seed"` // default 1
-	Optimizer OptimizerConfig `yaml:"optimizer"`
-	Schedule  ScheduleConfig  `yaml:"schedule"`
-	Augment   AugmentConfig   `yaml:"augment"`
-	Stop      StopConfig      `yaml:"stop,omitempty"`
+	Mode    Mode    // default ModeDML
+	Order   Order   // of updates; default OrderSimultaneous
+	Views   Views   // default ViewsShared
+	Mimicry Mimicry // how students learn from the posteriors of others
+	// LabelSmoothing is the part of each label that is spread over all classes.
+	LabelSmoothing float64
+	Students       []Student
+	// Height and Width of the students' input, to which images are scaled;
+	// default: those of the first image.
+	Height, Width int
+	Epochs        int    // default 20
+	Batch         int    // images of a mini-batch; default 64
+	Seed          uint64 // of order, augmentation, initial weights and dropout; default 1
+	// Optimizer and Schedule of the learning rate, for students without their
+	// own. Default: optim.SGD{LearningRate: 0.1, Momentum: 0.9, Nesterov: true,
+	// WeightDecay: 5e-4}, and optim.Step{}.
+	Optimizer optim.Optimizer
+	Schedule  optim.Schedule
+	Augment   dataset.Augment // of the training images; default: none
+	Stop      Stop            // before the last epoch; default: never
 	// Threads of all students together; default: GOMAXPROCS, the processor's
 	// cores. The same number, on the same backend, gives the same bits.
-	Threads    int  `yaml:"threads,omitempty"`
-	NoWinograd bool `yaml:"no_winograd,omitempty"`
+	Threads    int
+	NoWinograd bool // convolve without Winograd's transform, which rounds a little more
 	// BFloat16 lets the convolutions of training round what they multiply to 8
 	// significant bits, on processors that are faster so. Weights, sums and
 	// evaluation stay float32.
-	BFloat16 bool   `yaml:"bfloat16,omitempty"`
-	Backend  string `yaml:"backend,omitempty"` // onednn or ref; default: onednn where it is found
+	BFloat16 bool
 }
 
-// StudentConfig describes one student.
-type StudentConfig struct {
-	Name string `yaml:"name"` // default: architecture and number, as in resnet20-1
-	// Arch is an architecture by name, or the path of a .json file that
-	// describes one; see models.Find.
-	Arch string `yaml:"arch"`
-	// Network is an architecture of one's own, made for the images and classes
-	// of the data, in place of Arch.
-	Network *models.Network `yaml:"-"`
-	// Seed of the initial weights; default: from the run's seed and the
+// Student is one student of a cohort.
+type Student struct {
+	Name string // default: architecture and number, as in resnet20-1
+	// Arch is an architecture of package models by name, which is built for the
+	// images and classes of the data. Beside Network it is what reports call that;
+	// default: the network's name.
+	Arch string
+	// Network is an architecture of your own, for the images and classes of the
+	// data.
+	Network *models.Network
+	// Weights to begin with; default: drawn by Seed.
+	Weights models.Weights
+	// Seed of the initial weights; default: from the cohort's seed and the
 	// student's number, so that equal architectures start apart.
-	Seed uint64 `yaml:"seed,omitempty"`
-	// Init is a file, or the folder of a run or of a student in one, that the
-	// initial weights come from; package run/warmstart reads it and gives
-	// them to the session. InitSHA256 is that of the file, in hexadecimal: a
-	// run keeps it, and where it is given another file is refused.
-	Init       string `yaml:"init,omitempty"`
-	InitSHA256 string `yaml:"init_sha256,omitempty"`
-	// Optimizer and Schedule of this student alone, whole, with defaults of
-	// their own; nil means the run's.
-	Optimizer *OptimizerConfig `yaml:"optimizer,omitempty"`
-	Schedule  *ScheduleConfig  `yaml:"schedule,omitempty"`
+	Seed uint64
+	// Optimizer and Schedule of this student alone; default: the cohort's.
+	Optimizer optim.Optimizer
+	Schedule  optim.Schedule
 }
 
 // WithDefaults returns the configuration with every default written out.
@@ -75,38 +68,34 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Mode, ModeDML)
 	setDefault(&c.Order, OrderSimultaneous)
 	setDefault(&c.Views, ViewsShared)
-	c.Mimicry = c.Mimicry.withDefaults(c.Mode)
+	c.Mimicry = c.Mimicry.WithDefaults(c.Mode)
 	setDefault(&c.Epochs, 20)
 	setDefault(&c.Batch, 64)
 	setDefault(&c.Seed, 1)
-	c.Data = c.Data.withDefaults()
-	c.Optimizer = c.Optimizer.withDefaults()
-	c.Schedule = c.Schedule.withDefaults(c.Epochs)
-	c.Augment = c.Augment.withDefaults()
+	if c.Optimizer == nil {
+		c.Optimizer = optim.SGD{Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4}
+	}
+	if c.Schedule == nil {
+		c.Schedule = optim.Step{}
+	}
+	c.Optimizer, c.Schedule = c.Optimizer.WithDefaults(), c.Schedule.WithDefaults(c.Epochs)
+	c.Augment = c.Augment.WithDefaults()
 	c.Students = slices.Clone(c.Students)
 	count := make(map[string]int)
 	for i := range c.Students {
 		s := &c.Students[i]
 		if s.Network != nil {
-			setDefault(&s.Arch, goArch+s.Network.Name)
+			setDefault(&s.Arch, s.Network.Name)
 		}
-		arch := s.architecture()
-		count[arch]++
-		setDefault(&s.Name, fmt.Sprintf("%s-%d", arch, count[arch]))
+		count[s.Arch]++
+		setDefault(&s.Name, fmt.Sprintf("%s-%d", s.Arch, count[s.Arch]))
 		setDefault(&s.Seed, c.Seed*1000+uint64(i)+1)
 		if s.Optimizer != nil {
-			s.Optimizer = new(s.Optimizer.withDefaults())
+			s.Optimizer = s.Optimizer.WithDefaults()
 		}
 		if s.Schedule != nil {
-			s.Schedule = new(s.Schedule.withDefaults(c.Epochs))
+			s.Schedule = s.Schedule.WithDefaults(c.Epochs)
 		}
-	}
-	if c.Name == "" {
-		parts := []string{string(c.Mode)}
-		for _, s := range c.Students {
-			parts = append(parts, s.architecture())
-		}
-		c.Name = strings.Join(parts, "-")
 	}
 	return c
 }
@@ -118,60 +107,64 @@ func setDefault[T comparable](v *T, to T) {
 	}
 }
 
-// Validate reports every fault of a configuration whose defaults are written
-// out, joined. Each names its key.
-func (c Config) Validate() error {
-	var faults []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
+// build makes the student's network for images and classes.
+func (s Student) build(input models.Shape, classes int) (*models.Network, error) {
+	if s.Network == nil {
+		a, err := models.Lookup(s.Arch)
+		if err != nil {
+			return nil, err
 		}
+		return a.Build(input, classes)
 	}
-	check(validName(c.Name), "name: %q cannot be a folder name", c.Name)
-	check(len(c.Students) > 0, "students: none given")
-	faults = append(faults, c.modeFaults()...)
-	names := make(map[string]bool)
-	for i, s := range c.Students {
-		at := fmt.Sprintf("students[%d]", i)
-		check(validStudentName(s.Name), "%s.name: %q cannot be the name of a student's folder in a run", at, s.Name)
-		check(!names[s.Name], "%s.name: %q is used twice", at, s.Name)
-		names[s.Name] = true
-		err := s.archFault()
-		check(err == nil, "%s.arch: %w", at, err)
-		faults = append(faults, s.initFaults(at)...)
-		if s.Optimizer != nil {
-			faults = append(faults, s.Optimizer.validate(at+".optimizer")...)
-		}
-		if s.Schedule != nil {
-			faults = append(faults, s.Schedule.validate(at+".schedule")...)
-		}
+	if s.Network.Input != input || s.Network.Classes != classes {
+		return nil, fmt.Errorf("student %q: its network %q is for inputs %v and %d classes, the data has %v and %d",
+			s.Name, s.Network.Name, s.Network.Input, s.Network.Classes, input, classes)
 	}
-	check(c.Epochs > 0, "epochs: %d is not positive", c.Epochs)
-	check(c.Batch > 1, "batch: %d is too small; batch normalisation needs at least 2", c.Batch)
-	faults = append(faults, c.Optimizer.validate("optimizer")...)
-	faults = append(faults, c.Schedule.validate("schedule")...)
-	faults = append(faults, c.Stop.validate()...)
-	check(c.Threads >= 0 && c.Threads <= MaxThreads, "threads: %d is not between 0 (all cores) and %d", c.Threads, MaxThreads)
-	check(c.Backend == "" || c.Backend == "onednn" || c.Backend == "ref", "backend: %q is unknown; use onednn or ref", c.Backend)
-	return errors.Join(slices.Concat(faults, c.Data.faults(), c.Augment.faults())...)
+	return s.Network, nil
 }
 
-// Bounds of what a run may ask for: mistakes past them would exhaust the
-// machine before they could be told.
-const (
-	MaxThreads = 4096
-	maxSide    = 4096    // pixels
-	maxCache   = 1 << 24 // MiB
-)
-
-// validName reports whether a name is one plain path element.
-func validName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) <= 200 && utf8.ValidString(name) &&
-		name == filepath.Base(name) && !strings.ContainsAny(name, `/\:`) && !strings.ContainsFunc(name, unicode.IsControl)
+// initial returns the weights that the student begins with.
+func (s Student) initial(net *models.Network) (models.Weights, error) {
+	if s.Weights == nil {
+		return net.Init(s.Seed)
+	}
+	if err := net.CheckWeights(s.Weights); err != nil {
+		return nil, fmt.Errorf("student %q: its initial weights: %w", s.Name, err)
+	}
+	return s.Weights, nil
 }
 
-// validStudentName is a name that no other file of a run folder has.
-func validStudentName(name string) bool {
-	return validName(name) && !strings.HasPrefix(name, ".") && !strings.Contains(name, ".json") &&
-		!slices.Contains([]string{"config.yaml", "results.csv", "reference.ckpt", "onnx", "lock", "ensemble"}, name)
+// updateRule says how a student's weights change: by which optimizer, and at what
+// rate in epochs of so many steps.
+type updateRule struct {
+	optimizer optim.Optimizer
+	schedule  optim.Schedule
+	steps     int
+}
+
+// rate is the learning rate of a step.
+func (r updateRule) rate(step int) float64 { return r.schedule.Rate(r.optimizer.Rate(), step, r.steps) }
+
+// of returns what moves the parameters of a role.
+func (r updateRule) of(role models.Role) optim.Optimizer {
+	switch role {
+	case models.RoleBias:
+		return r.optimizer.For(optim.Bias)
+	case models.RoleGamma, models.RoleBeta:
+		return r.optimizer.For(optim.BatchNorm)
+	}
+	return r.optimizer.For(optim.Weights)
+}
+
+// updateRule returns that of a student, of its own settings or the cohort's, for
+// epochs of so many steps.
+func (c Config) updateRule(s Student, steps int) updateRule {
+	r := updateRule{c.Optimizer, c.Schedule, steps}
+	if s.Optimizer != nil {
+		r.optimizer = s.Optimizer
+	}
+	if s.Schedule != nil {
+		r.schedule = s.Schedule
+	}
+	return r
 }

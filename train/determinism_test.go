@@ -58,7 +58,7 @@ func TestTrainingDigest(t *testing.T) {
 	for _, second := range []string{"resnet8", "convnet"} {
 		cfg := tinyConfig()
 		cfg.Seed = seed
-		cfg.Students = []StudentConfig{{Arch: "resnet8"}, {Arch: second}}
+		cfg.Students = []Student{{Arch: "resnet8"}, {Arch: second}}
 		s, err := New(cfg, tinyData(t), Options{Backend: backend})
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestTrainingDigest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%s %x", backend.Info().Name, h.Sum(nil))
+	t.Logf("%s %x", backend.Name, h.Sum(nil))
 }
 
 // hashWeights writes names and bits in the order of the names.

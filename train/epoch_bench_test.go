@@ -25,17 +25,17 @@ func BenchmarkEpoch(b *testing.B) {
 		name string
 		cfg  Config
 		data dataset.Dataset
+		opts Options
 	}{
-		{"cifar-resnet32x2", Config{Batch: 64, Augment: AugmentConfig{Flip: true, PadCrop: 4}, Optimizer: OptimizerConfig{LearningRate: 0.01}, Students: []StudentConfig{{Arch: "resnet32"}, {Arch: "resnet32"}}},
-			datatest.Random(b, 1024, 10, dataset.Shape{Channels: 3, Height: 32, Width: 32}, 1)},
-		{"market-mobilenetx2", Config{Batch: 16, Data: DataConfig{Height: 160, Width: 64}, Augment: AugmentConfig{Flip: true, Erase: EraseConfig{Probability: 0.5}},
-			Optimizer: OptimizerConfig{LearningRate: 0.01}, Students: []StudentConfig{{Arch: "mobilenet"}, {Arch: "mobilenet"}}}, person},
-		{"market-mobilenetx2-uncached", Config{Batch: 16, Data: DataConfig{Height: 160, Width: 64, Cache: new(0)}, Augment: AugmentConfig{Flip: true, Erase: EraseConfig{Probability: 0.5}},
-			Optimizer: OptimizerConfig{LearningRate: 0.01}, Students: []StudentConfig{{Arch: "mobilenet"}, {Arch: "mobilenet"}}}, person},
+		{"cifar-resnet32x2", Config{Batch: 64, Augment: dataset.Augment{Flip: true, PadCrop: 4}, Optimizer: paper(0.01), Students: []Student{{Arch: "resnet32"}, {Arch: "resnet32"}}},
+			datatest.Random(b, 1024, 10, dataset.Shape{Channels: 3, Height: 32, Width: 32}, 1), Options{}},
+		{"market-mobilenetx2", Config{Batch: 16, Height: 160, Width: 64, Augment: dataset.Augment{Flip: true, Erase: dataset.Erase{Probability: 0.5}},
+			Optimizer: paper(0.01), Students: []Student{{Arch: "mobilenet"}, {Arch: "mobilenet"}}}, person, Options{}},
+		{"market-mobilenetx2-uncached", Config{Batch: 16, Height: 160, Width: 64, Augment: dataset.Augment{Flip: true, Erase: dataset.Erase{Probability: 0.5}},
+			Optimizer: paper(0.01), Students: []Student{{Arch: "mobilenet"}, {Arch: "mobilenet"}}}, person, Options{Cache: dataset.NewCache(0)}},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			tt.cfg.Data.Path = "benchmark"
-			s, err := New(tt.cfg, dataset.Splits{Train: tt.data, Val: tt.data}, Options{})
+			s, err := New(tt.cfg, dataset.Splits{Train: tt.data, Val: tt.data}, tt.opts)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -11,21 +11,20 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/internal/engine/lower"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 )
 
 // NamedScores are the scores of one student.
 type NamedScores struct {
 	Name string `json:"name"`
-	score.Scores
+	Scores
 }
 
 // Evaluation holds the scores of students and of their ensemble, the mean of
 // their posteriors.
 type Evaluation struct {
 	Students []NamedScores `json:"students"`
-	Ensemble score.Scores  `json:"ensemble"`
+	Ensemble Scores        `json:"ensemble"`
 }
 
 // panel is networks that are evaluated on the same samples.
@@ -83,9 +82,9 @@ func (p *panel) infer(images []float32) error {
 
 // evaluate scores the panel on all samples of a loader.
 func (p *panel) evaluate(ctx context.Context, loader *dataset.Loader) (Evaluation, error) {
-	tallies := make([]score.Tally, len(p.seats))
-	var ensemble score.Tally
-	mean := make([]float32, len(p.seats[0].posterior.Data))
+	tallies := make([]Tally, len(p.seats))
+	var ensemble Tally
+	joint := make([]float32, len(p.seats[0].posterior.Data))
 	posteriors := make([][]float32, len(p.seats))
 	epoch := loader.Epoch(ctx, 0, 0)
 	defer epoch.Close()
@@ -105,8 +104,8 @@ func (p *panel) evaluate(ctx context.Context, loader *dataset.Loader) (Evaluatio
 			posteriors[i] = s.posterior.Data[:values]
 			tallies[i].Add(posteriors[i], batch.Labels)
 		}
-		score.Mean(mean[:values], posteriors...)
-		ensemble.Add(mean[:values], batch.Labels)
+		mean(joint[:values], posteriors...)
+		ensemble.Add(joint[:values], batch.Labels)
 	}
 	out := Evaluation{Ensemble: ensemble.Scores()}
 	for i, s := range p.seats {
@@ -117,9 +116,9 @@ func (p *panel) evaluate(ctx context.Context, loader *dataset.Loader) (Evaluatio
 
 // EvaluateOptions configures Evaluate; the zero value is usable.
 type EvaluateOptions struct {
-	Backend Backend // default: oneDNN where it is found
-	Threads int     // default: all cores
-	Batch   int     // default 64
+	Backend *Backend // default: oneDNN where it is found
+	Threads int      // default: all cores
+	Batch   int      // default 64
 }
 
 func (o EvaluateOptions) withDefaults() (EvaluateOptions, error) {
@@ -171,7 +170,7 @@ func Evaluate(ctx context.Context, states []State, ds dataset.Dataset, opts Eval
 	defer w.close()
 	p := &panel{}
 	var out Evaluation
-	err = withEngine(w, opts.Backend, opts.Threads, func(engine kernel.Engine) error {
+	err = withEngine(w, opts.Backend.kernels, opts.Threads, func(engine kernel.Engine) error {
 		softmax, err := engine.Softmax(kernel.SoftmaxSpec{Rows: opts.Batch, Cols: first.Network.Classes})
 		if err != nil {
 			return err
@@ -208,7 +207,7 @@ func Logits(st State, inputs []float32, n int, opts EvaluateOptions) ([]float32,
 	w := newWorker()
 	defer w.close()
 	var logits []float32
-	err = withEngine(w, opts.Backend, opts.Threads, func(engine kernel.Engine) error {
+	err = withEngine(w, opts.Backend.kernels, opts.Threads, func(engine kernel.Engine) error {
 		net, err := lower.Compile(st.Network, engine, lower.Options{Batch: n})
 		if err != nil {
 			return err

@@ -8,11 +8,12 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
+	"github.com/deepmutual/dml/train/optim"
 )
 
 // Two students of a network of your own learn to tell dark images from bright
-// ones, and from each other. Package rundir has the store of a run that is to
-// be kept.
+// ones, and from each other. Package run keeps a
+// training in a folder.
 func Example() {
 	input := models.Shape{C: 1, H: 8, W: 8}
 	b := models.NewBuilder("own", input, 2)
@@ -25,24 +26,19 @@ func Example() {
 	}
 
 	config := train.Config{
-		Data:      train.DataConfig{Path: "generated"},
-		Students:  []train.StudentConfig{{Name: "left", Network: network}, {Name: "right", Network: network}},
+		Students:  []train.Student{{Name: "left", Network: network}, {Name: "right", Network: network}},
 		Epochs:    3,
 		Batch:     8,
-		Optimizer: train.OptimizerConfig{LearningRate: 0.05},
+		Optimizer: optim.SGD{LearningRate: 0.05, Momentum: 0.9, Nesterov: true},
 	}
-	session, err := train.New(config, dataset.Splits{Train: shades(64), Val: shades(16)}, train.Options{})
+	data := dataset.Splits{Train: shades(64), Val: shades(16)}
+	result, err := train.Fit(context.Background(), config, data, train.Options{}, train.Events{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer session.Close()
-	summary, err := session.Run(context.Background(), forgetful{}, train.Events{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, student := range summary.Students {
+	for _, student := range result.Students {
 		fmt.Printf("%s, of %d parameters: %.0f %% after %d epochs\n",
-			student.Name, student.Parameters, 100*student.Best.Accuracy, summary.Epoch)
+			student.Name, student.Parameters, 100*student.Best.Accuracy, result.Epoch)
 	}
 	// Output:
 	// left, of 558 parameters: 100 % after 3 epochs
@@ -65,9 +61,3 @@ func shades(n int) dataset.Dataset {
 	}
 	return data
 }
-
-// forgetful is a store that keeps nothing.
-type forgetful struct{}
-
-func (forgetful) Save([]train.State) error      { return nil }
-func (forgetful) Epoch(train.EpochReport) error { return nil }

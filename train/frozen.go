@@ -41,7 +41,7 @@ func NewFrozenTeacher(st State, opts EvaluateOptions) (*FrozenTeacher, error) {
 	}}
 	err = t.worker.do(func() error {
 		var err error
-		if t.engine, err = opts.Backend.NewEngine(kernel.EngineOptions{Threads: opts.Threads}); err != nil {
+		if t.engine, err = opts.Backend.kernels.NewEngine(kernel.EngineOptions{Threads: opts.Threads}); err != nil {
 			return err
 		}
 		if t.net, err = lower.Compile(st.Network, t.engine, lower.Options{Batch: opts.Batch}); err != nil {

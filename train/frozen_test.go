@@ -62,8 +62,8 @@ func TestFrozenTeacherGivesItsLogits(t *testing.T) {
 func TestDistillation(t *testing.T) {
 	teacher, _ := tinyTeacher(t, 5)
 	cfg := tinyConfig()
-	cfg.Mode, cfg.Teacher.Path = ModeDistill, "teacher.ckpt"
-	cfg.Mimicry = MimicryConfig{Temperature: 3, Weight: new(0.5)}
+	cfg.Mode = ModeDistill
+	cfg.Mimicry = Mimicry{Temperature: 3, Weight: new(0.5)}
 	cfg.Views = ViewsPerStudent
 	open := func(teacher Teacher) *Session {
 		s, err := New(cfg, tinyData(t), Options{Teacher: teacher})
@@ -94,8 +94,8 @@ func TestDistillation(t *testing.T) {
 func TestSequentialEnsembleResumes(t *testing.T) {
 	cfg := tinyConfig()
 	cfg.Mode, cfg.Order, cfg.Views, cfg.LabelSmoothing = ModeDMLEnsemble, OrderSequential, ViewsPerStudent, 0.1
-	cfg.Mimicry = MimicryConfig{Temperature: 2, Weight: new(1.5), WarmupSteps: 8}
-	cfg.Students = append(slices.Clone(cfg.Students), StudentConfig{Arch: "resnet8"})
+	cfg.Mimicry = Mimicry{Temperature: 2, Weight: new(1.5), WarmupSteps: 8}
+	cfg.Students = append(slices.Clone(cfg.Students), Student{Arch: "resnet8"})
 	checkResumes(t, func() *Session { return newSession(t, cfg) }, 4, 6)
 	store, _ := run(t, newSession(t, cfg), t.Context(), Events{})
 	if first, second := store.epochs[0].MimicryWeight, store.epochs[1].MimicryWeight; first != 1.5*5/8 || second != 1.5 {

@@ -22,13 +22,13 @@ type Machine struct {
 	Processor      string `json:"processor"`       // architecture, in Go's words
 }
 
-func (s *Session) setMachine(backend Backend) {
-	info, threads := backend.Info(), s.cfg.Threads
+func (s *Session) setMachine(backend *Backend) {
+	threads := s.cfg.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	s.machine = Machine{Threads: threads, Lineup: s.cohort.lineup.String(), Backend: info.Name,
-		Library: info.Version, InstructionSet: info.ISA, Processor: runtime.GOARCH}
+	s.machine = Machine{Threads: threads, Lineup: s.cohort.lineup.String(), Backend: backend.Name,
+		Library: backend.Version, InstructionSet: backend.InstructionSet, Processor: runtime.GOARCH}
 }
 
 // Machine returns how the session computes.

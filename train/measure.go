@@ -15,7 +15,7 @@ type Estimate struct {
 	Validation    time.Duration // after each epoch
 	Epoch         time.Duration // with validation
 	// Total is the time of the whole run, from its first step to what ends it
-	// for sure: its epochs, or the MaxSteps or Time of its StopConfig.
+	// for sure: its epochs, or the MaxSteps or Time of its Stop.
 	Total time.Duration
 }
 

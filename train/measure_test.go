@@ -31,12 +31,12 @@ func TestMeasureLeavesNoTrace(t *testing.T) {
 
 func TestMeasureKnowsWhatEndsARun(t *testing.T) {
 	for name, tc := range map[string]struct {
-		stop StopConfig
+		stop Stop
 		want func(Estimate) time.Duration
 	}{
-		"steps": {StopConfig{MaxSteps: 7}, func(e Estimate) time.Duration { return 7*e.Step + e.Validation }},
-		"time":  {StopConfig{Time: time.Second}, func(Estimate) time.Duration { return time.Second }},
-		"none":  {StopConfig{Patience: 3}, func(e Estimate) time.Duration { return 1e6 * e.Epoch }},
+		"steps": {Stop{MaxSteps: 7}, func(e Estimate) time.Duration { return 7*e.Step + e.Validation }},
+		"time":  {Stop{Time: time.Second}, func(Estimate) time.Duration { return time.Second }},
+		"none":  {Stop{Patience: 3}, func(e Estimate) time.Duration { return 1e6 * e.Epoch }},
 	} {
 		cfg := tinyConfig()
 		cfg.Epochs, cfg.Stop = 1e6, tc.stop

@@ -6,6 +6,7 @@ import (
 	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/internal/engine/lower"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train/optim"
 )
 
 // Memory is what one student takes while it trains, in bytes: all that it
@@ -27,11 +28,11 @@ func (m Memory) Total() int64 {
 }
 
 // PlanMemory returns the memory of a student of a network that learns from
-// mini-batches of that size. Nothing is allocated: the plan that training
+// mini-batches of that size; a nil optimizer is the default. Nothing is allocated: the plan that training
 // would follow is made and measured. It depends on the backend, which chooses
 // the layouts.
-func PlanMemory(net *models.Network, batch int, optimizer OptimizerConfig, backend Backend) (Memory, error) {
-	engine, err := backend.NewEngine(kernel.EngineOptions{})
+func PlanMemory(net *models.Network, batch int, optimizer optim.Optimizer, backend *Backend) (Memory, error) {
+	engine, err := backend.kernels.NewEngine(kernel.EngineOptions{})
 	if err != nil {
 		return Memory{}, err
 	}
@@ -45,7 +46,7 @@ func PlanMemory(net *models.Network, batch int, optimizer OptimizerConfig, backe
 		return Memory{}, err
 	}
 	m := Memory{Weights: training.Weights, Gradients: training.Gradients, Activations: training.Activations, Evaluation: evaluation.Activations}
-	optimizer = optimizer.withDefaults()
+	rule := Config{Optimizer: optimizer}.WithDefaults().updateRule(Student{}, 1)
 	params, err := net.Params()
 	if err != nil {
 		return Memory{}, fmt.Errorf("network %q: %w", net.Name, err)
@@ -53,7 +54,7 @@ func PlanMemory(net *models.Network, batch int, optimizer OptimizerConfig, backe
 	for _, p := range params {
 		if p.Trainable() {
 			const value = 4 // bytes
-			m.Optimizer += value * int64(p.Size()*len(optimizer.optimizer(p.Role).Slots()))
+			m.Optimizer += value * int64(p.Size()*len(rule.of(p.Role).Slots()))
 		}
 	}
 	return m, nil

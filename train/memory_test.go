@@ -6,6 +6,7 @@ import (
 	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/internal/engine/lower"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train/optim"
 )
 
 // counted is a backend that counts what its engines allocate, in bytes.
@@ -34,7 +35,6 @@ func (c countedEngine) Alloc(n int) ([]float32, error) {
 func TestPlanEqualsWhatIsAllocated(t *testing.T) {
 	const batch, classes = 2, 10
 	shape := models.Shape{C: 3, H: 32, W: 32}
-	adam := OptimizerConfig{Kind: OptimizerAdam}
 	for _, backend := range goldenBackends(t) {
 		t.Run(backend.Info().Name, func(t *testing.T) {
 			for i, a := range models.Catalog() {
@@ -42,20 +42,20 @@ func TestPlanEqualsWhatIsAllocated(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				optimizer := OptimizerConfig{}
+				var optimizer optim.Optimizer
 				if i%2 == 1 {
-					optimizer = adam
+					optimizer = optim.Adam{}
 				}
 				var bytes int64
 				c := counted{backend, &bytes}
-				planned, err := PlanMemory(net, batch, optimizer, c)
+				planned, err := PlanMemory(net, batch, optimizer, newBackend(c))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if bytes != 0 {
 					t.Errorf("%s: planning allocated %d bytes", a.Name, bytes)
 				}
-				allocated := allocate(t, c, net, batch, optimizer.withDefaults())
+				allocated := allocate(t, c, net, batch, optimizer)
 				if planned.Total() != allocated {
 					t.Errorf("%s: %+v is %d bytes, a student allocates %d", a.Name, planned, planned.Total(), allocated)
 				}
@@ -69,14 +69,14 @@ func TestPlanEqualsWhatIsAllocated(t *testing.T) {
 
 // allocate makes a student and returns the bytes that its engine handed out,
 // without those of its losses.
-func allocate(t *testing.T, c counted, net *models.Network, batch int, optimizer OptimizerConfig) int64 {
+func allocate(t *testing.T, c counted, net *models.Network, batch int, optimizer optim.Optimizer) int64 {
 	t.Helper()
 	w := newWorker()
 	defer w.close()
 	var allocated int64
 	err := withEngine(w, c, 1, func(engine kernel.Engine) error {
 		loss := objectiveSpec{batch: batch, classes: net.Classes, targets: 1}
-		if _, err := newStudent("student", w, engine, net, 1, loss, Config{Optimizer: optimizer}.updateRule(StudentConfig{}, 1)); err != nil {
+		if _, err := newStudent("student", w, engine, net, 1, loss, Config{Optimizer: optimizer}.WithDefaults().updateRule(Student{}, 1)); err != nil {
 			return err
 		}
 		allocated = *c.bytes

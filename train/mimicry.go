@@ -1,29 +1,26 @@
 package train
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
-// MimicryConfig says how students learn from the posteriors of others. Mode
-// independent has no such settings.
-type MimicryConfig struct {
-	// Weight of the mimicry loss; default 1.
-	Weight *float64 `yaml:"weight,omitempty"`
+// Mimicry says how students learn from the posteriors of others. ModeIndependent
+// has no such settings.
+type Mimicry struct {
+	// Weight of the mimicry loss; default 1. Say new(0.5) for another.
+	Weight *float64
 	// Warmup is the number of epochs, perhaps a fraction, in which the weight
 	// rises in a straight line to Weight; WarmupSteps counts in steps instead.
-	Warmup      float64 `yaml:"warmup,omitempty"`
-	WarmupSteps int     `yaml:"warmup_steps,omitempty"`
+	Warmup      float64
+	WarmupSteps int
 	// Temperature T divides the logits of both sides of the mimicry loss, which
 	// is then multiplied by T squared; default 1.
-	Temperature float64 `yaml:"temperature,omitempty"`
+	Temperature float64
 }
 
 const maxWarmup = 1_000_000 // epochs
 
-// withDefaults returns m with every default written out; in mode independent
-// it leaves defaults out, so that a written configuration may change its mode.
-func (m MimicryConfig) withDefaults(mode Mode) MimicryConfig {
+// WithDefaults returns m with every default written out; of ModeIndependent it
+// leaves defaults out, so that its mode may change.
+func (m Mimicry) WithDefaults(mode Mode) Mimicry {
 	if mode != ModeIndependent {
 		setDefault(&m.Weight, new(1.0))
 		setDefault(&m.Temperature, 1)
@@ -38,33 +35,25 @@ func (m MimicryConfig) withDefaults(mode Mode) MimicryConfig {
 	return m
 }
 
-// faults lists every fault. Each names its key.
-func (m MimicryConfig) faults(mode Mode) []error {
-	var faults []error
-	check := func(ok bool, key, format string, args ...any) {
-		if !ok {
-			faults = append(faults, fmt.Errorf("mimicry."+key+": "+format, args...))
-		}
-	}
+func (m Mimicry) faults(f *faults, mode Mode) {
 	if mode == ModeIndependent {
 		const useless = "mode %s has no mimicry loss; leave this out"
-		check(m.Weight == nil, "weight", useless, mode)
-		check(m.Warmup == 0, "warmup", useless, mode)
-		check(m.WarmupSteps == 0, "warmup_steps", useless, mode)
-		check(m.Temperature == 0, "temperature", useless, mode)
-		return faults
+		f.check(m.Weight == nil, "mimicry.weight", useless, mode)
+		f.check(m.Warmup == 0, "mimicry.warmup", useless, mode)
+		f.check(m.WarmupSteps == 0, "mimicry.warmup_steps", useless, mode)
+		f.check(m.Temperature == 0, "mimicry.temperature", useless, mode)
+		return
 	}
-	check(*m.Weight >= 0 && finite(*m.Weight), "weight", "%g is not a number of at least 0", *m.Weight)
-	check(m.Warmup >= 0 && m.Warmup <= maxWarmup, "warmup", "%g is not between 0 and %d epochs", m.Warmup, maxWarmup)
-	check(m.WarmupSteps >= 0, "warmup_steps", "%d is negative", m.WarmupSteps)
-	check(m.Warmup == 0 || m.WarmupSteps == 0, "warmup_steps", "mimicry.warmup is given too; give the one or the other")
+	f.check(*m.Weight >= 0 && finite(*m.Weight), "mimicry.weight", "%g is not a number of at least 0", *m.Weight)
+	f.check(m.Warmup >= 0 && m.Warmup <= maxWarmup, "mimicry.warmup", "%g is not between 0 and %d epochs", m.Warmup, maxWarmup)
+	f.check(m.WarmupSteps >= 0, "mimicry.warmup_steps", "%d is negative", m.WarmupSteps)
+	f.check(m.Warmup == 0 || m.WarmupSteps == 0, "mimicry.warmup_steps", "a warm-up in epochs is given too; give the one or the other")
 	// Past these bounds float32 has no digits left for the loss.
-	check(m.Temperature >= 1e-3 && m.Temperature <= 1e3, "temperature", "%g is not between 0.001 and 1000", m.Temperature)
-	return faults
+	f.check(m.Temperature >= 1e-3 && m.Temperature <= 1e3, "mimicry.temperature", "%g is not between 0.001 and 1000", m.Temperature)
 }
 
 // ramp is the weight as a function of the step, for epochs of so many steps.
-func (m MimicryConfig) ramp(steps int) ramp {
+func (m Mimicry) ramp(steps int) ramp {
 	r := ramp{steps: m.WarmupSteps}
 	if m.Weight != nil {
 		r.value = *m.Weight

@@ -1,10 +1,5 @@
 package train
 
-import (
-	"fmt"
-	"slices"
-)
-
 // Mode says what the students of a cohort learn from.
 type Mode string
 
@@ -65,21 +60,3 @@ const (
 	// each student's view.
 	ViewsPerStudent Views = "per_student"
 )
-
-// modeFaults reports every fault of the settings that say what is learnt from
-// whom and when.
-func (c Config) modeFaults() []error {
-	var faults []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
-		}
-	}
-	check(slices.Contains(Modes(), c.Mode), "mode: %q is unknown; use one of %v", c.Mode, Modes())
-	check(!c.Mode.mutual() || len(c.Students) != 1, "students: mutual learning needs at least two; for one use mode %s", ModeIndependent)
-	check(c.Order == OrderSimultaneous || c.Order == OrderSequential, "order: %q is unknown; use %s or %s", c.Order, OrderSimultaneous, OrderSequential)
-	check(c.Order != OrderSequential || c.Mode.mutual(), "order: %s needs students that learn from each other; mode %s has none", OrderSequential, c.Mode)
-	check(c.Views == ViewsShared || c.Views == ViewsPerStudent, "views: %q is unknown; use %s or %s", c.Views, ViewsShared, ViewsPerStudent)
-	check(c.LabelSmoothing >= 0 && c.LabelSmoothing < 1, "label_smoothing: %g is not in [0, 1)", c.LabelSmoothing)
-	return slices.Concat(faults, c.Mimicry.faults(c.Mode), c.Teacher.faults(c.Mode))
-}

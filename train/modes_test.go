@@ -144,14 +144,14 @@ func TestOwnViews(t *testing.T) {
 
 func TestMimicryRamp(t *testing.T) {
 	for _, tc := range []struct {
-		cfg  MimicryConfig
+		cfg  Mimicry
 		want []float64
 	}{
-		{MimicryConfig{Weight: new(2.0)}, []float64{2, 2, 2}},
-		{MimicryConfig{Weight: new(2.0), WarmupSteps: 4}, []float64{.5, 1, 1.5, 2, 2}},
-		{MimicryConfig{Weight: new(1.0), Warmup: 0.5}, []float64{.2, .4, .6, .8, 1, 1}}, // of 10 steps an epoch
-		{MimicryConfig{Weight: new(0.0), WarmupSteps: 3}, []float64{0, 0, 0, 0}},
-		{MimicryConfig{}, []float64{0}}, // of mode independent
+		{Mimicry{Weight: new(2.0)}, []float64{2, 2, 2}},
+		{Mimicry{Weight: new(2.0), WarmupSteps: 4}, []float64{.5, 1, 1.5, 2, 2}},
+		{Mimicry{Weight: new(1.0), Warmup: 0.5}, []float64{.2, .4, .6, .8, 1, 1}}, // of 10 steps an epoch
+		{Mimicry{Weight: new(0.0), WarmupSteps: 3}, []float64{0, 0, 0, 0}},
+		{Mimicry{}, []float64{0}}, // of mode independent
 	} {
 		r := tc.cfg.ramp(10)
 		for step, want := range tc.want {
@@ -169,17 +169,12 @@ func TestModeFaults(t *testing.T) {
 	}{
 		"all wrong": {func(c *Config) {
 			c.Mode, c.Order, c.Views, c.LabelSmoothing = "teach", "random", "none", 1
-			c.Mimicry = MimicryConfig{Weight: new(-1.0), Warmup: -1, WarmupSteps: -1, Temperature: -2}
-			c.Teacher.Path = "x"
-		}, []string{"mode: ", "order: ", "views: ", "label_smoothing: ", "mimicry.weight: ", "mimicry.warmup: ", "mimicry.warmup_steps: ", "mimicry.temperature: ", "teacher.path: "}},
+			c.Mimicry = Mimicry{Weight: new(-1.0), Warmup: -1, WarmupSteps: -1, Temperature: -2}
+		}, []string{"mode: ", "order: ", "views: ", "label_smoothing: ", "mimicry.weight: ", "mimicry.warmup: ", "mimicry.warmup_steps: ", "mimicry.temperature: "}},
 		"two warm-ups":       {func(c *Config) { c.Mimicry.Warmup, c.Mimicry.WarmupSteps = 1, 1 }, []string{"mimicry.warmup_steps: "}},
 		"mimicry of nobody":  {func(c *Config) { c.Mode, c.Mimicry.Weight, c.Mimicry.Temperature = ModeIndependent, new(0.5), 2 }, []string{"mimicry.weight: ", "mimicry.temperature: "}},
 		"sequence of nobody": {func(c *Config) { c.Mode, c.Order = ModeIndependent, OrderSequential }, []string{"order: "}},
 		"alone":              {func(c *Config) { c.Mode, c.Students = ModeDMLEnsemble, c.Students[:1] }, []string{"students: mutual learning needs at least two"}},
-		"no teacher":         {func(c *Config) { c.Mode = ModeDistill }, []string{"teacher.path: missing"}},
-		"wrong teacher": {func(c *Config) {
-			c.Mode, c.Teacher = ModeDistill, TeacherConfig{Path: "x", Output: "features", Mean: []float32{1, 2}, Std: []float32{0}}
-		}, []string{"teacher.output: ", "teacher.mean: ", "teacher.std: "}},
 	} {
 		cfg := tinyConfig()
 		tc.change(&cfg)
@@ -198,13 +193,13 @@ func TestModeFaults(t *testing.T) {
 		cfg := tinyConfig()
 		cfg.Mode = mode
 		if mode == ModeDistill {
-			cfg.Teacher.Path, cfg.Students = "teacher.onnx", cfg.Students[:1]
+			cfg.Students = cfg.Students[:1]
 		}
 		cfg = cfg.WithDefaults()
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%s: %v", mode, err)
 		}
-		cfg.Mode, cfg.Teacher = ModeIndependent, TeacherConfig{}
+		cfg.Mode = ModeIndependent
 		if err := cfg.WithDefaults().Validate(); err != nil {
 			t.Errorf("%s, written out and made independent: %v", mode, err)
 		}
@@ -232,7 +227,7 @@ func TestUnfitTeachers(t *testing.T) {
 	fit := TeacherInfo{Name: "fixed", Fingerprint: "1", Classes: 3, ClassNames: data.Train.Classes()}
 	fit.Input.Shape.Channels, fit.Input.Shape.Height, fit.Input.Shape.Width = 1, 6, 6
 	cfg := tinyConfig()
-	cfg.Mode, cfg.Teacher.Path = ModeDistill, "fixed"
+	cfg.Mode = ModeDistill
 	for name, tc := range map[string]struct {
 		mode   Mode
 		change func(*TeacherInfo) Teacher
@@ -250,9 +245,7 @@ func TestUnfitTeachers(t *testing.T) {
 		"of unknown names": {ModeDistill, func(i *TeacherInfo) Teacher { i.ClassNames = nil; return &stubTeacher{info: *i} }, ""},
 	} {
 		c, info := cfg, fit
-		if c.Mode = tc.mode; tc.mode != ModeDistill {
-			c.Teacher = TeacherConfig{}
-		}
+		c.Mode = tc.mode
 		s, err := New(c, data, Options{Teacher: tc.change(&info)})
 		if err == nil {
 			if err := s.Close(); err != nil {

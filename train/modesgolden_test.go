@@ -98,7 +98,7 @@ func TestGoldenModes(t *testing.T) {
 			if opts.mode == ModeDistill {
 				net := buildGolden(t, "resnet20")
 				teacher, err := NewFrozenTeacher(State{Name: "teacher", Network: net, Weights: goldenWeights(t, net, goldenTeacherIndex)},
-					EvaluateOptions{Backend: backend, Batch: 5}) // in two parts, the second padded
+					EvaluateOptions{Backend: newBackend(backend), Batch: 5}) // in two parts, the second padded
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -106,7 +106,7 @@ func slowSoftmax(logits []float64, temperature float64) []float64 {
 
 // slowLoss is the loss of student k on one sample, straight from the equations
 // in the documentation of the package.
-func slowLoss(mode Mode, k int, logits [][]float64, teacher []float64, label int, mimicry MimicryConfig, smoothing float64) float64 {
+func slowLoss(mode Mode, k int, logits [][]float64, teacher []float64, label int, mimicry Mimicry, smoothing float64) float64 {
 	temperature := mimicry.Temperature
 	var loss float64
 	for c, p := range slowSoftmax(logits[k], 1) {
@@ -165,7 +165,7 @@ func TestLossOfEveryMode(t *testing.T) {
 			for _, smoothing := range []float64{0, 0.1} {
 				for _, weight := range []float64{1, 0.3, 0} {
 					t.Run(fmt.Sprintf("%s T=%g smoothing=%g weight=%g", mode, temperature, smoothing, weight), func(t *testing.T) {
-						checkLoss(t, mode, MimicryConfig{Weight: &weight, Temperature: temperature}, smoothing)
+						checkLoss(t, mode, Mimicry{Weight: &weight, Temperature: temperature}, smoothing)
 					})
 				}
 			}
@@ -173,7 +173,7 @@ func TestLossOfEveryMode(t *testing.T) {
 	}
 }
 
-func checkLoss(t *testing.T, mode Mode, mimicry MimicryConfig, smoothing float64) {
+func checkLoss(t *testing.T, mode Mode, mimicry Mimicry, smoothing float64) {
 	t.Helper()
 	opts := cohortOptions{mode: mode, mimicry: mimicry.ramp(1), loss: objectiveSpec{temperature: mimicry.Temperature, smoothing: smoothing}}
 	teacher := &fixedTeacher{classes: linearClasses}

@@ -1,10 +1,5 @@
 package train
 
-import "github.com/deepmutual/dml/internal/score"
-
-// Scores are accuracy, negative log-likelihood and posterior entropy.
-type Scores = score.Scores
-
 // Events are called as a run goes on, from the goroutine that called Run. Nil
 // fields are skipped.
 type Events struct {
@@ -34,21 +29,21 @@ type EpochReport struct {
 	Step            int            `json:"step"`           // steps of the whole run so far
 	MimicryWeight   float64        `json:"mimicry_weight"` // of the epoch's last step
 	Students        []StudentEpoch `json:"students"`
-	Ensemble        score.Scores   `json:"ensemble"` // on validation
+	Ensemble        Scores         `json:"ensemble"` // on validation
 	Seconds         float64        `json:"seconds"`
 	ImagesPerSecond float64        `json:"images_per_second"` // of training
 }
 
 // StudentEpoch holds a student's means over an epoch.
 type StudentEpoch struct {
-	Name          string       `json:"name"`
-	LearningRate  float64      `json:"learning_rate"` // of the epoch's last step
-	Loss          float64      `json:"loss"`
-	CrossEntropy  float64      `json:"cross_entropy"`
-	Mimicry       float64      `json:"mimicry"`
-	TrainAccuracy float64      `json:"train_accuracy"`
-	Validation    score.Scores `json:"validation"`
-	Best          bool         `json:"best"` // the best so far, by Scores.Better
+	Name          string  `json:"name"`
+	LearningRate  float64 `json:"learning_rate"` // of the epoch's last step
+	Loss          float64 `json:"loss"`
+	CrossEntropy  float64 `json:"cross_entropy"`
+	Mimicry       float64 `json:"mimicry"`
+	TrainAccuracy float64 `json:"train_accuracy"`
+	Validation    Scores  `json:"validation"`
+	Best          bool    `json:"best"` // the best so far, by Scores.Better
 }
 
 // Summary is the result of a run.
@@ -59,7 +54,7 @@ type Summary struct {
 	Epoch    int // finished epochs
 	Step     int // finished steps of the whole run
 	Students []StudentSummary
-	Ensemble score.Scores // of the last epoch, on validation
+	Ensemble Scores // of the last epoch, on validation
 }
 
 // StudentSummary is one student's result, on validation.
@@ -67,10 +62,10 @@ type StudentSummary struct {
 	Name, Arch string
 	Parameters int
 	BestEpoch  int
-	Best, Last score.Scores
+	Best, Last Scores
 }
 
-// Store keeps the states of a run; run/rundir implements it.
+// Store keeps the states of a training; a *run.Run is one.
 type Store interface {
 	// Save replaces the newest state of all students together, and the best
 	// state of those that [State.IsBest] names.

@@ -77,7 +77,6 @@ func (s *Session) Restore(states []State) error {
 			return fmt.Errorf("student %q: %w", st.Name, err)
 		}
 		own.slots.copyFrom(st.Slots)
-		own.initialised = true
 		s.sums[i] = st.Progress.Sums
 		r := &s.records[i]
 		r.BestEpoch, r.Best, r.Last = st.BestEpoch, st.Best, st.Last

@@ -11,11 +11,10 @@ import (
 	"time"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 )
 
-// Session is a run of a configuration: data, students and progress.
+// Session is a training of a configuration: data, students and progress.
 type Session struct {
 	cfg     Config
 	classes []string
@@ -33,26 +32,36 @@ type Session struct {
 	progress Progress
 	sums     []Sums
 	records  []StudentSummary
-	ensemble score.Scores
+	ensemble Scores
 	report   StepReport
+	kept     keeper // of the best states, where Run has no store
 }
 
 // normSample is how many images the normalisation is estimated from.
 const normSample = 5000
 
-// Options holds what a run needs besides its Config. The zero value is usable.
+// Options holds what a training needs besides its Config. The zero value is
+// usable.
 type Options struct {
-	// Backend computes the students; default: the one that the configuration
-	// names.
-	Backend Backend
+	// Backend computes the students; default: oneDNN where it is found.
+	Backend *Backend
 	// Teacher of mode distill, in use until the session is closed.
 	Teacher Teacher
 	// AllowDrift lets Restore take states that were computed in another way,
 	// from which the run does not come to the bits that it would have come to.
 	AllowDrift bool
+	// Cache of decoded images, which changes the speed alone; default: one of 1
+	// GiB. dataset.NewCache(0) keeps none.
+	Cache *dataset.Cache
+	// Identity is what must be the same, beside the Config and the data, when a
+	// training goes on: values by names for people. Restore compares it.
+	Identity map[string]string
 }
 
-// New prepares a run. Data must have a training and a validation part; nothing
+// defaultCache is the memory for decoded images, in bytes.
+const defaultCache = 1 << 30
+
+// New prepares a training. Data must have a training and a validation part; nothing
 // reads its test part.
 func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 	cfg = cfg.WithDefaults()
@@ -64,7 +73,7 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 	}
 	if opts.Backend == nil {
 		var err error
-		if opts.Backend, err = OpenBackend(cfg.Backend); err != nil {
+		if opts.Backend, err = OpenBackend(""); err != nil {
 			return nil, err
 		}
 	}
@@ -76,8 +85,8 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Data.Height > 0 {
-		shape.Height, shape.Width = cfg.Data.Height, cfg.Data.Width
+	if cfg.Height > 0 {
+		shape.Height, shape.Width = cfg.Height, cfg.Width
 	}
 	if s.norm, err = dataset.MeanStd(data.Train, shape.Channels, normSample); err != nil {
 		return nil, err
@@ -85,10 +94,10 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 	if err := s.checkTeacher(opts.Teacher); err != nil {
 		return nil, err
 	}
-	if err := s.openLoaders(data, shape, opts.Teacher); err != nil {
+	if err := s.openLoaders(data, shape, opts); err != nil {
 		return nil, err
 	}
-	if s.id, err = s.identity(data, opts.Teacher); err != nil {
+	if s.id, err = s.identity(data, opts.Teacher, opts.Identity); err != nil {
 		return nil, err
 	}
 	members := make([]member, len(cfg.Students))
@@ -98,7 +107,7 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		weights, err := net.Init(sc.Seed)
+		weights, err := sc.initial(net)
 		if err != nil {
 			return nil, err
 		}
@@ -107,9 +116,9 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.architecture(), Parameters: parameters}
+		s.records[i] = StudentSummary{Name: sc.Name, Arch: sc.Arch, Parameters: parameters}
 	}
-	s.cohort, err = newCohort(opts.Backend, members, cohortOptions{
+	s.cohort, err = newCohort(opts.Backend.kernels, members, cohortOptions{
 		mode: cfg.Mode, order: cfg.Order, mimicry: cfg.Mimicry.ramp(s.loader.Batches()),
 		loss:    objectiveSpec{temperature: cfg.Mimicry.Temperature, smoothing: cfg.LabelSmoothing},
 		teacher: opts.Teacher, ownViews: cfg.Views == ViewsPerStudent,
@@ -125,20 +134,21 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 	return s, nil
 }
 
-func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape, teacher Teacher) error {
-	opts := dataset.LoaderOptions{
-		Batch: s.cfg.Batch, Shape: shape, Norm: s.norm, Cache: dataset.NewCache(int64(*s.cfg.Data.Cache) << 20),
+func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape, options Options) error {
+	opts := dataset.LoaderOptions{Batch: s.cfg.Batch, Shape: shape, Norm: s.norm, Cache: options.Cache}
+	if opts.Cache == nil {
+		opts.Cache = dataset.NewCache(defaultCache)
 	}
 	var err error
 	if s.val, err = dataset.NewLoader(data.Val, opts); err != nil {
 		return fmt.Errorf("validation: %w", err)
 	}
-	opts.Augment, opts.Seed, opts.Shuffle, opts.DropLast = s.cfg.Augment.augment(), s.cfg.Seed, true, true
+	opts.Augment, opts.Seed, opts.Shuffle, opts.DropLast = s.cfg.Augment, s.cfg.Seed, true, true
 	if s.cfg.Views == ViewsPerStudent {
 		opts.Views = len(s.cfg.Students)
 	}
-	if teacher != nil {
-		input := teacher.Info().Input
+	if options.Teacher != nil {
+		input := options.Teacher.Info().Input
 		opts.Second = &input
 	}
 	if s.loader, err = dataset.NewLoader(data.Train, opts); err != nil {
@@ -161,15 +171,16 @@ func (s *Session) Reference(ctx context.Context, n int) ([]float32, int, error) 
 	return append([]float32(nil), batch.Images[:n*len(batch.Images)/batch.N]...), n, nil
 }
 
-// Run trains to the configured number of epochs. When ctx ends or the
-// configuration's StopConfig says so, it stops after the step under way, saves
+// Run trains to the configured number of epochs. A nil store keeps each
+// student's best state in memory, see Best. When ctx ends or the configuration's
+// Stop says so, it stops after the step under way, saves
 // the state and returns a Summary that gives the reason. It saves the state, too,
 // before it returns an error of the data or of the evaluation; after any other
 // error the states saved before are in place. It never saves weights that are
 // not finite: that error wraps ErrDiverged and names student and step.
 func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
-	if err := s.initialised(); err != nil {
-		return Summary{}, err
+	if store == nil {
+		store = &s.kept
 	}
 	s.began = time.Now()
 	for s.progress.Epoch < s.cfg.Epochs {
@@ -315,13 +326,16 @@ func (s *Session) closeEpoch(evaluation Evaluation, speed float64) EpochReport {
 			r.BestEpoch, r.Best = s.progress.Epoch, r.Last
 		}
 		report.Students = append(report.Students, StudentEpoch{Name: st.Name,
-			LearningRate: s.cohort.students[i].rule.schedule.Rate(lastStep), Loss: st.Loss, CrossEntropy: st.CrossEntropy,
+			LearningRate: s.cohort.students[i].rule.rate(lastStep), Loss: st.Loss, CrossEntropy: st.CrossEntropy,
 			Mimicry: st.Mimicry, TrainAccuracy: st.Accuracy, Validation: r.Last, Best: best})
 	}
 	s.progress.Step = 0
 	clear(s.sums)
 	return report
 }
+
+// Config returns the configuration, its defaults written out.
+func (s *Session) Config() Config { return s.cfg }
 
 // Close frees the students; the session cannot be used afterwards.
 func (s *Session) Close() error { return s.cohort.close() }

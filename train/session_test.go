@@ -16,6 +16,7 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train/optim"
 )
 
 // memoryStore keeps what a session hands out.
@@ -44,11 +45,16 @@ func (m *memoryStore) Epoch(r EpochReport) error {
 	return nil
 }
 
+// paper is the default optimizer at another learning rate.
+func paper(rate float64) optim.SGD {
+	return optim.SGD{LearningRate: rate, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4}
+}
+
 // tinyConfig trains two small students on random images.
 func tinyConfig() Config {
-	return Config{Data: DataConfig{Path: "random"}, Epochs: 2, Batch: 8, Seed: 3,
-		Optimizer: OptimizerConfig{LearningRate: 0.02}, Augment: AugmentConfig{Flip: true, PadCrop: 2},
-		Students: []StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}, Threads: 2}
+	return Config{Epochs: 2, Batch: 8, Seed: 3,
+		Optimizer: paper(0.02), Augment: dataset.Augment{Flip: true, PadCrop: 2},
+		Students: []Student{{Arch: "convnet"}, {Arch: "convnet"}}, Threads: 2}
 }
 
 // tinyData has 44 training samples (a last batch of 4 to drop) and 12 for
@@ -286,7 +292,7 @@ func TestRestoreRefusesAnotherRun(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		`seed is "5", was "3"`:                         func(c *Config) { c.Seed = 5 },
 		`mode is "independent", was "dml"`:             func(c *Config) { c.Mode = ModeIndependent },
-		`optimizer.learning_rate is "0.5", was "0.02"`: func(c *Config) { c.Optimizer.LearningRate = 0.5 },
+		`optimizer.learning_rate is "0.5", was "0.02"`: func(c *Config) { c.Optimizer = paper(0.5) },
 	} {
 		cfg := tinyConfig()
 		change(&cfg)
@@ -296,8 +302,8 @@ func TestRestoreRefusesAnotherRun(t *testing.T) {
 		}
 	}
 	longer := tinyConfig()
-	longer.Schedule.Every = longer.WithDefaults().Schedule.Every
-	longer.Epochs, longer.Name = 3, "other"
+	longer.Schedule = longer.WithDefaults().Schedule
+	longer.Epochs = 3
 	if err := newSession(t, longer).Restore(store.last); err != nil {
 		t.Errorf("more epochs of the same run: %v", err)
 	}
@@ -305,7 +311,7 @@ func TestRestoreRefusesAnotherRun(t *testing.T) {
 
 func TestDivergenceStopsTheRun(t *testing.T) {
 	cfg := tinyConfig()
-	cfg.Optimizer.LearningRate = 1e30
+	cfg.Optimizer = paper(1e30)
 	_, err := newSession(t, cfg).Run(t.Context(), &memoryStore{}, Events{})
 	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "step") || !strings.Contains(err.Error(), "convnet-1") {
 		t.Errorf("got %v", err)
@@ -355,13 +361,13 @@ func TestReadStateRefusesOtherFiles(t *testing.T) {
 }
 
 func TestConfigReportsAllFaults(t *testing.T) {
-	cfg := Config{Data: DataConfig{Kind: "folder"}, Mode: "teach", Epochs: -1, Batch: 1, Students: []StudentConfig{{Arch: "resnet33"}, {Arch: "convnet", Name: "a/b"}},
-		Optimizer: OptimizerConfig{LearningRate: -1, Momentum: new(2.0)}, Schedule: ScheduleConfig{Every: -3}, Augment: AugmentConfig{PadMode: "mirror"}}
+	cfg := Config{Mode: "teach", Epochs: -1, Batch: 1, Students: []Student{{Arch: "resnet33"}, {Arch: "convnet", Name: "a/b"}}, Height: 5000, Width: 5000,
+		Optimizer: optim.SGD{LearningRate: -1, Momentum: 2}, Schedule: optim.Step{Every: -3}, Augment: dataset.Augment{PadMode: "mirror"}}
 	err := cfg.WithDefaults().Validate()
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, key := range []string{"data.path", "data.kind", "mode", "students[0].arch", "students[1].name", "epochs", "batch",
+	for _, key := range []string{"data.height", "mode", "students[0].arch", "students[1].name", "epochs", "batch",
 		"optimizer.learning_rate", "optimizer.momentum", "schedule.every", "augment.pad_mode"} {
 		if !strings.Contains(err.Error(), key+":") {
 			t.Errorf("no fault names %s:\n%v", key, err)

@@ -62,7 +62,7 @@ func smallCohort(t *testing.T, backend kernel.Backend, arch string, input models
 	if err != nil {
 		t.Fatal(err)
 	}
-	rule := Config{}.WithDefaults().updateRule(StudentConfig{}, 1)
+	rule := Config{}.WithDefaults().updateRule(Student{}, 1)
 	c, err := newCohort(backend, []member{{"a", net, w, rule}, {"b", net, w, rule}}, cohortOptions{
 		mode: ModeDML, batch: size, mimicry: ramp{value: 1}, threads: threads,
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -87,9 +86,9 @@ type stateHeader struct {
 	Run       json.RawMessage `json:"run,omitempty"`
 	Machine   Machine         `json:"machine"`
 	BestEpoch int             `json:"best_epoch"`
-	Best      score.Scores    `json:"best"`
-	Last      score.Scores    `json:"last"`
-	Ensemble  score.Scores    `json:"ensemble"`
+	Best      Scores          `json:"best"`
+	Last      Scores          `json:"last"`
+	Ensemble  Scores          `json:"ensemble"`
 }
 
 // slotPrefix starts the names of the optimizer's tensors, which come after the

@@ -13,8 +13,8 @@ import (
 
 // goldenRule is the optimizer of the golden files, at a constant rate.
 func goldenRule() updateRule {
-	sgd := optim.SGD{Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay}
-	return updateRule{func(models.Role) optim.Optimizer { return sgd }, optim.Constant(goldenLearningRate)}
+	sgd := optim.SGD{LearningRate: goldenLearningRate, Momentum: goldenMomentum, Nesterov: true, WeightDecay: goldenWeightDecay}
+	return updateRule{sgd, optim.Constant{}, 1}
 }
 
 // goldenCohort makes the golden pair.

@@ -7,31 +7,23 @@ import (
 	"time"
 )
 
-// StopConfig ends a run before its last epoch. Whatever ends it, the state is
-// saved and the run can go on.
-type StopConfig struct {
-	// Time is how long a command may train; the step under way is finished. A
-	// run that is resumed has as long again. 0 is no limit.
-	Time time.Duration `yaml:"time,omitempty"`
+// Stop ends a training before its last epoch. Whatever ends it, the state is
+// saved and it can go on.
+type Stop struct {
+	// Time is how long a call of Run may train; the step under way is finished. 0
+	// is no limit.
+	Time time.Duration
 	// Patience is the number of epochs in which no student has a better
 	// validation accuracy than before; 0 is no limit.
-	Patience int `yaml:"patience,omitempty"`
-	// MaxSteps is the number of steps of the whole run; 0 is no limit.
-	MaxSteps int `yaml:"max_steps,omitempty"`
+	Patience int
+	// MaxSteps is the number of steps of the whole training; 0 is no limit.
+	MaxSteps int
 }
 
-// validate returns every fault.
-func (s StopConfig) validate() []error {
-	var faults []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
-		}
-	}
-	check(s.Time >= 0, "stop.time: %v is negative", s.Time)
-	check(s.Patience >= 0, "stop.patience: %d is negative", s.Patience)
-	check(s.MaxSteps >= 0, "stop.max_steps: %d is negative", s.MaxSteps)
-	return faults
+func (s Stop) faults(f *faults) {
+	f.check(s.Time >= 0, "stop.time", "%v is negative", s.Time)
+	f.check(s.Patience >= 0, "stop.patience", "%d is negative", s.Patience)
+	f.check(s.MaxSteps >= 0, "stop.max_steps", "%d is negative", s.MaxSteps)
 }
 
 // StopReason says why a run stopped before its last epoch; it is empty for a
@@ -40,9 +32,9 @@ type StopReason string
 
 const (
 	StopInterrupt StopReason = "interrupt" // the context ended
-	StopTime      StopReason = "time"      // StopConfig.Time is over
-	StopPatience  StopReason = "patience"  // StopConfig.Patience is exhausted
-	StopMaxSteps  StopReason = "max_steps" // StopConfig.MaxSteps are made
+	StopTime      StopReason = "time"      // Stop.Time is over
+	StopPatience  StopReason = "patience"  // Stop.Patience is exhausted
+	StopMaxSteps  StopReason = "max_steps" // Stop.MaxSteps are made
 )
 
 // ErrDiverged is what a DivergedError is, to errors.Is.

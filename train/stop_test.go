@@ -41,7 +41,7 @@ func TestMaxStepsStopsTheRun(t *testing.T) {
 func TestPatienceStopsTheRun(t *testing.T) {
 	cfg := tinyConfig()
 	cfg.Epochs, cfg.Stop.Patience = 30, 2
-	cfg.Optimizer.LearningRate = 1e-20 // which improves nothing after the first epoch
+	cfg.Optimizer = paper(1e-20) // which improves nothing after the first epoch
 	cfg.Students = cfg.Students[:1]
 	cfg.Mode = ModeIndependent
 	s := newSession(t, cfg)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/internal/engine/lower"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train/optim"
 )
@@ -26,8 +25,6 @@ type student struct {
 	params    []trained
 	rule      updateRule
 	slots     Slots
-	// initialised says that the weights are no longer the seeded ones.
-	initialised bool
 
 	forward, learn, backward func() error // the jobs of a step, made once
 	labels                   []int32      // of the step under way
@@ -67,7 +64,7 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 		if gradient == nil {
 			continue
 		}
-		t := trained{w: s.net.Weights()[p.Name], gradient: gradient, optimizer: rule.optimizer(p.Role)}
+		t := trained{w: s.net.Weights()[p.Name], gradient: gradient, optimizer: rule.of(p.Role)}
 		for _, slot := range t.optimizer.Slots() {
 			v, err := engine.Alloc(p.Size())
 			if err != nil {
@@ -107,7 +104,7 @@ func newStudent(name string, w *worker, engine kernel.Engine, net *models.Networ
 			return err
 		}
 		s.net.AdvanceStatistics()
-		rate := rule.schedule.Rate(s.number)
+		rate := rule.rate(s.number)
 		for _, p := range s.params {
 			p.optimizer.Update(p.w, p.gradient, p.state, rate, s.number)
 		}
@@ -122,7 +119,7 @@ func (s *student) mimic() {
 	case len(s.mimicked) == 0:
 		return
 	case s.averaged:
-		score.Mean(s.objective.targets[0], s.mimicked...)
+		mean(s.objective.targets[0], s.mimicked...)
 	default:
 		for i, p := range s.mimicked {
 			copy(s.objective.targets[i], p)
@@ -144,7 +141,7 @@ func (s *student) diverged() error {
 func (s *student) correct(labels []int32) int {
 	n, logits, classes := 0, s.objective.logits, s.posterior.C
 	for i, label := range labels {
-		if score.Argmax(logits[i*classes:(i+1)*classes]) == int(label) {
+		if argmax(logits[i*classes:(i+1)*classes]) == int(label) {
 			n++
 		}
 	}

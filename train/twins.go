@@ -6,11 +6,12 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
 )
 
 // Warnings lists what is probably a mistake: at present, two students that are
-// exactly equal. Ask again after weights have been set.
+// exactly equal.
 func (s *Session) Warnings() []string {
 	var warnings []string
 	for i := range s.cohort.students {
@@ -29,16 +30,14 @@ func (s *Session) Warnings() []string {
 func (s *Session) twins(i, j int) bool {
 	a, b := s.cohort.students[i].net, s.cohort.students[j].net
 	switch {
-	case s.cfg.Views == ViewsPerStudent && !reflect.DeepEqual(s.cfg.Augment, AugmentConfig{}.withDefaults()):
+	case s.cfg.Views == ViewsPerStudent && s.cfg.Augment != (dataset.Augment{}).WithDefaults():
 		return false
 	case s.cfg.Order == OrderSequential:
 		return false // the second learns from what the first has become
 	case slices.ContainsFunc(a.Description.Layers, func(l models.Layer) bool { return l.Kind == models.KindDropout }):
 		return false // their masks differ
 	}
-	optimizer, schedule := s.cfg.learning(s.cfg.Students[i])
-	otherOptimizer, otherSchedule := s.cfg.learning(s.cfg.Students[j])
-	if !reflect.DeepEqual(optimizer, otherOptimizer) || !reflect.DeepEqual(schedule, otherSchedule) {
+	if !reflect.DeepEqual(s.cohort.students[i].rule, s.cohort.students[j].rule) {
 		return false
 	}
 	first, errFirst := a.Description.JSON()

@@ -36,8 +36,8 @@ import (
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/internal/atomicfile"
 	"github.com/deepmutual/dml/internal/filelock"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -72,14 +72,14 @@ var (
 // Dir is the folder of a run.
 type Dir struct {
 	path   string
-	cfg    train.Config
+	cfg    run.Config
 	locked *filelock.Lock // nil for readers
 }
 
 // Create claims the folder of a new run under parent. The run exists once
 // Begin has written its first state; what an earlier Create left behind
 // without that is written over. Close gives the folder back.
-func Create(parent string, cfg train.Config) (*Dir, error) {
+func Create(parent string, cfg run.Config) (*Dir, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (d *Dir) SetMachine(m train.Machine) error {
 
 // Open finds an existing run to read from.
 func Open(path string) (*Dir, error) {
-	cfg, err := ReadConfig(filepath.Join(path, configFile))
+	cfg, err := run.ReadConfig(filepath.Join(path, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is no run: it has no %s", path, configFile)
 	}
@@ -187,7 +187,7 @@ func (d *Dir) lock() error {
 func (d *Dir) Path() string { return d.path }
 
 // Config returns the run's configuration.
-func (d *Dir) Config() train.Config { return d.cfg }
+func (d *Dir) Config() run.Config { return d.cfg }
 
 // Students returns the names of the students.
 func (d *Dir) Students() []string {
@@ -304,7 +304,7 @@ func (d *Dir) WriteResults(sum train.Summary) error {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
-	row := func(name, arch, parameters, epoch string, best, last score.Scores) {
+	row := func(name, arch, parameters, epoch string, best, last train.Scores) {
 		w.Write([]string{name, arch, parameters, epoch, number(best.Accuracy),
 			number(last.Accuracy), number(last.NLL), number(last.Entropy)})
 	}

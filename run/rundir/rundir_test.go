@@ -11,26 +11,30 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
 
-func config() train.Config {
-	return train.Config{Name: "trial", Data: train.DataConfig{Path: "random"}, Epochs: 1, Batch: 8,
-		Optimizer: train.OptimizerConfig{LearningRate: 0.02},
-		Students:  []train.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}}
+func config() run.Config {
+	return run.Config{Name: "trial", Data: run.DataConfig{Path: "random"}, Epochs: 1, Batch: 8,
+		Optimizer: run.OptimizerConfig{LearningRate: 0.02},
+		Students:  []run.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}}
 }
 
 // trained makes a run folder the way the command line does.
 func trained(t *testing.T) (*Dir, []train.State) {
 	t.Helper()
 	shape := dataset.Shape{Channels: 1, Height: 12, Width: 12}
-	s, err := train.New(config(), dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 8, 3, shape, 2)}, train.Options{})
+	data := dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 8, 3, shape, 2)}
+	values, opts, err := config().WithDefaults().Training(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := train.New(values, data, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,29 +99,6 @@ func TestARunCanBeReadBack(t *testing.T) {
 	rows, err := csv.NewReader(f).ReadAll()
 	if err != nil || len(rows) != 4 || rows[1][0] != "convnet-1" || rows[3][0] != "ensemble" {
 		t.Errorf("results %v, %v", rows, err)
-	}
-}
-
-// TestConfigOfZerosCanBeReadBack: an optional setting that is zero is not one
-// that is left out.
-func TestConfigOfZerosCanBeReadBack(t *testing.T) {
-	cfg := config()
-	cfg.Optimizer.Momentum, cfg.Optimizer.WeightDecay = new(0.0), new(0.0)
-	cfg.Schedule = train.ScheduleConfig{Kind: train.ScheduleMultiStep, Milestones: []int{1, 3}, Warmup: 0.5}
-	cfg.Students[0].Optimizer = &train.OptimizerConfig{Kind: train.OptimizerAdam, Beta1: new(0.0), DecayExclude: []train.DecayExclusion{train.ExcludeBias}}
-	cfg.Students[1].Schedule = &train.ScheduleConfig{Kind: train.ScheduleConstant}
-	d, err := Create(t.TempDir(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	text, err := yaml.Marshal(d.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := parseConfig(text)
-	if err != nil || !reflect.DeepEqual(got, cfg.WithDefaults()) {
-		t.Errorf("%v\n%s", err, text)
 	}
 }
 
@@ -235,7 +216,7 @@ func TestRefusedCreateChangesNothing(t *testing.T) {
 	d, _ := trained(t)
 	d.Close()
 	other := config()
-	other.Students = []train.StudentConfig{{Arch: "resnet8"}, {Arch: "resnet8"}}
+	other.Students = []run.StudentConfig{{Arch: "resnet8"}, {Arch: "resnet8"}}
 	if _, err := Create(filepath.Dir(d.Path()), other); !errors.Is(err, ErrExists) {
 		t.Fatalf("got %v", err)
 	}
@@ -293,39 +274,4 @@ func TestSaveReplacesAllOrNothing(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-}
-
-func TestConfigFileErrorsPointAtTheLine(t *testing.T) {
-	for name, tc := range map[string]struct{ text, want string }{
-		"unknown key":  {"mode: dml\nepocs: 3\n", "[2:1]"},
-		"nested key":   {"data:\n  path: x\n  knd: mnist\n", "[3:3]"},
-		"repeated key": {"epochs: 1\nepochs: 2\n", "[2:1]"},
-		"wrong type":   {"mode: dml\nepochs: many\n", "[2:9]"},
-		"empty":        {"# nothing\n", "no configuration"},
-		"two runs":     {"mode: dml\n---\nmode: independent\n", "second"},
-		"too deep":     {"data: " + strings.Repeat("[", 1000), "levels"},
-	} {
-		path := filepath.Join(t.TempDir(), "c.yaml")
-		if err := os.WriteFile(path, []byte(tc.text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		_, err := ReadConfig(path)
-		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v; want it to point at %s", name, err, tc.want)
-		}
-	}
-}
-
-func FuzzReadConfig(f *testing.F) {
-	f.Add([]byte("mode: dml\nstudents:\n- arch: resnet8\n"))
-	f.Add([]byte("data: {path: [}"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(t.TempDir(), "c.yaml")
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if cfg, err := ReadConfig(path); err == nil {
-			_ = cfg.WithDefaults().Validate() // must not panic
-		}
-	})
 }

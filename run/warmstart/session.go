@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -13,7 +14,7 @@ import (
 // students' names. It makes their paths absolute and writes down their SHA-256,
 // so that a run can be resumed from any folder and is told from one that began
 // with other weights. Defaults must be written out.
-func OpenAll(cfg *train.Config) (map[string]*Source, error) {
+func OpenAll(cfg *run.Config) (map[string]*Source, error) {
 	out := make(map[string]*Source)
 	opened := make(map[string]*Source) // by path
 	for i := range cfg.Students {

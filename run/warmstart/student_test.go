@@ -8,6 +8,7 @@ import (
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/rundir"
 	"github.com/deepmutual/dml/train"
 )
@@ -15,11 +16,15 @@ import (
 // TestRun loads the students of a run by its folder, by a student's folder and
 // by the checkpoint.
 func TestRun(t *testing.T) {
-	cfg := train.Config{Name: "trial", Data: train.DataConfig{Path: "random"}, Epochs: 2, Batch: 8,
-		Students: []train.StudentConfig{{Name: "one", Arch: "convnet"}, {Name: "two", Arch: "convnet"}}}
+	cfg := run.Config{Name: "trial", Data: run.DataConfig{Path: "random"}, Epochs: 2, Batch: 8,
+		Students: []run.StudentConfig{{Name: "one", Arch: "convnet"}, {Name: "two", Arch: "convnet"}}}
 	shape := dataset.Shape{Channels: 1, Height: 12, Width: 12}
 	data := dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 16, 3, shape, 2)}
-	session, err := train.New(cfg, data, train.Options{})
+	values, opts, err := cfg.WithDefaults().Training(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := train.New(values, data, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

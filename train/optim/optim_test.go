@@ -94,10 +94,10 @@ func TestOptimizersConverge(t *testing.T) {
 			}, [2]float64{1, 1}},
 		} {
 			w, g, state := []float32{-1.2, 1}, make([]float32, 2), slots(tc.optimizer, 2)
-			rate := Cosine{Base: tc.rate, End: tc.rate / 100, Steps: surface.steps}
+			rate := Cosine{Length: surface.steps, EndFactor: 0.01}
 			for step := range surface.steps {
 				g[0], g[1] = surface.gradient(w[0], w[1])
-				tc.optimizer.Update(w, g, state, rate.Rate(step), step)
+				tc.optimizer.Update(w, g, state, rate.Rate(tc.rate, step, 1), step)
 			}
 			for i, want := range surface.minimum {
 				if !(math.Abs(float64(w[i])-want) < 1e-2) {
@@ -120,18 +120,18 @@ func TestUpdateAllocatesNothing(t *testing.T) {
 
 func TestSchedulesFollowPyTorch(t *testing.T) {
 	for name, s := range map[string]Schedule{
-		"step":        StepDecay{Base: 0.1, Factor: 0.1, Every: 30},
-		"multistep":   MultiStep{Base: 0.1, Factor: 0.2, Milestones: []int{10, 40, 41, 90}},
-		"cosine":      Cosine{Base: 0.1, End: 0.001, Steps: 100},
-		"constant":    Constant(0.1),
-		"warmup_step": Warmup{StepDecay{Base: 0.1, Factor: 0.5, Every: 5}, 8},
+		"step":        Step{Every: 30, Factor: 0.1},
+		"multistep":   MultiStep{Milestones: []int{10, 40, 41, 90}, Factor: 0.2},
+		"cosine":      Cosine{Length: 100, EndFactor: 0.01},
+		"constant":    Constant{},
+		"warmup_step": Warmup{8, Step{Every: 5, Factor: 0.5}},
 	} {
 		want := golden[float64](t, "rates/"+name)
 		if len(want) != 100 {
 			t.Fatalf("%s: %d golden rates", name, len(want))
 		}
 		for step, rate := range want {
-			if got := s.Rate(step); !(math.Abs(got-rate) <= 1e-12) {
+			if got := s.Rate(0.1, step, 1); !(math.Abs(got-rate) <= 1e-12) {
 				t.Errorf("%s: step %d: rate %g, want %g", name, step, got, rate)
 			}
 		}
@@ -140,14 +140,14 @@ func TestSchedulesFollowPyTorch(t *testing.T) {
 
 // TestSchedulesBeyondPyTorch checks where a schedule has no twin.
 func TestSchedulesBeyondPyTorch(t *testing.T) {
-	if got := (Cosine{Base: 0.1, End: 0.01, Steps: 10}).Rate(1000); math.Abs(got-0.01) > 1e-15 {
+	if got := (Cosine{Length: 10, EndFactor: 0.1}).Rate(0.1, 1000, 1); math.Abs(got-0.01) > 1e-15 {
 		t.Errorf("after its end a cosine gives %g", got)
 	}
-	if got := (Warmup{Constant(0.1), 0}).Rate(0); got != 0.1 {
+	if got := (Warmup{0, Constant{}}).Rate(0.1, 0, 1); got != 0.1 {
 		t.Errorf("without warm-up the rate begins at %g", got)
 	}
-	nested := Warmup{Cosine{Base: 1, Steps: 100}, 4}
-	if got, want := nested.Rate(1), 0.5*(Cosine{Base: 1, Steps: 100}).Rate(1); got != want {
+	nested := Warmup{4, Cosine{Length: 100}}
+	if got, want := nested.Rate(1, 1, 1), 0.5*(Cosine{Length: 100}).Rate(1, 1, 1); got != want {
 		t.Errorf("half-way through warm-up the rate is %g, want %g", got, want)
 	}
 }

@@ -1,5 +1,7 @@
 package optim
 
+import "cmp"
+
 // SGD is stochastic gradient descent with momentum and weight decay, in the
 // form of torch.optim.SGD:
 //
@@ -10,10 +12,40 @@ package optim
 //
 // Nesterov's momentum is that of Sutskever, Martens, Dahl and Hinton: On the
 // importance of initialization and momentum in deep learning, ICML 2013.
+//
+// The paper trains on CIFAR with SGD{LearningRate: 0.1, Momentum: 0.9, Nesterov:
+// true}, and a weight decay that it does not name.
 type SGD struct {
-	Momentum    float64 // 0 is plain gradient descent
-	Nesterov    bool
-	WeightDecay float64
+	LearningRate float64 // default 0.1
+	Momentum     float64 // 0 is plain gradient descent
+	Nesterov     bool
+	WeightDecay  float64
+	DecayExclude []Part // what weight decay leaves alone
+}
+
+// WithDefaults implements Optimizer.
+func (o SGD) WithDefaults() Optimizer {
+	o.LearningRate = cmp.Or(o.LearningRate, 0.1)
+	return o
+}
+
+// Validate implements Optimizer.
+func (o SGD) Validate() error {
+	var f faults
+	f.positive("learning_rate", o.LearningRate)
+	f.fraction("momentum", o.Momentum)
+	f.check(!o.Nesterov || o.Momentum > 0, "nesterov", "needs a momentum above 0")
+	f.decay(o.WeightDecay, o.DecayExclude)
+	return f.join()
+}
+
+// Rate implements Optimizer.
+func (o SGD) Rate() float64 { return o.LearningRate }
+
+// For implements Optimizer.
+func (o SGD) For(part Part) Optimizer {
+	o.WeightDecay = decayFor(part, o.WeightDecay, o.DecayExclude)
+	return o
 }
 
 // Slots implements Optimizer: the momentum, unless that is 0.

@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"errors"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/deepmutual/dml/internal/engine/kernel"
-	"github.com/deepmutual/dml/internal/engine/kernel/onednn"
-	"github.com/deepmutual/dml/internal/engine/kernel/ref"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -29,19 +26,13 @@ func checkThreads(ctx *cli.Context) error {
 
 // backend returns the kernels of that name; of none, the fastest found. Falling
 // back to the slow ones is said in one line.
-func (c *console) backend(name string) (kernel.Backend, error) {
-	switch name {
-	case "ref":
-		return ref.New(), nil
-	case "onednn":
-		return onednn.Open()
-	case "":
-		b, err := onednn.Open()
-		if errors.Is(err, kernel.ErrUnavailable) {
-			c.say("note: computing with the slow reference kernels: %v", err)
-			return ref.New(), nil
-		}
-		return b, err
+func (c *console) backend(name string) (*train.Backend, error) {
+	if name != "" && !slices.Contains(train.Backends(), name) {
+		return nil, usagef("--backend: %q is unknown; use onednn or ref", name)
 	}
-	return nil, usagef("--backend: %q is unknown; use onednn or ref", name)
+	b, err := train.OpenBackend(name)
+	if err == nil && b.Fallback != nil {
+		c.say("note: computing with the slow reference kernels: %v", b.Fallback)
+	}
+	return b, err
 }

@@ -178,7 +178,7 @@ func TestBadConfig(t *testing.T) {
 	refused(t, dml(t, "train", "--student", "resnet9", "--student", "convnet", "--mode", "dmll", "--momentum", "2", "--name", "a/b", "--out", out),
 		"--data: missing", "--student number 1", "--mode: ", "--momentum: ", "--name: ", `unknown architecture "resnet9"`, "resnet20", `"dmll"`, "momentum", `"a/b"`)
 	refused(t, dml(t, "train", "--data", "x", "--student", "convnet", "--size", "0x5", "--out", out),
-		"--student: mutual learning needs at least two; for one use --mode independent", "--size: 0 and 5")
+		"--student: mutual learning needs at least two; for one use mode independent", "--size: 0, with a width of 5")
 	refused(t, dml(t, small("caf\xe9", out)...), `--data: "`, `caf\xe9" is not valid UTF-8`, "rename or link it")
 	file := filepath.Join(t.TempDir(), "run.yaml")
 	writeFile(t, file, []byte("data:\n  path: x\nstudents:\n- arch: convnet\n- arch: convnet\nepoch: 3\n"))

@@ -61,7 +61,7 @@ func TestUnfitTeachers(t *testing.T) {
 		wants []string
 	}{
 		"none":            {[]string{"--mode", "distill"}, []string{"--teacher: missing"}},
-		"of another mode": {[]string{"--teacher", pair}, []string{"--teacher: mode dml has no teacher", "use --mode distill"}},
+		"of another mode": {[]string{"--teacher", pair}, []string{"--teacher: mode dml has no teacher", "use mode distill"}},
 		"not there":       {[]string{"--mode", "distill", "--teacher", filepath.Join(empty, "x.onnx")}, []string{"the teacher cannot be opened", "x.onnx"}},
 		"an empty folder": {[]string{"--mode", "distill", "--teacher", empty}, []string{empty, "neither a run nor the folder of a student"}},
 		"of two":          {[]string{"--mode", "distill", "--teacher", pair}, []string{"has several students", "convnet-1,second"}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -12,7 +13,7 @@ import (
 const dryRunBudget = 10 * time.Second
 
 // dryRun prints what a run will take, from a few real steps, and writes nothing.
-func (c *console) dryRun(ctx context.Context, session *train.Session, cfg train.Config) error {
+func (c *console) dryRun(ctx context.Context, session *train.Session, cfg run.Config) error {
 	e, err := session.Measure(ctx, dryRunBudget)
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 	"github.com/deepmutual/dml/dataset/market1501"
 	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/score"
 	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/rundir"
 	"github.com/deepmutual/dml/train"
@@ -141,7 +140,7 @@ func (c *console) printEvaluation(e measured) error {
 		return err
 	}
 	rows := [][]string{{"STUDENT", "ACCURACY", "NLL", "ENTROPY"}}
-	add := func(name string, s score.Scores) {
+	add := func(name string, s train.Scores) {
 		rows = append(rows, []string{name, percent(s.Accuracy), fmt.Sprintf("%.4f", s.NLL), fmt.Sprintf("%.4f", s.Entropy)})
 	}
 	for _, s := range e.Students {
@@ -195,7 +194,7 @@ var splits = []string{"train", "val", "test", splitAll}
 // run's own data as the run divided it, of any other as it is. By default it is
 // the test part; data of persons has none of the classes that are trained, so
 // there it is the validation part.
-func (c *console) runData(ctx *cli.Context, cfg train.Config) (sample, error) {
+func (c *console) runData(ctx *cli.Context, cfg run.Config) (sample, error) {
 	path := cfg.Data.Path
 	if ctx.IsSet("data") {
 		var err error
@@ -213,7 +212,7 @@ func (c *console) runData(ctx *cli.Context, cfg train.Config) (sample, error) {
 	if path != cfg.Data.Path || split == splitAll {
 		return otherData(ctx, path, cfg.Data.Pattern, cfg.Seed)
 	}
-	data, err := openTrainingData(cfg)
+	data, err := cfg.OpenData()
 	if err != nil {
 		return sample{}, err
 	}

@@ -131,12 +131,12 @@ func exportStates(ctx *cli.Context, dir *rundir.Dir, which string) ([]train.Stat
 
 // exportValidation opens the images that accuracies are compared on. Data that is
 // no longer there is an error only where images are asked for.
-func (c *console) exportValidation(ctx *cli.Context, cfg train.Config) (dataset.Dataset, error) {
+func (c *console) exportValidation(ctx *cli.Context, cfg run.Config) (dataset.Dataset, error) {
 	n := ctx.Int("images")
 	if n == 0 {
 		return nil, nil
 	}
-	data, err := openTrainingData(cfg)
+	data, err := cfg.OpenData()
 	if err == nil && (data.Val == nil || data.Val.Len() == 0) {
 		err = fmt.Errorf("%s has no validation part", cfg.Data.Path)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -68,7 +67,7 @@ func (c *console) models(ctx *cli.Context) error {
 	if ctx.IsSet("batch") && (batch < 2 || batch > maxPlannedBatch) {
 		return usagef("--batch: %d is not between 2 and %d", batch, maxPlannedBatch)
 	}
-	var backend kernel.Backend
+	var backend *train.Backend
 	if batch > 0 {
 		var err error
 		if backend, err = c.backend(ctx.String("backend")); err != nil {
@@ -89,11 +88,11 @@ func (c *console) models(ctx *cli.Context) error {
 			return err
 		}
 		if batch > 0 {
-			m, err := train.PlanMemory(net, batch, train.OptimizerConfig{}, backend)
+			m, err := train.PlanMemory(net, batch, nil, backend)
 			if err != nil {
 				return err
 			}
-			info.Memory = &memoryInfo{batch, backend.Info().Name, m, m.Total()}
+			info.Memory = &memoryInfo{batch, backend.Name, m, m.Total()}
 		}
 		infos = append(infos, info)
 	}
@@ -113,7 +112,7 @@ func (c *console) models(ctx *cli.Context) error {
 		rows = append(rows, append(row, i.Summary))
 	}
 	if batch > 0 {
-		c.say("%s\nPlanned for mini-batches of %d, with the kernels of %s.", memoryRemark, batch, backend.Info().Name)
+		c.say("%s\nPlanned for mini-batches of %d, with the kernels of %s.", memoryRemark, batch, backend.Name)
 	}
 	return table(c.stdout, rows)
 }

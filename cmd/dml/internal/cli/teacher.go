@@ -18,7 +18,7 @@ import (
 
 // openTeacher opens the teacher that a configuration names: nil, and nothing to
 // close, where its mode has none.
-func openTeacher(cfg train.Config, backend train.Backend) (train.Teacher, io.Closer, error) {
+func openTeacher(cfg run.Config, backend *train.Backend) (train.Teacher, io.Closer, error) {
 	if cfg.Mode != train.ModeDistill {
 		return nil, io.NopCloser(nil), nil
 	}

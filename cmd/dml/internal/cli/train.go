@@ -10,9 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/rundir"
 	"github.com/deepmutual/dml/run/warmstart"
 	"github.com/deepmutual/dml/train"
@@ -23,7 +22,6 @@ import (
 const referenceSamples = 16
 
 func (c *console) trainCommand() *cli.Command {
-	settings := trainSettings()
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read the run from a YAML `FILE`; flags override it"},
 		&cli.StringFlag{Name: "resume", Usage: "continue the run in folder `RUN`, with its settings"},
@@ -32,9 +30,6 @@ func (c *console) trainCommand() *cli.Command {
 		&cli.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "make a few steps, print memory and time that the run will take, and write nothing"},
 		quietFlag(),
 		&cli.BoolFlag{Name: "init-table", DisableDefaultText: true, Usage: "show what became of each parameter of a student with --init"},
-	}
-	for _, s := range settings {
-		flags = append(flags, s.flag)
 	}
 	return &cli.Command{
 		Name:  "train",
@@ -50,20 +45,20 @@ func (c *console) trainCommand() *cli.Command {
 			"  dml train --data Market-1501/ --size 160x64 --flip --erase 0.5 --student mobilenet --student mobilenet\n" +
 			"The run's folder, runs/NAME, holds config.yaml, metrics.jsonl, results.csv and each\n" +
 			"student's best.ckpt and last.ckpt. Ctrl-C stops after the step with the state saved.",
-		Flags:  flags,
-		Action: func(ctx *cli.Context) error { return c.train(ctx, settings) },
+		Flags:  append(flags, settingFlags()...),
+		Action: c.train,
 	}
 }
 
-func (c *console) train(ctx *cli.Context, settings []setting) error {
+func (c *console) train(ctx *cli.Context) error {
 	if err := noArguments(ctx); err != nil {
 		return err
 	}
-	var cfg train.Config
+	var cfg run.Config
 	var dir *rundir.Dir
 	var sources map[string]*warmstart.Source // of initial weights
 	var err error
-	if run := ctx.String("resume"); run != "" {
+	if path := ctx.String("resume"); path != "" {
 		if ctx.Bool("dry-run") {
 			return usagef("--dry-run writes nothing, --resume continues a run: drop one")
 		}
@@ -72,21 +67,21 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 				return usagef("--%s is for a run that begins, --resume continues one: drop one", name)
 			}
 		}
-		if dir, err = rundir.Resume(run); err != nil {
+		if dir, err = rundir.Resume(path); err != nil {
 			return err
 		}
 		defer dir.Close()
-		if cfg, err = resumedConfig(dir.Config(), ctx, settings); err != nil {
+		if cfg, err = resumedConfig(dir.Config(), ctx); err != nil {
 			return err
 		}
 	} else {
 		if ctx.Bool("allow-drift") {
 			return usagef("--allow-drift is for --resume")
 		}
-		if len(givenFlags(ctx, settings)) == 0 && !ctx.IsSet("config") {
+		if len(givenSettings(ctx)) == 0 && !ctx.IsSet("config") {
 			return usagef("train needs --data and --student, or --config, or --resume")
 		}
-		if cfg, err = trainConfig(ctx, settings); err != nil {
+		if cfg, err = trainConfig(ctx); err != nil {
 			return err
 		}
 		if err := makeAbsolute(&cfg); err != nil {
@@ -96,7 +91,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 			return err
 		}
 	}
-	data, err := openTrainingData(cfg)
+	data, err := cfg.OpenData()
 	if err != nil {
 		return err
 	}
@@ -109,7 +104,12 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 		return err
 	}
 	defer teacherFile.Close()
-	session, err := train.New(cfg, data, train.Options{Backend: backend, Teacher: teacher, AllowDrift: ctx.Bool("allow-drift")})
+	values, opts, err := cfg.Training(data)
+	if err != nil {
+		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
+	}
+	opts.Backend, opts.Teacher, opts.AllowDrift = backend, teacher, ctx.Bool("allow-drift")
+	session, err := train.New(values, data, opts)
 	if err != nil {
 		return fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
 	}
@@ -137,7 +137,7 @@ func (c *console) train(ctx *cli.Context, settings []setting) error {
 
 // restore takes a run up where it stopped, and says and records what was in the
 // way.
-func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg train.Config) error {
+func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg run.Config) error {
 	states, recovery, err := dir.Recover(session.Accepts)
 	if errors.Is(err, train.ErrOtherRun) {
 		return fmt.Errorf("%w. Undo that in its config.yaml or in the data, or begin another run with another --name", err)
@@ -178,7 +178,7 @@ func (c *console) restore(session *train.Session, dir *rundir.Dir, cfg train.Con
 }
 
 // makeAbsolute lets a run be resumed and evaluated from any folder.
-func makeAbsolute(cfg *train.Config) error {
+func makeAbsolute(cfg *run.Config) error {
 	paths := []*string{&cfg.Data.Path}
 	if cfg.Teacher.Path != "" {
 		paths = append(paths, &cfg.Teacher.Path)
@@ -205,31 +205,10 @@ func makeAbsolute(cfg *train.Config) error {
 	return nil
 }
 
-// openTrainingData opens the data of a run with the parts that it trains and
-// validates on.
-func openTrainingData(cfg train.Config) (dataset.Splits, error) {
-	data, err := source.Open(cfg.Data.Path, source.Options{
-		Kind: cfg.Data.Kind, Pattern: cfg.Data.Pattern, TestFraction: source.DefaultTestFraction, Seed: cfg.Seed,
-	})
-	if err != nil {
-		return dataset.Splits{}, err
-	}
-	if cfg.Data.Limit > 0 {
-		if data.Train, err = dataset.Limit(data.Train, cfg.Data.Limit, cfg.Seed); err != nil {
-			return dataset.Splits{}, fmt.Errorf("%s: %w", cfg.Data.Path, err)
-		}
-	}
-	data, err = data.CarveVal(cfg.Data.Validation, cfg.Seed)
-	if err != nil {
-		return dataset.Splits{}, fmt.Errorf("%s: %w", cfg.Data.Path, err)
-	}
-	return data, nil
-}
-
 // createRun makes the folder of a run, with the state before the first step in
 // it, so that whatever happens next the run can be resumed. On an error a
 // folder that was not there before is removed.
-func (c *console) createRun(ctx context.Context, parent string, cfg train.Config, session *train.Session, reports map[string]any) (*rundir.Dir, error) {
+func (c *console) createRun(ctx context.Context, parent string, cfg run.Config, session *train.Session, reports map[string]any) (*rundir.Dir, error) {
 	path := filepath.Join(parent, cfg.Name)
 	_, statErr := os.Stat(path)
 	// What the defaults of this machine were, a resume on another restores.
@@ -279,7 +258,7 @@ func (c *console) warn(session *train.Session) {
 func (c *console) runSession(ctx context.Context, session *train.Session, dir *rundir.Dir, quiet bool) error {
 	resume := c.command("train", "--resume", dir.Path())
 	c.warn(session)
-	show := newProgress(c.stderr, quiet, dir.Config())
+	show := newProgress(c.stderr, quiet, session.Config())
 	sum, err := session.Run(ctx, dir, train.Events{Step: show.step, Epoch: show.epoch})
 	show.finish()
 	if diverged := (*train.DivergedError)(nil); errors.As(err, &diverged) {

@@ -104,7 +104,7 @@ func TestUsageHint(t *testing.T) {
 		"--frobnicate":                  "dml: unknown flag --frobnicate\nRun 'dml --help', or",
 		"infer cat.jpg":                 "dml: infer needs ONNX files, then images or folders of images\nRun 'dml infer --help' to",
 		"train --frobnicate":            "dml: unknown flag --frobnicate\nRun 'dml train --help' to",
-		"train --data x --epochs twice": " for flag --epochs: parse error\nRun 'dml train --help' to",
+		"train --data x --epochs twice": "--epochs: \"twice\" is not a whole number\nRun 'dml train --help' to",
 		"reid frobnicate":               "Run 'dml reid --help' to",
 		"reid gallery --frobnicate add": "Run 'dml reid gallery add --help' to",
 		"reid gallery rm --json train":  "Run 'dml reid gallery rm --help' to",
@@ -234,7 +234,7 @@ func TestGrouped(t *testing.T) {
 func TestBars(t *testing.T) {
 	for _, steps := range []int{8, 3} {
 		var buf bytes.Buffer
-		cfg := train.Config{Mode: train.ModeDML, Epochs: 2, Students: []train.StudentConfig{{Name: "alpha"}, {Name: "beta"}}}
+		cfg := train.Config{Mode: train.ModeDML, Epochs: 2, Students: []train.Student{{Name: "alpha"}, {Name: "beta"}}}
 		b := newBars(&buf, cfg)
 		for i := range steps {
 			b.step(train.StepReport{Epoch: i/4 + 1, Epochs: 2, Step: i%4 + 1, Steps: 4, ImagesPerSecond: 321,

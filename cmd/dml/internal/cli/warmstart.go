@@ -5,38 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/deepmutual/dml/run/warmstart"
 	"github.com/deepmutual/dml/train"
 )
-
-// applyInit takes --init STUDENT=FILE; the students are known by then.
-func applyInit(cfg *train.Config, ctx *cli.Context) error {
-	students := cfg.WithDefaults().Students
-	given := make(map[string]bool)
-	for _, spec := range ctx.StringSlice("init") {
-		name, file, ok := strings.Cut(spec, "=")
-		if !ok || file == "" {
-			return usagef("--init: %q is not of the form STUDENT=FILE", spec)
-		}
-		at := slices.IndexFunc(students, func(s train.StudentConfig) bool { return s.Name == name })
-		if at < 0 {
-			var names []string
-			for _, s := range students {
-				names = append(names, s.Name)
-			}
-			return usagef("--init: there is no student %q; the students are %s", name, strings.Join(names, ", "))
-		}
-		if given[name] {
-			return usagef("--init: student %q has two files", name)
-		}
-		given[name] = true
-		cfg.Students = slices.Clone(cfg.Students)
-		cfg.Students[at].Init, cfg.Students[at].InitSHA256 = file, ""
-	}
-	return nil
-}
 
 // warmStart gives students the weights of these files, says so, and returns the
 // reports for the run's folder.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/rundir"
 	"github.com/deepmutual/dml/run/warmstart"
 	"github.com/deepmutual/dml/train"
@@ -81,7 +82,7 @@ func TestWarmStart(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(second, "d", "init.json")); err == nil {
 		t.Error("a student that starts from its seed has an init.json")
 	}
-	cfg, err := rundir.ReadConfig(filepath.Join(second, "config.yaml"))
+	cfg, err := run.ReadConfig(filepath.Join(second, "config.yaml"))
 	if err != nil || cfg.Students[1].Init != file || cfg.Students[1].InitSHA256 != report.SHA256 || cfg.Students[2].Init != "" {
 		t.Errorf("config.yaml: %+v, %v", cfg.Students, err)
 	}

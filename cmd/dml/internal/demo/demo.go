@@ -15,7 +15,6 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/engine/kernel"
 	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
@@ -25,7 +24,7 @@ type Options struct {
 	Out     string         // folder of the ONNX files and the sample; default runs/demo
 	Epochs  int            // default 15, of RunPersons PersonsEpochs
 	Seed    uint64         // default 1
-	Backend kernel.Backend // default: the reference kernels
+	Backend *train.Backend // default: oneDNN where it is found
 	Version string         // of the toolkit, for the files' metadata
 	// Limit takes so many of the images to train and validate on; 0 means all.
 	Limit int
@@ -74,7 +73,7 @@ type Student struct {
 }
 
 // students of the demonstration: equal networks, whose initial weights differ.
-var students = []train.StudentConfig{{Name: "student-1", Arch: "convnet"}, {Name: "student-2", Arch: "convnet"}}
+var students = []train.Student{{Name: "student-1", Arch: "convnet"}, {Name: "student-2", Arch: "convnet"}}
 
 // validation is the fraction of the training images that is set aside to show
 // progress by.
@@ -133,8 +132,7 @@ func writeSample(path string, ds dataset.Dataset) (class string, err error) {
 
 // pair trains the students in one mode, exports them and evaluates the files.
 func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Options) (train.Evaluation, exported, error) {
-	cfg := train.Config{Mode: mode, Students: students, Epochs: opts.Epochs, Seed: opts.Seed,
-		Data: train.DataConfig{Path: "built in"}}.WithDefaults()
+	cfg := train.Config{Mode: mode, Students: students, Epochs: opts.Epochs, Seed: opts.Seed}.WithDefaults()
 	title := "training two students independently"
 	if mode == train.ModeDML {
 		title = "training the same two by deep mutual learning"

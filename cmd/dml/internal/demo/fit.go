@@ -24,7 +24,7 @@ func fit(ctx context.Context, cfg train.Config, splits dataset.Splits, title, pr
 		return exported{}, err
 	}
 	defer session.Close()
-	summary, err := session.Run(ctx, discard{}, opts.Stage(title, &cfg))
+	summary, err := session.Run(ctx, nil, opts.Stage(title, &cfg))
 	if err != nil {
 		return exported{}, err
 	}
@@ -48,9 +48,3 @@ func fit(ctx context.Context, cfg train.Config, splits dataset.Splits, title, pr
 	}
 	return files, nil
 }
-
-// discard keeps no state: the demonstration is too short to be resumed.
-type discard struct{}
-
-func (discard) Save([]train.State) error      { return nil }
-func (discard) Epoch(train.EpochReport) error { return nil }

@@ -43,7 +43,7 @@ type PersonsRow struct {
 }
 
 // seekers are the students that learn to tell persons apart.
-var seekers = []train.StudentConfig{{Name: "student-1", Arch: "resnet8"}, {Name: "student-2", Arch: "resnet8"}}
+var seekers = []train.Student{{Name: "student-1", Arch: "resnet8"}, {Name: "student-2", Arch: "resnet8"}}
 
 // PersonsEpochs is how long RunPersons trains by default. Small pictures make
 // that short: in the same time, more epochs of these students found more than
@@ -77,8 +77,7 @@ func RunPersons(ctx context.Context, opts Options) (Persons, error) {
 	}
 	result.TrainImages = splits.Train.Len()
 	cfg := train.Config{Mode: train.ModeDML, Students: seekers, Epochs: opts.Epochs, Seed: opts.Seed, Batch: 32,
-		Data:    train.DataConfig{Path: result.Data, Height: inputHeight, Width: inputWidth},
-		Augment: train.AugmentConfig{Flip: true, PadCrop: 2}}.WithDefaults()
+		Height: inputHeight, Width: inputWidth, Augment: dataset.Augment{Flip: true, PadCrop: 2}}.WithDefaults()
 	files, err := fit(ctx, cfg, splits, "training two students to tell persons apart, by deep mutual learning", "persons-", opts)
 	if err != nil {
 		return Persons{}, err

@@ -9,14 +9,14 @@ import (
 
 	"github.com/deepmutual/dml/cmd/dml/internal/demo"
 	"github.com/deepmutual/dml/dataset/walkers"
-	"github.com/deepmutual/dml/internal/engine/kernel/onednn"
 	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
+	"github.com/deepmutual/dml/train"
 )
 
 // TestPersons trains for a fraction of the demonstration's time: students find
 // persons better than pixels do, and the page is there.
 func TestPersons(t *testing.T) {
-	backend, err := onednn.Open()
+	backend, err := train.OpenBackend("onednn")
 	if err != nil {
 		t.Skipf("training on the reference kernels takes minutes, and oneDNN is not there: %v", err)
 	}

@@ -1,4 +1,4 @@
-package rundir
+package run
 
 import (
 	"bytes"
@@ -8,8 +8,6 @@ import (
 	"os"
 
 	"github.com/goccy/go-yaml"
-
-	"github.com/deepmutual/dml/train"
 )
 
 // The bounds of a configuration file: far above what a run needs, and low
@@ -21,10 +19,10 @@ const (
 
 // ReadConfig reads a configuration file, without applying defaults. Unknown
 // and repeated keys are errors that point at the line.
-func ReadConfig(path string) (train.Config, error) {
+func ReadConfig(path string) (Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return train.Config{}, err
+		return Config{}, err
 	}
 	cfg, err := parseConfig(text)
 	if err != nil {
@@ -33,22 +31,22 @@ func ReadConfig(path string) (train.Config, error) {
 	return cfg, nil
 }
 
-func parseConfig(text []byte) (train.Config, error) {
+func parseConfig(text []byte) (Config, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if len(text) > maxConfigBytes || nesting(text) > maxConfigDepth {
-		return train.Config{}, fmt.Errorf("more than %d bytes or %d levels of brackets: not the configuration of a run", maxConfigBytes, maxConfigDepth)
+		return Config{}, fmt.Errorf("more than %d bytes or %d levels of brackets: not the configuration of a run", maxConfigBytes, maxConfigDepth)
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	var cfg train.Config
+	var cfg Config
 	if err := dec.Decode(&cfg); err != nil {
 		if errors.Is(err, io.EOF) {
-			return train.Config{}, errors.New("the file holds no configuration")
+			return Config{}, errors.New("the file holds no configuration")
 		}
-		return train.Config{}, errors.New(yaml.FormatError(err, false, true))
+		return Config{}, errors.New(yaml.FormatError(err, false, true))
 	}
 	var more any
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return train.Config{}, errors.New("a second YAML document (after ---); a run has one")
+		return Config{}, errors.New("a second YAML document (after ---); a run has one")
 	}
 	return cfg, nil
 }

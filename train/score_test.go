@@ -1,4 +1,4 @@
-package score
+package train
 
 import (
 	"math"
@@ -27,7 +27,7 @@ func TestScores(t *testing.T) {
 	}
 }
 
-func TestOneClass(t *testing.T) {
+func TestScoresOfOneClass(t *testing.T) {
 	first, second := []float32{.9, .1}, []float32{.1, .9}
 	for _, tc := range []struct {
 		name        string
@@ -53,7 +53,7 @@ func TestOneClass(t *testing.T) {
 
 func TestMean(t *testing.T) {
 	dst := make([]float32, 2)
-	Mean(dst, []float32{1, 0}, []float32{0.5, 0.5})
+	mean(dst, []float32{1, 0}, []float32{0.5, 0.5})
 	if dst[0] != 0.75 || dst[1] != 0.25 {
 		t.Errorf("got %v", dst)
 	}

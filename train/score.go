@@ -1,6 +1,4 @@
-// Package score measures classifiers: accuracy, negative log-likelihood and
-// posterior entropy.
-package score
+package train
 
 import "math"
 
@@ -48,7 +46,7 @@ func (t *Tally) Add(probabilities []float32, labels []int32) {
 	classes := len(probabilities) / len(labels)
 	for i, label := range labels {
 		row := probabilities[i*classes : (i+1)*classes]
-		predicted := Argmax(row)
+		predicted := argmax(row)
 		if predicted == int(label) {
 			t.correct++
 		}
@@ -76,8 +74,8 @@ func (t *Tally) Scores() Scores {
 	return Scores{Accuracy: float64(t.correct) / n, NLL: t.nll / n, Entropy: t.entropy / n, OneClass: t.mixed && !t.varied}
 }
 
-// Argmax returns the index of the largest value, the first of equals.
-func Argmax(v []float32) int {
+// argmax returns the index of the largest value, the first of equals.
+func argmax(v []float32) int {
 	best := 0
 	for i := range v {
 		if v[i] > v[best] {
@@ -87,9 +85,9 @@ func Argmax(v []float32) int {
 	return best
 }
 
-// Mean sets dst to the mean of equally long vectors: the ensemble of
+// mean sets dst to the mean of equally long vectors: the ensemble of
 // posteriors.
-func Mean(dst []float32, of ...[]float32) {
+func mean(dst []float32, of ...[]float32) {
 	for i := range dst {
 		var sum float64
 		for _, v := range of {

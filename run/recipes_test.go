@@ -1,4 +1,4 @@
-package rundir
+package run
 
 import (
 	"path/filepath"
@@ -7,7 +7,7 @@ import (
 
 // TestRecipes: the recipes that come with the product are valid.
 func TestRecipes(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join("..", "..", "configs", "*.yaml"))
+	paths, err := filepath.Glob(filepath.Join("..", "configs", "*.yaml"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("%d recipes, %v", len(paths), err)
 	}
