@@ -119,8 +119,8 @@ func searchGallery(out io.Writer, args []string, threads int) (err error) {
 		filter reid.Filter
 	}{
 		{later, query, reid.Filter{}},
-		{"all cameras but one of six, median of 9", query, reid.Filter{NotCameras: []int{3}}},
-		{"ten identities of 20,000, median of 9", query, reid.Filter{PIDs: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}},
+		{"all cameras but one of six, median of 9", query, reid.Filter{NotCameras: []reid.ID{"3"}}},
+		{"ten identities of 20,000, median of 9", query, reid.Filter{PIDs: []reid.ID{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}}},
 		{"8 queries at once, median of 9", slices.Concat(query, randomVector(r, 7*dim)), reid.Filter{}},
 	} {
 		var all []float64
@@ -202,7 +202,7 @@ func buildGallery(out io.Writer, args []string) (err error) {
 		n := min(batch, images-first)
 		features, entries := randomVector(r, n*dim), make([]reid.Entry, n)
 		for i := range entries {
-			entries[i] = reid.Entry{Name: "images/" + strconv.Itoa(first+i) + ".jpg", Label: reid.Label{PID: r.IntN(20_000) + 1, Camera: r.IntN(6)}}
+			entries[i] = reid.Entry{Name: "images/" + strconv.Itoa(first+i) + ".jpg", Label: reid.Label{PID: reid.Number(r.IntN(20_000) + 1), Camera: reid.Number(r.IntN(6))}}
 			var dot, square float64
 			for k, x := range features[i*dim : (i+1)*dim] {
 				dot, square = dot+float64(x)*float64(query[k]), square+float64(x)*float64(x)

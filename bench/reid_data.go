@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
@@ -27,12 +26,12 @@ const (
 // reidLabels are spread as in Market-1501 sorted by file name.
 func reidLabels(rng *rand.Rand) (query, gallery []reid.Label) {
 	for i := range reidQueries {
-		query = append(query, reid.Label{PID: 1 + i%reidPersons, Camera: i / reidPersons % reidCameras})
+		query = append(query, reid.Label{PID: reid.Number(1 + i%reidPersons), Camera: reid.Number(i / reidPersons % reidCameras)})
 	}
 	for i := range reidGallery {
-		l := reid.Label{PID: reid.Distractor, Camera: rng.IntN(reidCameras)}
+		l := reid.Label{PID: reid.Distractor, Camera: reid.Number(rng.IntN(reidCameras))}
 		if i >= reidDistractors {
-			l.PID = 1 + (i-reidDistractors)*reidPersons/(reidGallery-reidDistractors)
+			l.PID = reid.Number(1 + (i-reidDistractors)*reidPersons/(reidGallery-reidDistractors))
 		}
 		gallery = append(gallery, l)
 	}
@@ -49,8 +48,8 @@ func reidFeatures(rng *rand.Rand, labels []reid.Label, centres []float32, dim in
 		squares := 0.0
 		for k := range row {
 			centre := rng.NormFloat64()
-			if l.PID > reid.Distractor {
-				centre = float64(centres[l.PID*dim+k])
+			if person, _ := l.PID.Number(); person > 0 {
+				centre = float64(centres[person*dim+k])
 			}
 			v := centre + noise*rng.NormFloat64()
 			row[k], squares = float32(v), squares+v*v
@@ -105,7 +104,7 @@ func writeReIDLabels(path string, labels []reid.Label) error {
 	w := csv.NewWriter(&text)
 	rows := [][]string{{"name", "pid", "camid"}}
 	for i, l := range labels {
-		rows = append(rows, []string{fmt.Sprint(i), strconv.Itoa(l.PID), strconv.Itoa(l.Camera)})
+		rows = append(rows, []string{fmt.Sprint(i), string(l.PID), string(l.Camera)})
 	}
 	if err := w.WriteAll(rows); err != nil {
 		return err

@@ -17,7 +17,7 @@ func slowPairs(t *testing.T, query, gallery Set, opts CalibrateOptions) (same, d
 	src := newDirect(shared.Metric, single(shared.Multiplier), matrix[float32]{query.Features, query.Dim}, matrix[float32]{gallery.Features, gallery.Dim})
 	row := make([]float32, len(gallery.Labels))
 	for q, l := range query.Labels {
-		if l.PID < 0 || l.PID == 0 && !opts.ZeroIsPerson {
+		if l.PID == Junk || l.PID == "0" && !opts.ZeroIsPerson {
 			continue
 		}
 		if err := src.rows(row, q, 1); err != nil {
@@ -142,11 +142,11 @@ func TestMostWithin(t *testing.T) {
 func TestEqualErrorRate(t *testing.T) {
 	// Of four pairs of one person one is far, of four pairs of two one is near.
 	at := func(angle float64) []float32 { return []float32{float32(math.Cos(angle)), float32(math.Sin(angle))} }
-	q := Set{Dim: 2, Features: at(0), Labels: []Label{{1, 1}}}
+	q := Set{Dim: 2, Features: at(0), Labels: []Label{{"1", "1"}}}
 	g := Set{Dim: 2}
 	for i, pid := range []int{1, 1, 2, 1, 2, 2, 1, 2} {
 		g.Features = append(g.Features, at(.2+float64(i)/4)...)
-		g.Labels = append(g.Labels, Label{pid, 2})
+		g.Labels = append(g.Labels, Label{Number(pid), "2"})
 	}
 	got, err := Calibrate(t.Context(), q, g, CalibrateOptions{FPR: .25})
 	if err != nil {
@@ -160,7 +160,7 @@ func TestEqualErrorRate(t *testing.T) {
 func TestCalibrateRefuses(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	q, g := randomSet(r, "q.npy", 5, 3), randomSet(r, "g.npy", 30, 3)
-	q.Labels[0], g.Labels[0] = Label{3, 1}, Label{3, 2}
+	q.Labels[0], g.Labels[0] = Label{"3", "1"}, Label{"3", "2"}
 	for _, tc := range []struct {
 		opts CalibrateOptions
 		want error
@@ -176,19 +176,19 @@ func TestCalibrateRefuses(t *testing.T) {
 		}
 	}
 	for i := range g.Labels {
-		g.Labels[i].PID = 99
+		g.Labels[i].PID = "99"
 	}
 	if _, err := Calibrate(t.Context(), q, g, CalibrateOptions{FPR: .5}); !errors.Is(err, ErrNoMatch) {
 		t.Error(err)
 	}
-	one := Set{Dim: 1, Features: []float32{1}, Labels: []Label{{1, 1}}}
-	other := Set{Dim: 1, Features: []float32{2}, Labels: []Label{{1, 2}}}
+	one := Set{Dim: 1, Features: []float32{1}, Labels: []Label{{"1", "1"}}}
+	other := Set{Dim: 1, Features: []float32{2}, Labels: []Label{{"1", "2"}}}
 	if _, err := Calibrate(t.Context(), one, other, CalibrateOptions{FPR: .5}); !errors.Is(err, ErrRate) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Calibrate(ctx, one, Set{Dim: 1, Features: []float32{2, 3}, Labels: []Label{{1, 2}, {2, 2}}}, CalibrateOptions{FPR: 1 - 1e-9}); err == nil {
+	if _, err := Calibrate(ctx, one, Set{Dim: 1, Features: []float32{2, 3}, Labels: []Label{{"1", "2"}, {"2", "2"}}}, CalibrateOptions{FPR: 1 - 1e-9}); err == nil {
 		t.Error("went on after an interrupt")
 	}
 }

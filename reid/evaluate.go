@@ -208,12 +208,12 @@ func mean(results []QueryResult, ranks []int) Scores {
 
 // cameraTable averages AP by the cameras of query and gallery.
 type cameraTable struct {
-	cameras []int // of the gallery, ascending
-	cells   map[[2]int]*CameraPair
+	cameras []ID // of the gallery, ascending
+	cells   map[[2]ID]*CameraPair
 }
 
 func newCameraTable(p *protocol) *cameraTable {
-	t := &cameraTable{cameras: make([]int, len(p.cameras)), cells: make(map[[2]int]*CameraPair)}
+	t := &cameraTable{cameras: make([]ID, len(p.cameras)), cells: make(map[[2]ID]*CameraPair)}
 	for camera, i := range p.cameras {
 		t.cameras[i] = camera
 	}
@@ -221,9 +221,9 @@ func newCameraTable(p *protocol) *cameraTable {
 }
 
 // add takes the APs of a query by camera of the gallery.
-func (t *cameraTable) add(camera int, list []cameraAP) {
+func (t *cameraTable) add(camera ID, list []cameraAP) {
 	for _, v := range list {
-		key := [2]int{camera, t.cameras[v.camera]}
+		key := [2]ID{camera, t.cameras[v.camera]}
 		if t.cells[key] == nil {
 			t.cells[key] = &CameraPair{Query: key[0], Gallery: key[1]}
 		}
@@ -240,7 +240,7 @@ func (t *cameraTable) pairs() []CameraPair {
 		out = append(out, *c)
 	}
 	slices.SortFunc(out, func(a, b CameraPair) int {
-		return cmp.Or(cmp.Compare(a.Query, b.Query), cmp.Compare(a.Gallery, b.Gallery))
+		return cmp.Or(a.Query.Compare(b.Query), a.Gallery.Compare(b.Gallery))
 	})
 	return out
 }

@@ -20,7 +20,7 @@ func randomSet(r *rand.Rand, name string, rows, dim int) Set {
 	s := Set{Name: name, Dim: dim}
 	for range rows {
 		pid := r.IntN(9) - 1
-		s.Labels = append(s.Labels, Label{pid, r.IntN(4)})
+		s.Labels = append(s.Labels, Label{Number(pid), Number(r.IntN(4))})
 		for k := range dim {
 			s.Features = append(s.Features, float32(r.IntN(3)+(pid*(k+3))%5))
 		}
@@ -42,12 +42,12 @@ func TestGoldenAP(t *testing.T) {
 		distances, gallery := []float32{}, []Label{}
 		for i, m := range tc.matches {
 			distances = append(distances, float32(i))
-			gallery = append(gallery, Label{2 - m, 2})
+			gallery = append(gallery, Label{Number(2 - m), "2"})
 		}
 		// Junk of either kind takes no rank, wherever it is.
 		distances = append(distances, -1, -2, .5)
-		gallery = append(gallery, Label{1, 1}, Label{Junk, 2}, Label{Junk, 1})
-		got, err := EvaluateDistances(t.Context(), distances, []Label{{1, 1}}, gallery, Options{})
+		gallery = append(gallery, Label{"1", "1"}, Label{Junk, "2"}, Label{Junk, "1"})
+		got, err := EvaluateDistances(t.Context(), distances, []Label{{"1", "1"}}, gallery, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func check(t *testing.T, got Scores, want slowScores, tolerance float64) {
 		t.Errorf("%d pairs of cameras, want %d; %d points of the ROC", len(got.Cameras), len(want.cameras), len(got.ROC))
 	}
 	for _, c := range got.Cameras {
-		aps := want.cameras[[2]int{c.Query, c.Gallery}]
+		aps := want.cameras[[2]ID{c.Query, c.Gallery}]
 		mean := 0.0
 		for _, ap := range aps {
 			mean += ap / float64(len(aps))
@@ -194,9 +194,9 @@ func TestManyPairs(t *testing.T) {
 func TestROCIsBounded(t *testing.T) {
 	query, gallery := make([]Label, 40_000), make([]Label, 50_000)
 	for i := range query {
-		query[i] = Label{1 + i, 1}
+		query[i] = Label{Number(1 + i), "1"}
 	}
-	gallery[0] = Label{1, 2}
+	gallery[0] = Label{"1", "2"}
 	s := newPairs[float32](newProtocol(query, gallery, false, true))
 	if s.total != 40_000*50_000-1 || len(s.good) != 1 || !slices.Equal(s.rates, rates[:2]) || s.keep > mostKept {
 		t.Errorf("%d wrong pairs, %d good ones, rates %v, %d kept", s.total, len(s.good), s.rates, s.keep)
@@ -268,8 +268,8 @@ func TestWorkers(t *testing.T) {
 
 // TestPooling checks the features of multiple and of expanded queries.
 func TestPooling(t *testing.T) {
-	query := Set{Name: "q", Features: []float32{3, 0, 0, 2, 7, 7}, Dim: 2, Labels: []Label{{1, 1}, {0, 1}, {2, 1}}}
-	gallery := Set{Name: "g", Features: []float32{0, 4, 1, 1, 9, 0, 5, 5}, Dim: 2, Labels: []Label{{1, 1}, {1, 2}, {0, 1}, {Junk, 1}}}
+	query := Set{Name: "q", Features: []float32{3, 0, 0, 2, 7, 7}, Dim: 2, Labels: []Label{{"1", "1"}, {"0", "1"}, {"2", "1"}}}
+	gallery := Set{Name: "g", Features: []float32{0, 4, 1, 1, 9, 0, 5, 5}, Dim: 2, Labels: []Label{{"1", "1"}, {"1", "2"}, {"0", "1"}, {Junk, "1"}}}
 	root := math.Sqrt(.5)
 	for _, tc := range []struct {
 		metric Metric
@@ -279,7 +279,7 @@ func TestPooling(t *testing.T) {
 		{Dot, nil, []float64{.6, .8, 0, 2, root, root}},
 		{Cosine, nil, []float64{root, root, 0, 2, root, root}},
 		{Euclidean, nil, []float64{1.5, 2, 0, 2, 7, 7}},
-		{Dot, &Set{Name: "p", Features: []float32{0, 9}, Dim: 2, Labels: []Label{{1, 1}}}, []float64{0, 1, 0, 2, 7, 7}},
+		{Dot, &Set{Name: "p", Features: []float32{0, 9}, Dim: 2, Labels: []Label{{"1", "1"}}}, []float64{0, 1, 0, 2, 7, 7}},
 	} {
 		a := double(1)
 		got := pooled(a, matrix[float64]{a.convert(query), 2}, query, gallery, Options{Metric: tc.metric, Pool: tc.pool})
@@ -347,7 +347,9 @@ func TestMultiplier(t *testing.T) {
 	query, gallery := randomSet(r, "q", 10, 4), randomSet(r, "g", 50, 4)
 	gallery.Labels[0].PID, gallery.Labels[1].PID, gallery.Labels[49].PID = Junk, Junk, Junk
 	for i := 2; i < 49; i++ {
-		gallery.Labels[i].PID = max(gallery.Labels[i].PID, 0)
+		if gallery.Labels[i].PID == Junk {
+			gallery.Labels[i].PID = Distractor
+		}
 	}
 	c := new(counting)
 	if _, err := Evaluate(t.Context(), query, gallery, Options{Multiplier: c}); err != nil || c.multiplications != 10*47 {
@@ -370,8 +372,8 @@ func TestMultiplier(t *testing.T) {
 func TestBadSets(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	good := func() (Set, Set) {
-		return Set{Name: "q.npy", Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []Label{{1, 1}, {2, 1}}},
-			Set{Name: "g.npy", Features: []float32{1, 2, 3, 4, 5, 6}, Dim: 2, Labels: []Label{{1, 2}, {2, 2}, {0, 1}}}
+		return Set{Name: "q.npy", Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []Label{{"1", "1"}, {"2", "1"}}},
+			Set{Name: "g.npy", Features: []float32{1, 2, 3, 4, 5, 6}, Dim: 2, Labels: []Label{{"1", "2"}, {"2", "2"}, {"0", "1"}}}
 	}
 	for _, tc := range []struct {
 		name  string
@@ -386,13 +388,13 @@ func TestBadSets(t *testing.T) {
 		{"no dimension", func(q, g *Set) { g.Dim = 0 }, ErrDimension, []string{"g.npy"}},
 		{"count", func(q, g *Set) { g.Labels = g.Labels[:2] }, ErrCount, []string{"g.npy", "6 numbers", "2 rows"}},
 		{"empty", func(q, g *Set) { q.Labels, q.Features = nil, nil }, ErrEmpty, []string{"q.npy"}},
-		{"identity", func(q, g *Set) { q.Labels[1].PID = -7 }, ErrLabel, []string{"q.npy", "row 1", "-7"}},
-		{"camera", func(q, g *Set) { q.Labels[0].Camera = -7 }, ErrLabel, []string{"q.npy", "row 0", "camera -7"}},
-		{"no camera", func(q, g *Set) { q.Labels[0].Camera = UnknownCamera }, ErrLabel, []string{"q.npy", "row 0", "camera is not known"}},
-		{"other persons", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = 7, 8 }, ErrNoMatch, []string{"q.npy", "g.npy", "identity"}},
-		{"same camera", func(q, g *Set) { g.Labels[0].Camera, g.Labels[1].Camera = 1, 1 }, ErrNoMatch, []string{"camera alone"}},
+		{"identity", func(q, g *Set) { q.Labels[1].PID = "-7" }, ErrLabel, []string{"q.npy", "row 1", "-7"}},
+		{"camera", func(q, g *Set) { q.Labels[0].Camera = "-7" }, ErrLabel, []string{"q.npy", "row 0", "camera -7"}},
+		{"no camera", func(q, g *Set) { q.Labels[0].Camera = Unknown }, ErrLabel, []string{"q.npy", "row 0", "camera is not known"}},
+		{"other persons", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = "7", "8" }, ErrNoMatch, []string{"q.npy", "g.npy", "identity"}},
+		{"same camera", func(q, g *Set) { g.Labels[0].Camera, g.Labels[1].Camera = "1", "1" }, ErrNoMatch, []string{"camera alone"}},
 		{"only junk", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = Junk, Distractor }, ErrNoMatch, []string{"junk or distractors"}},
-		{"junk gallery", func(q, g *Set) { g.Labels = []Label{{Junk, 1}, {Junk, 1}, {Junk, 1}} }, ErrNoMatch, []string{"g.npy"}},
+		{"junk gallery", func(q, g *Set) { g.Labels = []Label{{Junk, "1"}, {Junk, "1"}, {Junk, "1"}} }, ErrNoMatch, []string{"g.npy"}},
 	} {
 		q, g := good()
 		tc.spoil(&q, &g)
@@ -432,7 +434,7 @@ func TestBadSets(t *testing.T) {
 
 // TestOneFaultOnce: a set that is both queries and gallery has its fault once.
 func TestOneFaultOnce(t *testing.T) {
-	s := Set{Name: "g.npy", Features: []float32{1, 2}, Dim: 2, Labels: []Label{{UnknownPID, 1}}}
+	s := Set{Name: "g.npy", Features: []float32{1, 2}, Dim: 2, Labels: []Label{{Unknown, "1"}}}
 	if _, err := Evaluate(t.Context(), s, s, Options{}); !errors.Is(err, ErrLabel) || strings.Count(err.Error(), "g.npy") != 1 {
 		t.Errorf("%v", err)
 	}
@@ -463,7 +465,7 @@ func TestValidateReportsAll(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	query, gallery := Set{Name: "", Features: []float32{1}, Dim: 1, Labels: []Label{{1, 1}}}, Set{Name: "", Features: []float32{1}, Dim: 1, Labels: []Label{{1, 2}}}
+	query, gallery := Set{Name: "", Features: []float32{1}, Dim: 1, Labels: []Label{{"1", "1"}}}, Set{Name: "", Features: []float32{1}, Dim: 1, Labels: []Label{{"1", "2"}}}
 	r, err := Evaluate(t.Context(), query, gallery, Options{Rerank: &Rerank{}})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 func ExampleEvaluate() {
 	query := reid.Set{
 		Name: "query", Dim: 2, Features: []float32{1, 0},
-		Labels: []reid.Label{{PID: 7, Camera: 1}},
+		Labels: []reid.Label{{PID: "7", Camera: "1"}},
 	}
 	gallery := reid.Set{
 		Name: "gallery", Dim: 2, Features: []float32{
@@ -24,7 +24,7 @@ func ExampleEvaluate() {
 			.8, .2,
 			.1, .9,
 		},
-		Labels: []reid.Label{{PID: 7, Camera: 1}, {PID: 7, Camera: 2}, {PID: reid.Distractor, Camera: 2}, {PID: 7, Camera: 3}},
+		Labels: []reid.Label{{PID: "7", Camera: "1"}, {PID: "7", Camera: "2"}, {PID: reid.Distractor, Camera: "2"}, {PID: "7", Camera: "3"}},
 	}
 	r, err := reid.Evaluate(context.Background(), query, gallery, reid.Options{Best: 2})
 	if err != nil {
@@ -44,8 +44,8 @@ func ExampleEvaluate() {
 // Rankings by distances that were computed elsewhere.
 func ExampleEvaluateDistances() {
 	distances := []float32{.3, .1, .2}
-	query := []reid.Label{{PID: 1, Camera: 1}}
-	gallery := []reid.Label{{PID: 1, Camera: 2}, {PID: 2, Camera: 2}, {PID: 1, Camera: 3}}
+	query := []reid.Label{{PID: "1", Camera: "1"}}
+	gallery := []reid.Label{{PID: "1", Camera: "2"}, {PID: "2", Camera: "2"}, {PID: "1", Camera: "3"}}
 	r, err := reid.EvaluateDistances(context.Background(), distances, query, gallery, reid.Options{})
 	if err != nil {
 		fmt.Println(err)
@@ -74,9 +74,9 @@ func ExampleOpenGallery() {
 	defer g.Close()
 	noon := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	if _, err := g.Add([]reid.Entry{
-		{Name: "a.jpg", Label: reid.Label{PID: 7, Camera: 1}, Time: noon},
-		{Name: "b.jpg", Label: reid.Label{PID: 7, Camera: 2}, Time: noon.Add(time.Minute)},
-		{Name: "c.jpg", Label: reid.Label{PID: reid.UnknownPID, Camera: 2}, Time: noon.Add(time.Hour)},
+		{Name: "a.jpg", Label: reid.Label{PID: "7", Camera: "1"}, Time: noon},
+		{Name: "b.jpg", Label: reid.Label{PID: "7", Camera: "2"}, Time: noon.Add(time.Minute)},
+		{Name: "c.jpg", Label: reid.Label{PID: reid.Unknown, Camera: "2"}, Time: noon.Add(time.Hour)},
 	}, []float32{
 		1, 0,
 		.8, .6,
@@ -86,15 +86,15 @@ func ExampleOpenGallery() {
 	}
 	hits, err := g.Search(context.Background(), []float32{1, 0}, reid.SearchOptions{
 		Top:    2,
-		Filter: reid.Filter{NotCameras: []int{1}, Since: noon},
+		Filter: reid.Filter{NotCameras: []reid.ID{"1"}, Since: noon},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, h := range hits[0] {
-		fmt.Printf("%s, person %d, at %.2f\n", h.Name, h.PID, h.Distance)
+		fmt.Printf("%s, person %q, at %.2f\n", h.Name, h.PID, h.Distance)
 	}
 	// Output:
-	// b.jpg, person 7, at 0.20
-	// c.jpg, person -2, at 1.00
+	// b.jpg, person "7", at 0.20
+	// c.jpg, person "", at 1.00
 }

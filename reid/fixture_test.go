@@ -48,7 +48,7 @@ func loadFixture(t *testing.T, dir, part string) Set {
 		if err1 != nil || err2 != nil {
 			t.Fatal(row)
 		}
-		s.Labels = append(s.Labels, Label{pid, camera})
+		s.Labels = append(s.Labels, Label{Number(pid), Number(camera)})
 	}
 	return s
 }

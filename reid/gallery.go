@@ -32,7 +32,7 @@ var (
 	// on disk as a whole, or not at all. Open the gallery again and repeat it, with
 	// SkipExisting or ReplaceExisting: what is found there then is on disk for good.
 	ErrGalleryUncertain = store.ErrUncertain
-	ErrGalleryClosed = errors.New("the gallery is closed")
+	ErrGalleryClosed    = errors.New("the gallery is closed")
 	// ErrDuplicate says that an image of that name is in the gallery already.
 	ErrDuplicate = errors.New("an image of this name is there already")
 )
@@ -66,7 +66,7 @@ func (e *FingerprintError) Unwrap() error { return ErrFingerprint }
 type Entry struct {
 	// Name of the image, or its path; no two images of a gallery have the same.
 	Name string
-	// Label; UnknownPID and UnknownCamera are fine.
+	// Label; Unknown ones are fine.
 	Label
 	// Track that the image is of, or "".
 	Track string
@@ -77,8 +77,35 @@ type Entry struct {
 // unknownTime is the zero time on disk.
 const unknownTime = math.MinInt64
 
+// The numbers of what is unknown on disk.
+const (
+	unknownPID    = -2
+	unknownCamera = -1
+)
+
+// idOf is an ID as a gallery stores it.
+func idOf(k store.Key, unknown int32) ID {
+	switch {
+	case k.Text != "":
+		return ID(k.Text)
+	case k.Number == unknown:
+		return Unknown
+	}
+	return Number(int(k.Number))
+}
+
+func (id ID) key(unknown int32) store.Key {
+	if id == Unknown {
+		return store.Key{Number: unknown}
+	}
+	if n, ok := id.Number(); ok {
+		return store.Key{Number: int32(n)}
+	}
+	return store.Key{Text: string(id)}
+}
+
 func entryOf(r store.Row) Entry {
-	e := Entry{Name: r.Name, Label: Label{PID: int(r.PID), Camera: int(r.Camera)}, Track: r.Track}
+	e := Entry{Name: r.Name, Label: Label{PID: idOf(r.PID, unknownPID), Camera: idOf(r.Camera, unknownCamera)}, Track: r.Track}
 	if r.Time != unknownTime {
 		e.Time = time.Unix(0, r.Time).UTC()
 	}
@@ -92,16 +119,15 @@ func nanoseconds(t time.Time) (int64, bool) {
 }
 
 func (e Entry) row() (store.Row, error) {
-	r := store.Row{Name: e.Name, Track: e.Track, PID: int32(e.PID), Camera: int32(e.Camera), Time: unknownTime}
+	r := store.Row{Name: e.Name, Track: e.Track, PID: e.PID.key(unknownPID), Camera: e.Camera.key(unknownCamera), Time: unknownTime}
 	switch {
 	case e.Name == "" || len(e.Name) > store.LongestText:
 		return r, fmt.Errorf("%w: a name of %d bytes; it must have 1 to %d", ErrLabel, len(e.Name), store.LongestText)
 	case len(e.Track) > store.LongestText:
 		return r, fmt.Errorf("%w: %.40q: a track of %d bytes; it may have %d", ErrLabel, e.Name, len(e.Track), store.LongestText)
-	case e.PID < UnknownPID || e.PID > math.MaxInt32:
-		return r, fmt.Errorf("%w: %.80q: identity %d", ErrLabel, e.Name, e.PID)
-	case e.Camera < UnknownCamera || e.Camera > math.MaxInt32:
-		return r, fmt.Errorf("%w: %.80q: camera %d", ErrLabel, e.Name, e.Camera)
+	}
+	if err := e.check(true); err != nil {
+		return r, fmt.Errorf("%.80q: %w", e.Name, err)
 	}
 	if !e.Time.IsZero() {
 		var ok bool
@@ -266,9 +292,9 @@ type GalleryInfo struct {
 	Images      int    `json:"images"`
 	// Removed images, whose room is not used again.
 	Removed    int `json:"removed"`
-	Identities int `json:"identities"` // persons: without junk, distractors and unknown ones
+	Identities int `json:"identities"` // people: without junk, distractors and unknown ones
 	// Cameras in ascending order, without unknown ones.
-	Cameras []int `json:"cameras"`
+	Cameras []ID `json:"cameras"`
 	// First and Last of the known times; zero if there are none.
 	First time.Time `json:"first,omitzero"`
 	Last  time.Time `json:"last,omitzero"`
@@ -294,19 +320,13 @@ func (g *Gallery) Info() (GalleryInfo, error) {
 	}
 	defer g.leave()
 	v := g.store.View()
-	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Cameras: []int{}}
+	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Cameras: []ID{}}
 	persons, cameras := make(map[int32]bool), make(map[int32]bool)
 	for i := range v.Rows() {
 		if v.IsRemoved(i) {
 			continue
 		}
-		if v.PIDs[i] > Distractor {
-			persons[v.PIDs[i]] = true
-		}
-		if c := v.Cameras[i]; c != UnknownCamera && !cameras[c] {
-			cameras[c] = true
-			info.Cameras = append(info.Cameras, int(c))
-		}
+		persons[v.PIDs[i]], cameras[v.Cameras[i]] = true, true
 		if t := entryOf(v.Row(i)).Time; !t.IsZero() {
 			if info.First.IsZero() || t.Before(info.First) {
 				info.First = t
@@ -316,8 +336,17 @@ func (g *Gallery) Info() (GalleryInfo, error) {
 			}
 		}
 	}
-	info.Identities = len(persons)
-	slices.Sort(info.Cameras)
+	for code := range persons {
+		if idOf(v.Key(code), unknownPID).Person() {
+			info.Identities++
+		}
+	}
+	for code := range cameras {
+		if id := idOf(v.Key(code), unknownCamera); id != Unknown {
+			info.Cameras = append(info.Cameras, id)
+		}
+	}
+	slices.SortFunc(info.Cameras, ID.Compare)
 	var err error
 	info.Bytes, err = g.store.Bytes()
 	return info, err

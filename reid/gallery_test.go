@@ -52,7 +52,7 @@ func normal(r *rand.Rand, n int) []float32 {
 func people(r *rand.Rand, first, n int) []Entry {
 	out := make([]Entry, n)
 	for i := range out {
-		out[i] = Entry{Name: "image " + strconv.Itoa(first+i), Label: Label{PID: r.IntN(8) - 2, Camera: r.IntN(4) - 1}}
+		out[i] = Entry{Name: "image " + strconv.Itoa(first+i), Label: Label{PID: identity(r.IntN(10) - 2), Camera: camera(r.IntN(6) - 1)}}
 		if r.IntN(4) > 0 {
 			out[i].Time = time.Unix(int64(r.IntN(20)), 0).UTC()
 		}
@@ -101,17 +101,38 @@ func slowSearch(images []known, query []float32, top int, wanted func(Entry) boo
 	return hits[:min(top, len(hits))]
 }
 
-func some(r *rand.Rand, lowest, highest int) []int {
-	var out []int
+// identity and camera number the unknown, numbers, and texts.
+func identity(n int) ID {
+	switch {
+	case n < -1:
+		return Unknown
+	case n > 5:
+		return ID([]string{"anna", "person 7", "99999999999"}[n%3])
+	}
+	return Number(n)
+}
+
+func camera(n int) ID {
+	switch {
+	case n < 0:
+		return Unknown
+	case n > 2:
+		return ID([]string{"door-2", "yard"}[n%2])
+	}
+	return Number(n)
+}
+
+func some(r *rand.Rand, lowest, highest int, id func(int) ID) []ID {
+	var out []ID
 	for range r.IntN(3) {
-		out = append(out, lowest+r.IntN(highest-lowest+1))
+		out = append(out, id(lowest+r.IntN(highest-lowest+1)))
 	}
 	return out
 }
 
 // randomFilter is a filter, and what it means.
 func randomFilter(r *rand.Rand) (Filter, func(Entry) bool) {
-	f := Filter{PIDs: some(r, -2, 6), NotPIDs: some(r, -2, 6), Cameras: some(r, -1, 3), NotCameras: some(r, -1, 3)}
+	f := Filter{PIDs: some(r, -2, 8, identity), NotPIDs: some(r, -2, 8, identity), Cameras: some(r, -1, 5, camera), NotCameras: some(r, -1, 5, camera)}
 	if r.IntN(3) == 0 {
 		f.Since = time.Unix(int64(r.IntN(10)), 0)
 	}
@@ -304,7 +325,7 @@ func TestGalleryRefuses(t *testing.T) {
 		}
 	}
 	for _, e := range []Entry{
-		{Name: "c", Label: Label{PID: -3}}, {Name: "c", Label: Label{Camera: -2}}, {Name: "c", Label: Label{PID: 1 << 31}},
+		{Name: "c", Label: Label{PID: "-3"}}, {Name: "c", Label: Label{Camera: "-2"}}, {Name: "c", Label: Label{PID: "0007"}},
 		{Name: "c", Time: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)}, {Name: string(make([]byte, 5000))},
 	} {
 		if _, err := g.Add([]Entry{e}, []float32{1, 0}, RefuseExisting); !errors.Is(err, ErrLabel) {
@@ -332,7 +353,7 @@ func TestGalleryRefuses(t *testing.T) {
 		{[]float32{1, nan}, SearchOptions{}, ErrNotFinite},
 		{[]float32{1, 0}, SearchOptions{Top: -1}, ErrOptions},
 		{[]float32{1, 0}, SearchOptions{Workers: -1}, ErrOptions},
-		{[]float32{1, 0}, SearchOptions{Filter: Filter{PIDs: []int{-3}}}, ErrOptions},
+		{[]float32{1, 0}, SearchOptions{Filter: Filter{PIDs: []ID{"-3"}}}, ErrOptions},
 		{[]float32{1, 0}, SearchOptions{Filter: Filter{Since: time.Unix(5, 0), Until: time.Unix(5, 0)}}, ErrOptions},
 	} {
 		if _, err := g.Search(ctx, tc.queries, tc.opts); !errors.Is(err, tc.want) {
@@ -423,7 +444,7 @@ func TestSearchWhileAdding(t *testing.T) {
 					return
 				default:
 				}
-				hits, err := g.Search(context.Background(), []float32{1, 0, 0, 0}, SearchOptions{Top: 1 << 20, Filter: Filter{PIDs: []int{1}}})
+				hits, err := g.Search(context.Background(), []float32{1, 0, 0, 0}, SearchOptions{Top: 1 << 20, Filter: Filter{PIDs: []ID{"1"}}})
 				if err != nil {
 					t.Error(err)
 					return
@@ -444,12 +465,12 @@ func TestSearchWhileAdding(t *testing.T) {
 	for b := range batches {
 		entries := make([]Entry, each)
 		for i := range entries {
-			entries[i] = Entry{Name: fmt.Sprint(b, i), Label: Label{PID: 1}}
+			entries[i] = Entry{Name: fmt.Sprint(b, i), Label: Label{PID: "1"}}
 		}
 		if _, err := g.Add(entries, normal(r, each*dim), RefuseExisting); err != nil {
 			t.Error(err)
 		}
-		if _, err := g.Add([]Entry{{Name: "other", Label: Label{PID: 2}}}, []float32{1, 1, 1, 1}, ReplaceExisting); err != nil {
+		if _, err := g.Add([]Entry{{Name: "other", Label: Label{PID: "2"}}}, []float32{1, 1, 1, 1}, ReplaceExisting); err != nil {
 			t.Error(err)
 		}
 	}
@@ -472,7 +493,7 @@ func TestSearchAllocations(t *testing.T) {
 		least := math.Inf(1)
 		for range 30 {
 			least = min(least, testing.AllocsPerRun(1, func() {
-				if _, err := g.Search(context.Background(), query, SearchOptions{Workers: 2, Filter: Filter{NotCameras: []int{1}}}); err != nil {
+				if _, err := g.Search(context.Background(), query, SearchOptions{Workers: 2, Filter: Filter{NotCameras: []ID{"1"}}}); err != nil {
 					t.Fatal(err)
 				}
 			}))
@@ -488,8 +509,8 @@ func TestGalleryInfo(t *testing.T) {
 	g := newGallery(t, 1)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	entries := []Entry{
-		{Name: "a", Label: Label{PID: 5, Camera: 3}, Time: at.Add(time.Hour)}, {Name: "b", Label: Label{PID: 5, Camera: 1}, Time: at},
-		{Name: "c", Label: Label{PID: Junk, Camera: UnknownCamera}}, {Name: "d", Label: Label{PID: Distractor}}, {Name: "e", Label: Label{PID: UnknownPID, Camera: 9}},
+		{Name: "a", Label: Label{PID: "5", Camera: "3"}, Time: at.Add(time.Hour)}, {Name: "b", Label: Label{PID: "5", Camera: "1"}, Time: at},
+		{Name: "c", Label: Label{PID: Junk, Camera: Unknown}}, {Name: "d", Label: Label{PID: Distractor, Camera: "door-2"}}, {Name: "e", Label: Label{PID: Unknown, Camera: "9"}},
 	}
 	if _, err := g.Add(entries, []float32{1, 1, 1, 1, 1}, RefuseExisting); err != nil {
 		t.Fatal(err)
@@ -501,7 +522,7 @@ func TestGalleryInfo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := GalleryInfo{Path: g.path, Fingerprint: "model A", Dim: 1, Images: 4, Removed: 1, Identities: 1, Cameras: []int{0, 1, 3}, First: at, Last: at.Add(time.Hour), Bytes: info.Bytes}
+	want := GalleryInfo{Path: g.path, Fingerprint: "model A", Dim: 1, Images: 4, Removed: 1, Identities: 1, Cameras: []ID{"1", "3", "door-2"}, First: at, Last: at.Add(time.Hour), Bytes: info.Bytes}
 	if fmt.Sprint(info) != fmt.Sprint(want) || info.Bytes < 4096 {
 		t.Errorf("got %+v, want %+v", info, want)
 	}

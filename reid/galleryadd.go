@@ -3,6 +3,8 @@ package reid
 import (
 	"fmt"
 	"math"
+
+	"github.com/deepmutual/dml/reid/internal/store"
 )
 
 // Existing is what Add does about an image whose name is in the gallery.
@@ -55,7 +57,7 @@ func (g *Gallery) Add(entries []Entry, features []float32, existing Existing) (i
 	if first+len(c.rows) > math.MaxInt32 {
 		return 0, fmt.Errorf("%s: %d images and %d more are too many for a gallery", g.path, first, len(c.rows))
 	}
-	if err := g.store.Append(c.removed, c.rows, c.features); err != nil {
+	if err := g.store.Append(store.Change{Removed: c.removed, Rows: c.rows, Features: c.features}); err != nil {
 		return 0, fault(err)
 	}
 	for i, r := range c.rows {
@@ -103,6 +105,7 @@ func (g *Gallery) Remove(f Filter) (int, error) {
 		return 0, err
 	}
 	v := g.store.View()
+	m.bind(v)
 	var rows []int
 	for i := range v.Rows() {
 		if !v.IsRemoved(i) && m.matches(v, i) {
@@ -112,7 +115,7 @@ func (g *Gallery) Remove(f Filter) (int, error) {
 	if len(rows) == 0 {
 		return 0, nil
 	}
-	if err := g.store.Append(rows, nil, nil); err != nil {
+	if err := g.store.Append(store.Change{Removed: rows}); err != nil {
 		return 0, fault(err)
 	}
 	for _, i := range rows {

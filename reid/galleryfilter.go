@@ -14,11 +14,11 @@ import (
 // fields. The zero value means all images.
 type Filter struct {
 	// Names, PIDs and Cameras that are meant. Empty: all, unknown ones too.
-	// UnknownPID and UnknownCamera are accepted.
+	// Unknown is accepted.
 	Names         []string
-	PIDs, Cameras []int
+	PIDs, Cameras []ID
 	// NotPIDs and NotCameras are not meant.
-	NotPIDs, NotCameras []int
+	NotPIDs, NotCameras []ID
 	// Since and Until bound the time: at least Since, and before Until. The zero
 	// time is no bound. With a bound, images of unknown time are not meant.
 	Since, Until time.Time
@@ -30,31 +30,49 @@ func (f Filter) Validate() error {
 	return err
 }
 
-// matcher is a Filter made ready.
+// matcher is a Filter made ready; bind readies it for a view.
 type matcher struct {
 	names               map[string]bool
-	pids, cameras       []int32 // ascending, without repetitions; empty for all
-	notPIDs, notCameras []int32
+	pids, cameras       ids
+	notPIDs, notCameras ids
 	since, until        int64 // nanoseconds
 	timed               bool
 }
 
+// ids are some that a filter names.
+type ids struct {
+	keys  []store.Key
+	codes []int32 // of those that the view has, ascending, without repetitions
+}
+
+func (s *ids) bind(v *store.View) {
+	s.codes = v.Codes(s.keys)
+	slices.Sort(s.codes)
+	s.codes = slices.Compact(s.codes)
+}
+
+// bind looks up the IDs in a view.
+func (m *matcher) bind(v *store.View) {
+	for _, s := range [...]*ids{&m.pids, &m.cameras, &m.notPIDs, &m.notCameras} {
+		s.bind(v)
+	}
+}
+
 func (f Filter) compile() (*matcher, error) {
 	var errs []error
-	ids := func(what string, lowest int, values []int) []int32 {
-		out := make([]int32, 0, len(values))
-		for _, v := range values {
-			if v < lowest || v > math.MaxInt32 {
-				errs = append(errs, fmt.Errorf("%w: %s %d is not between %d and %d", ErrOptions, what, v, lowest, math.MaxInt32))
+	ids := func(unknown int32, values []ID, check func(ID) error) ids {
+		out := ids{keys: make([]store.Key, len(values))}
+		for i, v := range values {
+			if err := check(v); err != nil {
+				errs = append(errs, fmt.Errorf("%w: %w", ErrOptions, err))
 			}
-			out = append(out, int32(v))
+			out.keys[i] = v.key(unknown)
 		}
-		slices.Sort(out)
-		return slices.Compact(out)
+		return out
 	}
 	m := &matcher{
-		pids: ids("identity", UnknownPID, f.PIDs), notPIDs: ids("identity", UnknownPID, f.NotPIDs),
-		cameras: ids("camera", UnknownCamera, f.Cameras), notCameras: ids("camera", UnknownCamera, f.NotCameras),
+		pids: ids(unknownPID, f.PIDs, ID.checkIdentity), notPIDs: ids(unknownPID, f.NotPIDs, ID.checkIdentity),
+		cameras: ids(unknownCamera, f.Cameras, ID.checkCamera), notCameras: ids(unknownCamera, f.NotCameras, ID.checkCamera),
 		since: math.MinInt64, until: math.MaxInt64,
 	}
 	if len(f.Names) > 0 {
@@ -85,7 +103,7 @@ func (f Filter) compile() (*matcher, error) {
 
 // all reports whether the matcher takes every image.
 func (m *matcher) all() bool {
-	return m.names == nil && !m.timed && len(m.pids)+len(m.cameras)+len(m.notPIDs)+len(m.notCameras) == 0
+	return m.names == nil && !m.timed && len(m.pids.keys)+len(m.cameras.keys)+len(m.notPIDs.keys)+len(m.notCameras.keys) == 0
 }
 
 func (m *matcher) matches(v *store.View, row int) bool {
@@ -95,8 +113,8 @@ func (m *matcher) matches(v *store.View, row int) bool {
 }
 
 // passes reports whether only, if it is not empty, has the id, and not has not.
-func passes(only, not []int32, id int32) bool {
-	return (len(only) == 0 || contains(only, id)) && (len(not) == 0 || !contains(not, id))
+func passes(only, not ids, id int32) bool {
+	return (len(only.keys) == 0 || contains(only.codes, id)) && (len(not.keys) == 0 || !contains(not.codes, id))
 }
 
 // contains searches ascending ids.

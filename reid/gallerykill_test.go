@@ -36,9 +36,9 @@ const killDim = 5
 // batchOf is what is added at once; each batch replaces the image "current".
 func batchOf(b int) ([]Entry, []float32) {
 	r := rand.New(rand.NewPCG(uint64(b), 3))
-	entries := []Entry{{Name: "current", Label: Label{PID: b, Camera: 0}}}
+	entries := []Entry{{Name: "current", Label: Label{PID: Number(b), Camera: "0"}}}
 	for i := range r.IntN(200) {
-		entries = append(entries, Entry{Name: fmt.Sprintf("%d/%d", b, i), Label: Label{PID: b, Camera: 1}})
+		entries = append(entries, Entry{Name: fmt.Sprintf("%d/%d", b, i), Label: Label{PID: Number(b), Camera: "1"}})
 	}
 	return entries, normal(r, len(entries)*killDim)
 }
@@ -157,7 +157,7 @@ func countBatches(t *testing.T, path string, searched int) int {
 		if !last {
 			from = 1 // "current" is of the last batch alone
 		}
-		hits, err := g.Search(ctx, features, SearchOptions{Top: 1, Filter: Filter{PIDs: []int{b}}})
+		hits, err := g.Search(ctx, features, SearchOptions{Top: 1, Filter: Filter{PIDs: []ID{Number(b)}}})
 		if err != nil {
 			t.Fatal(err)
 		}

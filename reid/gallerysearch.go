@@ -82,6 +82,7 @@ func (g *Gallery) Search(ctx context.Context, queries []float32, opts SearchOpti
 	if err := s.scale(queries); err != nil {
 		return nil, err
 	}
+	m.bind(s.v)
 	s.choose(m)
 	out := make([][]Hit, len(queries)/dim)
 	for from := 0; from < len(out); from += mostQueries {

@@ -39,7 +39,7 @@ func TestBestSameCamera(t *testing.T) {
 					t.Fatalf("query %d: not in order: %v", q, with.Best)
 				}
 				for _, m := range with.Best {
-					if g := gallery.Labels[m.Gallery]; m.SameCamera != (l.PID > 0 && g == l) {
+					if g := gallery.Labels[m.Gallery]; m.SameCamera != (l.PID.Person() && g == l) {
 						t.Fatalf("query %d %v: %v is said to be %v", q, l, g, m)
 					}
 				}
@@ -75,11 +75,13 @@ func TestRankWithoutLabels(t *testing.T) {
 	query, gallery := randomSet(r, "q", 30, 4), randomSet(r, "g", 80, 4)
 	for i, l := range query.Labels {
 		if l.PID == Junk {
-			query.Labels[i].PID = 1
+			query.Labels[i].PID = "1"
 		}
 	}
 	for i := range gallery.Labels {
-		gallery.Labels[i].PID = max(0, gallery.Labels[i].PID)
+		if gallery.Labels[i].PID == Junk {
+			gallery.Labels[i].PID = Distractor
+		}
 	}
 	want, err := Evaluate(t.Context(), query, gallery, Options{Best: 80, BestSameCamera: true})
 	if err != nil {
@@ -90,15 +92,15 @@ func TestRankWithoutLabels(t *testing.T) {
 		t.Errorf("with labels Rank differs from Evaluate: %v", err)
 	}
 	bare := func(s Set) Set {
-		s.Labels = slices.Repeat([]Label{{UnknownPID, UnknownCamera}}, len(s.Labels))
+		s.Labels = slices.Repeat([]Label{{Unknown, Unknown}}, len(s.Labels))
 		return s
 	}
 	for _, sets := range [][2]Set{{bare(query), gallery}, {query, bare(gallery)}, {bare(query), bare(gallery)}} {
-		got, err := Rank(t.Context(), sets[0], sets[1], Options{Best: 80, BestSameCamera: true, MultiQuery: true, Pool: &Set{Dim: 4, Features: make([]float32, 4), Labels: []Label{{8, 9}}}})
+		got, err := Rank(t.Context(), sets[0], sets[1], Options{Best: 80, BestSameCamera: true, MultiQuery: true, Pool: &Set{Dim: 4, Features: make([]float32, 4), Labels: []Label{{"8", "9"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.ValidQueries != 0 || got.SkippedQueries != 30 || got.MAP != 0 || got.CMC[1] != 0 || sets[1].Labels[0].PID == UnknownPID && got.Distractors != 0 {
+		if got.ValidQueries != 0 || got.SkippedQueries != 30 || got.MAP != 0 || got.CMC[1] != 0 || sets[1].Labels[0].PID == Unknown && got.Distractors != 0 {
 			t.Errorf("%+v", got)
 		}
 		for q := range got.PerQuery {
@@ -118,7 +120,7 @@ func TestRankWithoutLabels(t *testing.T) {
 	}
 	// Of an image of unknown camera every image of its person is a match.
 	for i := range query.Labels {
-		query.Labels[i].Camera = UnknownCamera
+		query.Labels[i].Camera = Unknown
 	}
 	got, err := Rank(t.Context(), query, gallery, Options{Best: 80, BestSameCamera: true})
 	if err != nil {
@@ -126,7 +128,7 @@ func TestRankWithoutLabels(t *testing.T) {
 	}
 	for q, l := range query.Labels {
 		for _, m := range got.PerQuery[q].Best {
-			if m.SameCamera || m.Good != (l.PID > 0 && gallery.Labels[m.Gallery].PID == l.PID) {
+			if m.SameCamera || m.Good != (l.PID.Person() && gallery.Labels[m.Gallery].PID == l.PID) {
 				t.Fatalf("query %d: %v", q, m)
 			}
 		}

@@ -10,7 +10,7 @@ func pooled[T float](a arithmetic[T], q matrix[T], query, gallery Set, opts Opti
 	}
 	place := make(map[Label]int) // of a label's mean
 	for _, l := range query.Labels {
-		if _, there := place[l]; !there && l.PID != Junk && l.PID != UnknownPID {
+		if _, there := place[l]; !there && l.PID != Junk && l.PID != Unknown {
 			place[l] = len(place)
 		}
 	}

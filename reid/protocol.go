@@ -12,20 +12,20 @@ type protocol struct {
 	query, gallery []Label
 	zeroIsPerson   bool
 	lo, hi         int
-	junk           []int32         // columns of identity Junk
-	persons        map[int][]int32 // columns of an identity, ascending
-	most           int             // images of an identity
-	cameras        map[int]int32   // cameras of the gallery, numbered in their order
-	cameraOf       []int32         // number of the camera, by column
-	junkCount      int             // in the gallery
-	distractors    int             // in the gallery
+	junk           []int32        // columns of identity Junk
+	persons        map[ID][]int32 // columns of an identity, ascending
+	most           int            // images of an identity
+	cameras        map[ID]int32   // cameras of the gallery, numbered in their order
+	cameraOf       []int32        // number of the camera, by column
+	junkCount      int            // in the gallery
+	distractors    int            // in the gallery
 }
 
 // newProtocol indexes the gallery. With trim, lo and hi leave out the junk that
 // the gallery starts and ends with: sorted by file name, all junk is in front.
 func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
 	p := &protocol{query: query, gallery: gallery, zeroIsPerson: zeroIsPerson, hi: len(gallery),
-		persons: make(map[int][]int32), cameras: make(map[int]int32)}
+		persons: make(map[ID][]int32), cameras: make(map[ID]int32)}
 	for trim && p.lo < p.hi && gallery[p.lo].PID == Junk {
 		p.lo++
 	}
@@ -33,11 +33,11 @@ func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
 		p.hi--
 	}
 	p.junkCount = len(gallery) - (p.hi - p.lo)
-	var cameras []int
+	var cameras []ID
 	for _, l := range gallery[p.lo:p.hi] {
 		cameras = append(cameras, l.Camera)
 	}
-	slices.Sort(cameras)
+	slices.SortFunc(cameras, ID.Compare)
 	for i, c := range slices.Compact(cameras) {
 		p.cameras[c] = int32(i)
 	}
@@ -46,7 +46,7 @@ func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
 		switch {
 		case l.PID == Junk:
 			p.junk = append(p.junk, int32(j))
-		case l.PID == UnknownPID:
+		case l.PID == Unknown:
 		case p.person(l.PID):
 			p.persons[l.PID] = append(p.persons[l.PID], int32(j))
 			p.most = max(p.most, len(p.persons[l.PID]))
@@ -60,8 +60,8 @@ func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
 
 func (p *protocol) columns() int { return p.hi - p.lo }
 
-func (p *protocol) person(pid int) bool {
-	return pid > Distractor || pid == Distractor && p.zeroIsPerson
+func (p *protocol) person(pid ID) bool {
+	return pid.Person() || pid == Distractor && p.zeroIsPerson
 }
 
 // same returns the columns of a query's identity, good and junk.
@@ -75,7 +75,7 @@ func (p *protocol) same(query int) []int32 {
 // good reports whether a column of a query's identity is a match.
 func (p *protocol) good(query int, column int32) bool {
 	camera := p.query[query].Camera
-	return camera == UnknownCamera || p.gallery[p.lo+int(column)].Camera != camera
+	return camera == Unknown || p.gallery[p.lo+int(column)].Camera != camera
 }
 
 // pairs counts the matches of a query and its wrong images.

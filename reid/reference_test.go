@@ -40,16 +40,16 @@ func slowAP(matches []bool) (rectangular, trapezoidal, inp float64, first int) {
 
 type slowScores struct {
 	results []QueryResult
-	cameras map[[2]int][]float64
+	cameras map[[2]ID][]float64
 	good    []float64
 	wrong   []float64
 }
 
 // slowRank evaluates float64 distances by sorting whole rows.
 func slowRank(distances [][]float64, query, gallery []Label, zeroIsPerson bool) slowScores {
-	s := slowScores{cameras: make(map[[2]int][]float64)}
+	s := slowScores{cameras: make(map[[2]ID][]float64)}
 	for q, l := range query {
-		person := l.PID > 0 || l.PID == 0 && zeroIsPerson
+		person := l.PID.Person() || l.PID == "0" && zeroIsPerson
 		order := make([]int, len(gallery))
 		for j := range order {
 			order[j] = j
@@ -60,7 +60,7 @@ func slowRank(distances [][]float64, query, gallery []Label, zeroIsPerson bool) 
 			return g.PID == Junk || person && g.PID == l.PID && g.Camera == l.Camera
 		})
 		var matches []bool
-		byCamera := make(map[int][]bool)
+		byCamera := make(map[ID][]bool)
 		for _, j := range order {
 			match := person && gallery[j].PID == l.PID
 			matches = append(matches, match)
@@ -89,7 +89,7 @@ func slowRank(distances [][]float64, query, gallery []Label, zeroIsPerson bool) 
 				}
 			}
 			ap, _, _, _ := slowAP(of)
-			key := [2]int{l.Camera, camera}
+			key := [2]ID{l.Camera, camera}
 			s.cameras[key] = append(s.cameras[key], ap)
 		}
 		for _, j := range order[:min(3, len(order))] {

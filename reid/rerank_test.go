@@ -74,7 +74,7 @@ func clustered(r *rand.Rand, rows, dim int) Set {
 			}
 			s.Features = append(s.Features, float32(v))
 		}
-		s.Labels = append(s.Labels, Label{1 + centre, r.IntN(3)})
+		s.Labels = append(s.Labels, Label{Number(1 + centre), Number(r.IntN(3))})
 	}
 	return s
 }

@@ -63,8 +63,8 @@ type ROCPoint struct {
 // Matches taken by further cameras are taken out of the ranking like junk; wrong
 // images of all cameras stay.
 type CameraPair struct {
-	Query   int     `json:"query"`   // camera
-	Gallery int     `json:"gallery"` // camera
+	Query   ID      `json:"query"`   // camera
+	Gallery ID      `json:"gallery"` // camera
 	Queries int     `json:"queries"` // with a match of that camera
 	MAP     float64 `json:"mAP"`     // rectangular, over these queries
 }

@@ -12,16 +12,16 @@ import (
 // by file name, then distractors, then 750 persons seen by 6 cameras.
 func marketLabels(r *rand.Rand, queries, gallery int) (q, g []Label) {
 	for i := range queries {
-		q = append(q, Label{1 + i%750, i / 750 % 6})
+		q = append(q, Label{Number(1 + i%750), Number(i / 750 % 6)})
 	}
 	for i := range gallery {
 		switch {
 		case i < gallery*19/100:
-			g = append(g, Label{Junk, i % 6})
+			g = append(g, Label{Junk, Number(i % 6)})
 		case i < gallery*33/100:
-			g = append(g, Label{Distractor, i % 6})
+			g = append(g, Label{Distractor, Number(i % 6)})
 		default:
-			g = append(g, Label{1 + r.IntN(750), r.IntN(6)})
+			g = append(g, Label{Number(1 + r.IntN(750)), Number(r.IntN(6))})
 		}
 	}
 	return q, g
@@ -33,8 +33,9 @@ func marketSets(r *rand.Rand, queries, gallery, dim int) (q, g Set) {
 	q.Labels, g.Labels = marketLabels(r, queries, gallery)
 	for _, s := range []*Set{&q, &g} {
 		for i, l := range s.Labels {
-			seed := uint64(l.PID)
-			if l.PID < 1 {
+			n, _ := l.PID.Number()
+			seed := uint64(n)
+			if !l.PID.Person() {
 				seed = uint64(10000 + i)
 			}
 			centre := rand.New(rand.NewPCG(seed, 9))
@@ -145,13 +146,13 @@ func TestManyCameras(t *testing.T) {
 	const n = 4000 // whose squares float32 holds exactly
 	s := Set{Dim: 1}
 	for i := range n {
-		s.Features, s.Labels = append(s.Features, float32(i/2)), append(s.Labels, Label{1 + i/2, i})
+		s.Features, s.Labels = append(s.Features, float32(i/2)), append(s.Labels, Label{Number(1 + i/2), Number(i)})
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r, err := Evaluate(t.Context(), s, s, Options{Workers: 2, Metric: Euclidean})
 	runtime.ReadMemStats(&after)
-	if err != nil || r.MAP != 1 || len(r.Cameras) != n || r.Cameras[7] != (CameraPair{Query: 7, Gallery: 6, Queries: 1, MAP: 1}) {
+	if err != nil || r.MAP != 1 || len(r.Cameras) != n || r.Cameras[7] != (CameraPair{Query: "7", Gallery: "6", Queries: 1, MAP: 1}) {
 		t.Fatalf("%v: mAP %v, %d pairs of cameras", err, r.MAP, len(r.Cameras))
 	}
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 2*blockBytes {

@@ -1,29 +1,17 @@
 package reid
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 )
 
-const (
-	// Junk is the identity of images that take no part in an evaluation.
-	Junk = -1
-	// Distractor is the identity of images of no known person, wrong for every
-	// query; but see Options.ZeroIsPerson.
-	Distractor = 0
-	// UnknownPID is the identity of images of which none is known. They can be
-	// searched for and ranked, but not evaluated.
-	UnknownPID = -2
-	// UnknownCamera is the camera of images likewise.
-	UnknownCamera = -1
-)
-
 // Label says who is seen in an image, and which camera took it.
 type Label struct {
-	PID    int // the person's number, Junk, Distractor or UnknownPID
-	Camera int // at least 0, or UnknownCamera
+	PID    ID // the person, Junk, Distractor or Unknown
+	Camera ID // or Unknown
 }
 
 // Set is images by their features and labels.
@@ -133,20 +121,23 @@ func notFinite[T float](row []T) error {
 
 func checkLabels(name string, labels []Label, unlabelled bool) error {
 	for i, l := range labels {
-		if l.PID == UnknownPID && !unlabelled {
-			return &RowError{name, i, fmt.Errorf("%w: its identity is not known, and an evaluation needs it", ErrLabel)}
-		}
-		if l.PID < Junk && l.PID != UnknownPID {
-			return &RowError{name, i, fmt.Errorf("%w: identity %d; use %d for junk, %d for distractors, or a person's number", ErrLabel, l.PID, Junk, Distractor)}
-		}
-		if l.Camera == UnknownCamera && !unlabelled {
-			return &RowError{name, i, fmt.Errorf("%w: its camera is not known, and the protocol needs it", ErrLabel)}
-		}
-		if l.Camera < UnknownCamera {
-			return &RowError{name, i, fmt.Errorf("%w: camera %d; cameras are numbered from 0", ErrLabel, l.Camera)}
+		if err := l.check(unlabelled); err != nil {
+			return &RowError{name, i, err}
 		}
 	}
 	return nil
+}
+
+// check returns the first fault. With unlabelled, identity and camera may be
+// unknown.
+func (l Label) check(unlabelled bool) error {
+	switch {
+	case l.PID == Unknown && !unlabelled:
+		return fmt.Errorf("%w: its identity is not known, and an evaluation needs it", ErrLabel)
+	case l.Camera == Unknown && !unlabelled:
+		return fmt.Errorf("%w: its camera is not known, and the protocol needs it", ErrLabel)
+	}
+	return cmp.Or(l.PID.checkIdentity(), l.Camera.checkCamera())
 }
 
 // squares adds up in four sums, which do not wait for one another.

@@ -15,7 +15,7 @@ import (
 func tied(r *rand.Rand, base []float32, rows int) Set {
 	s := Set{Dim: len(base)}
 	for i := range rows {
-		s.Labels = append(s.Labels, Label{1 + r.IntN(4), r.IntN(3)})
+		s.Labels = append(s.Labels, Label{Number(1 + r.IntN(4)), Number(r.IntN(3))})
 		if i > 0 && r.IntN(2) == 0 {
 			s.Features = append(s.Features, s.row(r.IntN(i))...)
 			continue
@@ -106,9 +106,9 @@ func sameInOrder(t *testing.T, name string, gallery Set, best []Match, all bool)
 func TestOneImageManyTimes(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 2))
 	base := unit(normal(r, 1024))
-	query := Set{Features: base, Dim: 1024, Labels: []Label{{1, 1}}}
-	gallery := Set{Features: slices.Repeat(base, 517), Dim: 1024, Labels: slices.Repeat([]Label{{2, 2}}, 517)}
-	gallery.Labels[0] = Label{1, 2}
+	query := Set{Features: base, Dim: 1024, Labels: []Label{{"1", "1"}}}
+	gallery := Set{Features: slices.Repeat(base, 517), Dim: 1024, Labels: slices.Repeat([]Label{{"2", "2"}}, 517)}
+	gallery.Labels[0] = Label{"1", "2"}
 	for _, metric := range Metrics() {
 		for _, rerank := range []*Rerank{nil, {}, {Top: 50}} {
 			got, err := Evaluate(t.Context(), query, gallery, Options{Metric: metric, Multiplier: wild{}, Rerank: rerank})
@@ -122,8 +122,8 @@ func TestOneImageManyTimes(t *testing.T) {
 // TestFloat64Features: features that differ by less than float32 holds are told
 // apart where they are given in float64.
 func TestFloat64Features(t *testing.T) {
-	query := Set{Features64: []float64{1, 1 + 1e-9}, Dim: 2, Labels: []Label{{1, 1}}}
-	gallery := Set{Features64: []float64{1, 1 - 2e-9, 1, 1 + 1e-9}, Dim: 2, Labels: []Label{{2, 2}, {1, 2}}}
+	query := Set{Features64: []float64{1, 1 + 1e-9}, Dim: 2, Labels: []Label{{"1", "1"}}}
+	gallery := Set{Features64: []float64{1, 1 - 2e-9, 1, 1 + 1e-9}, Dim: 2, Labels: []Label{{"2", "2"}, {"1", "2"}}}
 	for want, opts := range map[float64]Options{1: {Float64: true, Metric: Euclidean, Best: 1}, .5: {Metric: Euclidean, Best: 1}} {
 		got, err := Evaluate(t.Context(), query, gallery, opts)
 		if err != nil || got.MAP != want {

@@ -32,6 +32,6 @@ func Example() {
 		log.Fatal(err)
 	}
 	for _, h := range hits[0] {
-		fmt.Printf("%s, person %d by camera %d, at %.3f\n", h.Name, h.PID, h.Camera, h.Distance)
+		fmt.Printf("%s, person %s by camera %s, at %.3f\n", h.Name, h.PID, h.Camera, h.Distance)
 	}
 }

@@ -122,7 +122,7 @@ func TestRefuses(t *testing.T) {
 		"pooling: none, and track": func(s *Source, _ *features.Recipe, o *Options) {
 			o.Pooling, s.Parts[0].Images[0].Track = features.PoolTrack, "7"
 		},
-		"data: the images":      func(s *Source, _ *features.Recipe, _ *Options) { s.Parts[1].Images[3].PID++ },
+		"data: the images":      func(s *Source, _ *features.Recipe, _ *Options) { s.Parts[1].Images[3].PID += "0" },
 		"pattern of file names": func(s *Source, _ *features.Recipe, _ *Options) { s.Data.Pattern = "own" },
 		"data without queries":  func(s *Source, _ *features.Recipe, _ *Options) { s.Data.Undivided = true },
 		"images were changed in between": func(s *Source, _ *features.Recipe, _ *Options) {

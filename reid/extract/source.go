@@ -74,7 +74,7 @@ func openFolder(path string, opts SourceOptions) (*Source, error) {
 		read.Pattern = list.Pattern // one for all parts
 		rows := make([]features.Row, len(list.Images))
 		for i, m := range list.Images {
-			rows[i].Name, rows[i].PID, rows[i].Camera = m.File, m.PID, m.Camera
+			rows[i].Name, rows[i].Label = m.File, reid.Label{PID: reid.Number(m.PID), Camera: reid.Number(m.Camera)}
 		}
 		s.Parts = append(s.Parts, Part{name, rows})
 		return nil
@@ -181,7 +181,7 @@ func (s *Source) checksums() (listing, times string, err error) {
 			case !broken(err):
 				return "", "", err
 			}
-			put(h, p.Name, r.Name, fmt.Sprint(r.PID, r.Camera, size), r.Track, r.Time)
+			put(h, p.Name, r.Name, fmt.Sprintf("%s %s %d", r.PID, r.Camera, size), r.Track, r.Time)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), hex.EncodeToString(t.Sum(nil)), nil

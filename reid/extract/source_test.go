@@ -24,7 +24,9 @@ func listed(s *Source) map[string][]reid.Label {
 	return out
 }
 
-func label(pid, camera int) reid.Label { return reid.Label{PID: pid, Camera: camera} }
+func label(pid, camera int) reid.Label {
+	return reid.Label{PID: reid.Number(pid), Camera: reid.Number(camera)}
+}
 
 func TestOpenFolder(t *testing.T) {
 	pattern := func(text string) *market1501.Pattern {
@@ -107,7 +109,7 @@ func TestOpenList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "list.csv")
 	write(t, path, []byte("path,pid,camid,split,track,time\na.jpg,3,1,query,,\nb.jpg,,,gallery,t,12:00\n/c.jpg,-1,2,gallery,,\nd.jpg,3,4,multi_query,,\ne.jpg,9,9,train,,\nf.jpg,9,9,val,,\n"))
 	s := open(t, path)
-	want := map[string][]reid.Label{"query": {label(3, 1)}, "gallery": {label(reid.UnknownPID, reid.UnknownCamera), label(-1, 2)}, "multi_query": {label(3, 4)}}
+	want := map[string][]reid.Label{"query": {label(3, 1)}, "gallery": {{}, label(-1, 2)}, "multi_query": {label(3, 4)}}
 	if got := listed(s); !reflect.DeepEqual(got, want) || s.Data.Undivided || s.Data.ZeroIsPerson {
 		t.Errorf("%v, %+v", got, s.Data)
 	}
@@ -126,7 +128,7 @@ func TestOpenList(t *testing.T) {
 		"path,pid,camid,split\na,1,1,test\n":          {ErrSplit, `row 2: bad split "test"`},
 		"path,pid,camid,split\na,1,1,train\n":         {reid.ErrEmpty, "list.csv"},
 		"path,pid,camid\n":                            {reid.ErrEmpty, "list.csv"},
-		"path,pid,camid\na,x,1\n":                     {features.ErrRow, "list.csv: row 2"},
+		"path,pid,camid\na,-7,1\n":                    {features.ErrRow, "list.csv: row 2"},
 		"path,label\na,x\n":                           {features.ErrColumns, "label"},
 	} {
 		write(t, path, []byte(text))

@@ -31,8 +31,8 @@ func TestParseTime(t *testing.T) {
 
 func TestEntries(t *testing.T) {
 	rows := []Row{
-		{Name: "a", Label: reid.Label{PID: 3, Camera: 1}, Track: "t", Time: "7", Line: 2},
-		{Name: "b", Label: reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}, Line: 3},
+		{Name: "a", Label: reid.Label{PID: "3", Camera: "1"}, Track: "t", Time: "7", Line: 2},
+		{Name: "b", Label: reid.Label{PID: reid.Unknown, Camera: reid.Unknown}, Line: 3},
 	}
 	got, err := Entries("l.csv", rows)
 	want := []reid.Entry{{Name: "a", Label: rows[0].Label, Track: "t", Time: time.Unix(7, 0).UTC()}, {Name: "b", Label: rows[1].Label}}

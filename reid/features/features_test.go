@@ -148,8 +148,8 @@ func TestCopyNPY(t *testing.T) {
 
 func TestWriteLabels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l.csv")
-	unknown := reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}
-	rows := []Row{{Name: "a,b.jpg", Label: reid.Label{PID: -1, Camera: 3}, Line: 2}, {Name: "c.jpg", Label: unknown, Line: 3}}
+	unknown := reid.Label{PID: reid.Unknown, Camera: reid.Unknown}
+	rows := []Row{{Name: "a,b.jpg", Label: reid.Label{PID: "-1", Camera: "3"}, Line: 2}, {Name: "c.jpg", Label: unknown, Line: 3}}
 	for want, change := range map[string]func(){
 		"name,pid,camid\n\"a,b.jpg\",-1,3\nc.jpg,,\n":                      func() {},
 		"name,pid,camid,track\n\"a,b.jpg\",-1,3,\nc.jpg,,,t 1\n":           func() { rows[1].Track = "t 1" },
@@ -211,25 +211,25 @@ func FuzzDecodeNPY(f *testing.F) {
 func TestDecodeLabels(t *testing.T) {
 	text := "\ufeffcamid,path,pid,time,track,split\n1,a/b.jpg,-1,,7,test\n\n 2,\"c,d.jpg\",0,12:00,,\n"
 	got, err := decodeLabels(strings.NewReader(text), "l.csv", true)
-	want := []Row{{"a/b.jpg", reid.Label{PID: -1, Camera: 1}, "test", "7", "", 2}, {"c,d.jpg", reid.Label{PID: 0, Camera: 2}, "", "", "12:00", 4}}
+	want := []Row{{"a/b.jpg", reid.Label{PID: "-1", Camera: "1"}, "test", "7", "", 2}, {"c,d.jpg", reid.Label{PID: "0", Camera: "2"}, "", "", "12:00", 4}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for text, want := range map[string]string{
-		"":                                     "row 1: bad columns: the file is empty",
-		"name,pid\n":                           "row 1: bad columns: there is no column camid",
-		"a.jpg,1,2\n":                          `row 1: bad columns: "a.jpg" is none of name`,
-		"name,path,pid,camid\n":                "two are called name",
-		"name,pid,camid\na,1,2\nb,x,2\n":       `row 3: bad row: the pid "x"`,
-		"name,pid,camid\na,-2,2\n":             `row 2: bad row: the pid "-2"`,
-		"name,pid,camid\na,1,-1\n":             `row 2: bad row: the camid "-1"`,
-		"name,pid,camid\n ,1,1\n":              "row 2: bad row: the name of the image is empty",
-		"name,pid,camid\na\xff,1,1\n":          "row 2: bad row: the name",
-		"name,pid,camid\na,1,\n":               "row 2: bad row: the camid is empty",
-		"name,pid,camid\na,99999999999,1\n":    "row 2",
-		"name,pid,camid\na,1,1\nb,\"1\n":       "line 3",
-		"name,pid,camid\na,1,1\nb,1\n":         "line 3",
-		"name,pid,camid\n\"a\nb\",1,1\nc,,1\n": "row 4",
+		"":                                      "row 1: bad columns: the file is empty",
+		"name,pid\n":                            "row 1: bad columns: there is no column camid",
+		"a.jpg,1,2\n":                           `row 1: bad columns: "a.jpg" is none of name`,
+		"name,path,pid,camid\n":                 "two are called name",
+		"name,pid,camid\na,1,2\nb,\"x\ny\",2\n": `row 3: bad row: the pid: bad label: identity "x\ny"`,
+		"name,pid,camid\na,-2,2\n":              `row 2: bad row: the pid: bad label: identity -2`,
+		"name,pid,camid\na,1,-1\n":              `row 2: bad row: the camid: bad label: camera -1`,
+		"name,pid,camid\n ,1,1\n":               "row 2: bad row: the name of the image is empty",
+		"name,pid,camid\na\xff,1,1\n":           "row 2: bad row: the name",
+		"name,pid,camid\na,1,\n":                "row 2: bad row: the camid is empty",
+		"name,pid,camid\na,-99999999999,1\n":    "row 2",
+		"name,pid,camid\na,1,1\nb,\"1\n":        "line 3",
+		"name,pid,camid\na,1,1\nb,1\n":          "line 3",
+		"name,pid,camid\n\"a\nb\",1,1\nc,,1\n":  "row 4",
 	} {
 		_, err := decodeLabels(strings.NewReader(text), "l.csv", true)
 		var row *RowError
@@ -243,14 +243,14 @@ func TestDecodeLabels(t *testing.T) {
 // TestReadList reads rows of persons that are not known.
 func TestReadList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l.csv")
-	if err := os.WriteFile(path, []byte("path,pid,camid,track\na.jpg,,,t1\nb.jpg,7,,\nc.jpg,,2,\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("path,pid,camid,track\na.jpg,,,t1\nb.jpg,anna,,\nc.jpg,,2,\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ReadList(path)
 	want := []Row{
-		{Name: "a.jpg", Label: reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}, Track: "t1", Line: 2},
-		{Name: "b.jpg", Label: reid.Label{PID: 7, Camera: reid.UnknownCamera}, Line: 3},
-		{Name: "c.jpg", Label: reid.Label{PID: reid.UnknownPID, Camera: 2}, Line: 4},
+		{Name: "a.jpg", Label: reid.Label{PID: reid.Unknown, Camera: reid.Unknown}, Track: "t1", Line: 2},
+		{Name: "b.jpg", Label: reid.Label{PID: "anna", Camera: reid.Unknown}, Line: 3},
+		{Name: "c.jpg", Label: reid.Label{PID: reid.Unknown, Camera: "2"}, Line: 4},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
@@ -273,7 +273,9 @@ func FuzzDecodeLabels(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := decodeLabels(strings.NewReader(text), "l.csv", false)
 		for _, r := range list {
-			if r.PID < reid.UnknownPID || r.Camera < reid.UnknownCamera || r.Name == "" || r.Line < 2 {
+			pid, err := reid.ParseID(string(r.PID))
+			camera, again := reid.ParseCamera(string(r.Camera))
+			if err != nil || again != nil || pid != r.PID || camera != r.Camera || r.Name == "" || r.Line < 2 {
 				t.Fatalf("%+v", r)
 			}
 		}
@@ -286,7 +288,7 @@ func FuzzDecodeLabels(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
-			if r.PID < reid.Junk || r.Camera < 0 {
+			if r.PID == reid.Unknown || r.Camera == reid.Unknown {
 				t.Fatalf("%+v", r)
 			}
 		}
@@ -306,7 +308,7 @@ func TestLoad(t *testing.T) {
 	}
 	write("name,pid,camid\na,1,2\nb,3,4\n")
 	s, rows, err := Load(npyPath, csvPath)
-	want := reid.Set{Name: npyPath, Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []reid.Label{{PID: 1, Camera: 2}, {PID: 3, Camera: 4}}}
+	want := reid.Set{Name: npyPath, Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []reid.Label{{PID: "1", Camera: "2"}, {PID: "3", Camera: "4"}}}
 	if err != nil || !reflect.DeepEqual(s, want) || len(rows) != 2 || rows[1].Name != "b" {
 		t.Errorf("%+v, %+v, %v", s, rows, err)
 	}

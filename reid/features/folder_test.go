@@ -26,7 +26,7 @@ func TestLoadPart(t *testing.T) {
 		t.Error("the query part alone is whole")
 	}
 	s, rows, err := LoadPart(dir, m, Query)
-	if err != nil || s.Dim != 4 || len(rows) != 2 || s.Labels[1].PID != reid.UnknownPID || s.Name != filepath.Join(dir, "query.npy") {
+	if err != nil || s.Dim != 4 || len(rows) != 2 || s.Labels[1].PID != reid.Unknown || s.Name != filepath.Join(dir, "query.npy") {
 		t.Errorf("%+v, %+v, %v", s, rows, err)
 	}
 	refused := func(part string, is error, want string) {

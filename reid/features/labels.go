@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -46,12 +44,12 @@ func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File,
 func (e *RowError) Unwrap() error { return e.Err }
 
 // ReadLabels reads a CSV file whose first row names the columns, in any order:
-// name or path, pid, camid, and perhaps split, track and time. Identities are
-// reid.Junk, reid.Distractor or a person's number, cameras whole numbers from 0.
+// name or path, pid, camid, and perhaps split, track and time. Identities and
+// cameras are those of reid.ParseID and reid.ParseCamera.
 func ReadLabels(path string) ([]Row, error) { return read(path, true) }
 
-// ReadList is ReadLabels of images that need not be known: an empty pid is
-// reid.UnknownPID, an empty camid reid.UnknownCamera.
+// ReadList is ReadLabels of images that need not be known: an empty pid or
+// camid is reid.Unknown.
 func ReadList(path string) ([]Row, error) { return read(path, false) }
 
 func read(path string, known bool) ([]Row, error) {
@@ -132,7 +130,6 @@ func rowOf(record []string, column map[string]int, known bool) (Row, error) {
 		return ""
 	}
 	row := Row{Name: cell("name"), Split: cell("split"), Track: cell("track"), Time: cell("time")}
-	row.Label = reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}
 	if row.Name == "" {
 		return Row{}, errors.New("the name of the image is empty")
 	}
@@ -140,33 +137,20 @@ func rowOf(record []string, column map[string]int, known bool) (Row, error) {
 		return Row{}, fmt.Errorf("the name %.80q is not valid UTF-8", row.Name)
 	}
 	for _, field := range []struct {
-		name   string
-		lowest int
-		value  *int
-	}{{"pid", reid.Junk, &row.PID}, {"camid", 0, &row.Camera}} {
+		name  string
+		parse func(string) (reid.ID, error)
+		value *reid.ID
+	}{{"pid", reid.ParseID, &row.PID}, {"camid", reid.ParseCamera, &row.Camera}} {
 		text := cell(field.name)
-		if text == "" && !known {
-			continue
+		if text == "" && known {
+			return Row{}, fmt.Errorf("the %s is empty, and an evaluation needs it", field.name)
 		}
-		n, err := number(field.name, text, field.lowest)
-		if err != nil {
-			return Row{}, err
+		var err error
+		if *field.value, err = field.parse(text); err != nil {
+			return Row{}, fmt.Errorf("the %s: %w", field.name, err)
 		}
-		*field.value = n
 	}
 	return row, nil
-}
-
-// number reads a whole number that is at least lowest.
-func number(name, text string, lowest int) (int, error) {
-	if text == "" {
-		return 0, fmt.Errorf("the %s is empty, and an evaluation needs it", name)
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < lowest || n > math.MaxInt32 {
-		return 0, fmt.Errorf("the %s %.40q is no whole number from %d to %d", name, text, lowest, math.MaxInt32)
-	}
-	return n, nil
 }
 
 // WriteLabels writes rows with the columns name, pid and camid, and track and
@@ -182,17 +166,11 @@ func WriteLabels(path string, rows []Row) error {
 	if times {
 		head = append(head, "time")
 	}
-	known := func(value, unknown int) string {
-		if value == unknown {
-			return ""
-		}
-		return strconv.Itoa(value)
-	}
 	var text bytes.Buffer
 	out := csv.NewWriter(&text)
 	err := out.Write(head)
 	for _, r := range rows {
-		cells := append(head[:0], r.Name, known(r.PID, reid.UnknownPID), known(r.Camera, reid.UnknownCamera))
+		cells := append(head[:0], r.Name, string(r.PID), string(r.Camera))
 		if tracks {
 			cells = append(cells, r.Track)
 		}

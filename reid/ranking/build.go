@@ -164,7 +164,7 @@ func query(r reid.QueryResult, item Item, gallery []Item, zeroIsPerson bool) (Qu
 			switch {
 			case m.Good:
 				result.Relation = Right
-			case item.known(zeroIsPerson) && found.PID != reid.UnknownPID:
+			case item.known(zeroIsPerson) && found.PID != reid.Unknown:
 				result.Relation = Wrong
 			}
 		}
@@ -175,7 +175,7 @@ func query(r reid.QueryResult, item Item, gallery []Item, zeroIsPerson bool) (Qu
 
 // known reports whether the image shows a person whose identity is known.
 func (i Item) known(zeroIsPerson bool) bool {
-	return i.PID > reid.Distractor || i.PID == reid.Distractor && zeroIsPerson
+	return i.PID.Person() || i.PID == reid.Distractor && zeroIsPerson
 }
 
 // described is the image with a note of its label.
@@ -183,17 +183,17 @@ func (i Item) described(zeroIsPerson bool) Image {
 	m := i.Image
 	switch {
 	case i.known(zeroIsPerson):
-		m.Note = fmt.Sprintf("person %d", i.PID)
+		m.Note = fmt.Sprintf("person %s", i.PID)
 	case i.PID == reid.Distractor:
 		m.Note = "distractor"
 	case i.PID == reid.Junk:
 		m.Note = "junk"
 	}
-	if i.Camera != reid.UnknownCamera {
+	if i.Camera != reid.Unknown {
 		if m.Note != "" {
 			m.Note += ", "
 		}
-		m.Note += fmt.Sprintf("camera %d", i.Camera)
+		m.Note += fmt.Sprintf("camera %s", i.Camera)
 	}
 	return m
 }

@@ -299,11 +299,11 @@ func TestSave(t *testing.T) {
 }
 
 func TestBuild(t *testing.T) {
-	item := func(name string, pid, camera int) Item {
+	item := func(name string, pid, camera reid.ID) Item {
 		return Item{drawn(name, 8, 16, color.White), reid.Label{PID: pid, Camera: camera}}
 	}
-	queries := []Item{item("b", 1, 1), item("d", 2, 1), item("a", 3, 1), item("c", reid.UnknownPID, reid.UnknownCamera)}
-	gallery := []Item{item("g0", 1, 2), item("g1", 1, 1), item("g2", 2, 2), item("g3", 0, 3), item("g4", reid.UnknownPID, 1)}
+	queries := []Item{item("b", "1", "1"), item("d", "2", "1"), item("a", "3", "1"), item("c", reid.Unknown, reid.Unknown)}
+	gallery := []Item{item("g0", "1", "2"), item("g1", "1", "1"), item("g2", "2", "2"), item("g3", "0", "3"), item("g4", reid.Unknown, "1")}
 	scores := reid.Scores{MAP: .75, MINP: .6, CMC: map[int]float64{5: 1, 1: .5}, PerQuery: []reid.QueryResult{
 		{Valid: true, AP: .5, Matches: 1, First: 2, Best: []reid.Match{{Gallery: 1, Distance: .1, SameCamera: true}, {Gallery: 3, Distance: .2}, {Gallery: 0, Distance: .3, Good: true}, {Gallery: 4, Distance: .4}}},
 		{Valid: true, AP: 1, Matches: 1, First: 1, Best: []reid.Match{{Gallery: 2, Distance: .1, Good: true}}},
@@ -347,7 +347,7 @@ func TestBuild(t *testing.T) {
 			t.Errorf("%s: %v, %v, %q", by, err, shown, p.Remarks)
 		}
 	}
-	zero, _, err := Build(scores, []Item{item("b", 0, 1), queries[1], queries[2], queries[3]}, gallery, BuildOptions{ZeroIsPerson: true})
+	zero, _, err := Build(scores, []Item{item("b", "0", "1"), queries[1], queries[2], queries[3]}, gallery, BuildOptions{ZeroIsPerson: true})
 	if err != nil || zero.Queries[0].Image.Note != "person 0, camera 1" || zero.Queries[0].Results[1].Relation != Wrong {
 		t.Errorf("%v: %+v", err, zero.Queries[0])
 	}

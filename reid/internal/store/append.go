@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/deepmutual/dml/internal/filelock"
 )
@@ -46,13 +45,13 @@ func (s *Store) Lock() error {
 	return nil
 }
 
-// Append removes rows and adds others, at once or not at all, and durably. The
-// features are [len(rows) x dim]. Needs Lock. Only one goroutine may call it at
-// a time, having decided by the View of that time.
+// Append makes a change, at once or not at all, and durably. The features are
+// [len(rows) x dim]. Needs Lock. Only one goroutine may call it at a time, having
+// decided by the View of that time.
 //
 // It fails with ErrReplaced, having written nothing, where the files are not
 // those that were opened, and with ErrUncertain where the change may be on disk.
-func (s *Store) Append(removed []int, rows []Row, features []float32) error {
+func (s *Store) Append(c Change) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.failed {
@@ -67,22 +66,31 @@ func (s *Store) Append(removed []int, rows []Row, features []float32) error {
 		return s.otherGallery()
 	}
 	old := s.view.Load()
-	c := change{first: int64(old.Rows()), rows: rows, sums: make([]uint32, len(rows))}
-	for i := range rows {
-		c.sums[i] = rowSum(old.Rows()+i, features[i*s.header.Dim:(i+1)*s.header.Dim])
+	sums := make([]uint32, len(c.Rows))
+	for i := range c.Rows {
+		sums[i] = rowSum(old.Rows()+i, c.Features[i*s.header.Dim:(i+1)*s.header.Dim])
 	}
-	for _, r := range slices.Sorted(slices.Values(removed)) {
-		c.removed = append(c.removed, int64(r))
+	if s.codes == nil {
+		s.codes = make(map[string]int32)
+		for place, text := range old.Texts {
+			s.codes[text] = textCode(place)
+		}
 	}
-	payload := c.encode()
-	if len(payload) > longestPayload {
-		return fmt.Errorf("%d images need %d bytes of the log, which takes %d at once: add them in parts", len(rows), len(payload), longestPayload)
+	payload, err := c.encode(old, s.codes, sums)
+	if err != nil {
+		return err
 	}
-	next := old.grown(len(rows))
+	committed := false
+	defer func() {
+		if !committed {
+			s.codes = nil // which may have texts that the log has not
+		}
+	}()
+	next := old.grown(len(c.Rows))
 	if err := next.apply(payload); err != nil {
 		return err
 	}
-	if err := s.writeFeatures(old.Rows(), features); err != nil {
+	if err := s.writeFeatures(old.Rows(), c.Features); err != nil {
 		return err
 	}
 	record, chain := sealRecord(s.at.chain, payload)
@@ -96,7 +104,7 @@ func (s *Store) Append(removed []int, rows []Row, features []float32) error {
 	if err := s.writeCommit(at); err != nil {
 		return errors.Join(err, next.unmapBeyond(len(old.segments)))
 	}
-	s.at = at
+	s.at, committed = at, true
 	s.view.Store(next)
 	return nil
 }

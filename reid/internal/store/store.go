@@ -87,6 +87,7 @@ type Store struct {
 	features *os.File
 	at       commit // what view shows
 	failed   bool
+	codes    map[string]int32 // of texts; made by the first change
 }
 
 // Create makes the folder of an empty gallery, whole or not at all.

@@ -20,7 +20,7 @@ func featuresOf(row int) []float32 {
 }
 
 func rowOf(i int) Row {
-	return Row{Name: "image " + strconv.Itoa(i), Track: strconv.Itoa(i % 3), PID: int32(i % 5), Camera: int32(i % 2), Time: int64(i)}
+	return Row{Name: "image " + strconv.Itoa(i), Track: strconv.Itoa(i % 3), PID: Key{Number: int32(i % 5)}, Camera: Key{Number: int32(i % 2)}, Time: int64(i)}
 }
 
 // grow appends n rows in one change.
@@ -32,7 +32,7 @@ func grow(t testing.TB, s *Store, n int, removed ...int) error {
 	for i := first; i < first+n; i++ {
 		rows, features = append(rows, rowOf(i)), append(features, featuresOf(i)...)
 	}
-	return s.Append(removed, rows, features)
+	return s.Append(Change{Removed: removed, Rows: rows, Features: features})
 }
 
 // made is a gallery of changes of that many rows.

@@ -9,8 +9,12 @@ import (
 // slices, in arrays that views may share.
 type View struct {
 	Names, Tracks []string
-	PIDs, Cameras []int32
+	PIDs, Cameras []int32 // see Key
 	Times         []int64
+	// Texts that are identities or cameras.
+	Texts []string
+	// Note is what the gallery's owner wants to know again.
+	Note []byte
 	// Removed has a bit for each row, the lowest of each word first.
 	Removed []uint64
 	// Live is the number of rows that are not removed.
@@ -29,7 +33,43 @@ func (v *View) IsRemoved(row int) bool { return v.Removed[row/64]>>(row%64)&1 !=
 
 // Row returns what is known of a row.
 func (v *View) Row(i int) Row {
-	return Row{Name: v.Names[i], Track: v.Tracks[i], PID: v.PIDs[i], Camera: v.Cameras[i], Time: v.Times[i]}
+	return Row{Name: v.Names[i], Track: v.Tracks[i], PID: v.Key(v.PIDs[i]), Camera: v.Key(v.Cameras[i]), Time: v.Times[i]}
+}
+
+// Key returns what an element of PIDs or Cameras stands for.
+func (v *View) Key(code int32) Key {
+	if code >= LowestNumber {
+		return Key{Number: code}
+	}
+	return Key{Text: v.Texts[LowestNumber-1-int(code)]}
+}
+
+func (v *View) isKey(code int32) bool {
+	return code >= LowestNumber || LowestNumber-1-int(code) < len(v.Texts)
+}
+
+// Codes returns the elements of PIDs or Cameras that stand for one of the keys.
+func (v *View) Codes(keys []Key) []int32 {
+	var out []int32
+	var texts map[string]bool
+	for _, k := range keys {
+		if k.Text == "" {
+			out = append(out, k.Number)
+			continue
+		}
+		if texts == nil {
+			texts = make(map[string]bool)
+		}
+		texts[k.Text] = true
+	}
+	if texts != nil {
+		for place, text := range v.Texts {
+			if texts[text] {
+				out = append(out, textCode(place))
+			}
+		}
+	}
+	return out
 }
 
 // grown is a copy of v to change, with room for more rows. Bits of rows that v
@@ -51,13 +91,13 @@ func (v *View) remove(row int) {
 	v.Live--
 }
 
-func (v *View) add(r Row, sum uint32) {
+func (v *View) add(name, track string, pid, camera int32, at int64, sum uint32) {
 	if len(v.Names)%64 == 0 {
 		v.Removed = append(v.Removed, 0)
 	}
-	v.Names, v.Tracks = append(v.Names, r.Name), append(v.Tracks, r.Track)
-	v.PIDs, v.Cameras = append(v.PIDs, r.PID), append(v.Cameras, r.Camera)
-	v.Times, v.sums = append(v.Times, r.Time), append(v.sums, sum)
+	v.Names, v.Tracks = append(v.Names, name), append(v.Tracks, track)
+	v.PIDs, v.Cameras = append(v.PIDs, pid), append(v.Cameras, camera)
+	v.Times, v.sums = append(v.Times, at), append(v.sums, sum)
 	v.Live++
 }
 

@@ -121,7 +121,7 @@ func TestReIDEvalBadInput(t *testing.T) {
 	spoil("query.npy", good[:len(good)-1], "cut off")
 	spoil("query.npy", append(good[:len(good)-4:len(good)-4], 0, 0, 0xc0, 0x7f), "row 11", "NaN")
 	spoil("gallery.csv", []byte("name,pid,camid\na,1,1\n"), "26 rows", "gallery.npy", "has 1")
-	spoil("query.csv", []byte("name,pid,camid\na,1,1\nb,one,1\n"), "row 3", `"one"`)
+	spoil("query.csv", []byte("name,pid,camid\na,1,1\nb,-7,1\n"), "row 3", "identity -7")
 	other := strings.Replace(string(must(os.ReadFile(filepath.Join(dir, "query.npy")))), "(12, 3)", "(9, 4) ", 1)
 	spoil("query.npy", []byte(other), "9 rows", "has 12")
 	labels := "name,pid,camid\n" + strings.Repeat("a,99,1\n", 12)

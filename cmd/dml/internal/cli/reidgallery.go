@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -215,7 +214,7 @@ func (c *console) galleryInfo(ctx *cli.Context) error {
 	}
 	cameras := make([]string, len(info.Cameras))
 	for i, n := range info.Cameras {
-		cameras[i] = strconv.Itoa(n)
+		cameras[i] = string(n)
 	}
 	rows := [][]string{
 		{"gallery", path},

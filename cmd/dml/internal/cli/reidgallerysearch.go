@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -22,7 +23,7 @@ const unknownWord = "unknown"
 // filterFlags say which images of a gallery are meant; see galleryFilter.
 func filterFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "pid", Usage: "images of the identities in `LIST`, as in 3,17; or " + unknownWord},
+		&cli.StringSliceFlag{Name: "pid", Usage: "images of the identities in `LIST`, as in 3,anna; or " + unknownWord},
 		&cli.StringSliceFlag{Name: "not-pid", Usage: "images of identities that are not in `LIST`"},
 		&cli.StringSliceFlag{Name: "camera", Usage: "images by the cameras in `LIST`; or " + unknownWord},
 		&cli.StringSliceFlag{Name: "not-camera", Usage: "images by cameras that are not in `LIST`"},
@@ -42,26 +43,29 @@ func filterNames() []string {
 // galleryFilter reads the filterFlags.
 func galleryFilter(ctx *cli.Context) (f reid.Filter, err error) {
 	for _, flag := range []struct {
-		name    string
-		unknown int
-		to      *[]int
+		name  string
+		parse func(string) (reid.ID, error)
+		to    *[]reid.ID
 	}{
-		{"pid", reid.UnknownPID, &f.PIDs}, {"not-pid", reid.UnknownPID, &f.NotPIDs},
-		{"camera", reid.UnknownCamera, &f.Cameras}, {"not-camera", reid.UnknownCamera, &f.NotCameras},
+		{"pid", reid.ParseID, &f.PIDs}, {"not-pid", reid.ParseID, &f.NotPIDs},
+		{"camera", reid.ParseCamera, &f.Cameras}, {"not-camera", reid.ParseCamera, &f.NotCameras},
 	} {
 		for text := range strings.SplitSeq(strings.Join(ctx.StringSlice(flag.name), ","), ",") {
 			text = strings.TrimSpace(text)
 			if text == "" && !ctx.IsSet(flag.name) {
 				continue
 			}
-			n, err := strconv.Atoi(text)
-			switch {
-			case text == unknownWord:
-				n = flag.unknown
-			case err != nil || n <= flag.unknown || n > math.MaxInt32:
-				return f, usagef("--%s: %q is no number from %d to %d, nor %q", flag.name, text, flag.unknown+1, math.MaxInt32, unknownWord)
+			id := reid.Unknown
+			if text != unknownWord {
+				var err error
+				if id, err = flag.parse(text); err == nil && id == reid.Unknown {
+					err = errors.New("it is empty")
+				}
+				if err != nil {
+					return f, usagef("--%s: %w; give numbers or names, or %q", flag.name, err, unknownWord)
+				}
 			}
-			*flag.to = append(*flag.to, n)
+			*flag.to = append(*flag.to, id)
 		}
 	}
 	for _, flag := range []struct {
@@ -130,8 +134,8 @@ type foundHit struct {
 	Name     string  `json:"name"`
 	Distance float64 `json:"distance"`
 	// PID and Camera are null where they are not known.
-	PID    *int      `json:"pid"`
-	Camera *int      `json:"camid"`
+	PID    reid.ID   `json:"pid"`
+	Camera reid.ID   `json:"camid"`
 	Track  string    `json:"track,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
 	Row    int       `json:"row"`
@@ -175,7 +179,7 @@ func (c *console) gallerySearch(ctx *cli.Context) (err error) {
 	for i := range hits {
 		out.Queries[i] = foundQuery{q.names[i], make([]foundHit, len(hits[i]))}
 		for k, h := range hits[i] {
-			out.Queries[i].Hits[k] = foundHit{k + 1, h.Name, h.Distance, known(h.PID, reid.UnknownPID), known(h.Camera, reid.UnknownCamera), h.Track, h.Time, h.Row}
+			out.Queries[i].Hits[k] = foundHit{k + 1, h.Name, h.Distance, h.PID, h.Camera, h.Track, h.Time, h.Row}
 		}
 	}
 	if ctx.Bool("json") {
@@ -273,22 +277,9 @@ func fileQueries(npy, folder string) (queries, error) {
 	return q, nil
 }
 
-// known returns nil for an unknown number.
-func known(n, unknown int) *int {
-	if n == unknown {
-		return nil
-	}
-	return &n
-}
-
 // printFound prints hits for people.
 func (c *console) printFound(f found) error {
-	cell := func(n *int) string {
-		if n == nil {
-			return "-"
-		}
-		return strconv.Itoa(*n)
-	}
+	cell := func(id reid.ID) string { return cmp.Or(plain(string(id)), "-") }
 	for i, q := range f.Queries {
 		if i > 0 {
 			if _, err := fmt.Fprintln(c.stdout); err != nil {

@@ -104,7 +104,7 @@ func decodeFile(path string) (image.Image, error) {
 
 // labelOf reads a label from the name of an image, unknown where none fits.
 func labelOf(path, pattern string) reid.Label {
-	unknown := reid.Label{PID: reid.UnknownPID, Camera: reid.UnknownCamera}
+	var unknown reid.Label
 	if pattern == "" {
 		return unknown
 	}
@@ -116,5 +116,5 @@ func labelOf(path, pattern string) reid.Label {
 	if err != nil {
 		return unknown
 	}
-	return reid.Label{PID: name.PID, Camera: name.Camera}
+	return reid.Label{PID: reid.Number(name.PID), Camera: reid.Number(name.Camera)}
 }

@@ -63,24 +63,24 @@ func printReID(w io.Writer, r *reid.Result, cameras bool) error {
 // cameraTable has a row for each camera of queries, a column for each of the
 // gallery.
 func cameraTable(pairs []reid.CameraPair) [][]string {
-	var queries, gallery []int
-	cells := make(map[[2]int]string)
+	var queries, gallery []reid.ID
+	cells := make(map[[2]reid.ID]string)
 	for _, p := range pairs {
 		queries, gallery = append(queries, p.Query), append(gallery, p.Gallery)
-		cells[[2]int{p.Query, p.Gallery}] = percent(p.MAP)
+		cells[[2]reid.ID{p.Query, p.Gallery}] = percent(p.MAP)
 	}
-	slices.Sort(queries)
-	slices.Sort(gallery)
+	slices.SortFunc(queries, reid.ID.Compare)
+	slices.SortFunc(gallery, reid.ID.Compare)
 	gallery = slices.Compact(gallery)
 	head := []string{"CAMERA"}
 	for _, g := range gallery {
-		head = append(head, strconv.Itoa(g))
+		head = append(head, string(g))
 	}
 	rows := [][]string{head}
 	for _, q := range slices.Compact(queries) {
-		row := []string{strconv.Itoa(q)}
+		row := []string{string(q)}
 		for _, g := range gallery {
-			row = append(row, cmp.Or(cells[[2]int{q, g}], "-"))
+			row = append(row, cmp.Or(cells[[2]reid.ID{q, g}], "-"))
 		}
 		rows = append(rows, row)
 	}
@@ -118,7 +118,7 @@ func writePerQuery(path string, r *reid.Result, query, gallery []features.Row) e
 	rows := [][]string{head}
 	for i, q := range query {
 		s := r.PerQuery[i]
-		row := []string{q.Name, strconv.Itoa(q.PID), strconv.Itoa(q.Camera), strconv.FormatBool(s.Valid), strconv.Itoa(s.Matches)}
+		row := []string{q.Name, string(q.PID), string(q.Camera), strconv.FormatBool(s.Valid), strconv.Itoa(s.Matches)}
 		row = append(row, queryScores(s)...)
 		if r.Rerank != nil {
 			row = append(row, queryScores(r.Rerank.PerQuery[i])...)

@@ -180,7 +180,7 @@ func readPersons(dir string, part market1501.Part) (gathered, error) {
 		if err != nil {
 			return gathered{}, err
 		}
-		item := ranking.Item{Image: ranking.File(path), Label: reid.Label{PID: m.PID, Camera: m.Camera}}
+		item := ranking.Item{Image: ranking.File(path), Label: reid.Label{PID: reid.Number(m.PID), Camera: reid.Number(m.Camera)}}
 		item.Note = fmt.Sprintf("person %d, camera %d", m.PID, m.Camera)
 		g.images, g.items = append(g.images, img), append(g.items, item)
 	}
