@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/deepmutual/dml/cmd/dml/internal/cli"
+	"github.com/deepmutual/dml/cmd/dml/internal/app"
 )
 
 func main() {
@@ -20,5 +20,5 @@ func main() {
 	// The first Ctrl-C asks for an orderly stop. From then on the signals have
 	// their default effect again, so a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(cli.Run(ctx, os.Args, os.Stdout, os.Stderr))
+	os.Exit(app.Run(ctx, os.Args, os.Stdout, os.Stderr))
 }

@@ -334,7 +334,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"internal/engine/kernel/ref", module + "/models", false},
 		{"train", gorgonia + "/ops", true},
 		{"train", gorgonia + "x", false},
-		{"cmd/dml/internal/cli", ortGo, true},
+		{"cmd/dml/internal/app", ortGo, true},
 	} {
 		r, known := roomOf(t, rooms, tc.from)
 		if got := r.permits(rooms, tc.to); !known || got != tc.want {

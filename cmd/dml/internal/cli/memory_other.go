@@ -1,6 +1,0 @@
-//go:build !unix
-
-package cli
-
-// peakMemory returns 0: the system does not tell by way of the standard library.
-func peakMemory() int64 { return 0 }

@@ -1,0 +1,261 @@
+// Package gallery holds the verbs of dml reid gallery.
+package gallery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/cmd/dml/internal/console"
+	"github.com/deepmutual/dml/cmd/dml/internal/inference"
+	"github.com/deepmutual/dml/cmd/dml/internal/retrieval"
+	"github.com/deepmutual/dml/reid"
+	"github.com/deepmutual/dml/reid/features"
+)
+
+// Command is dml reid gallery.
+func Command(c *console.Console) *cli.Command {
+	return &cli.Command{
+		Name:      "gallery",
+		Usage:     "keep features of images on disk, to search for persons",
+		UsageText: "dml reid gallery create|add|rm|search|info G [arguments] [flags]",
+		Description: "A gallery G is a folder of features by one model and one preprocessing. Others are refused.\n" +
+			"What was added stays, whatever happens to the process or the machine afterwards.\n" +
+			"Examples:\n" +
+			"  dml reid gallery create G osnet.onnx --preprocess torchreid\n" +
+			"  dml reid gallery add G osnet.onnx --preprocess torchreid --data images/\n" +
+			"  dml reid gallery search G osnet.onnx --preprocess torchreid person.jpg\n" +
+			"  dml reid gallery rm G --name images/old.jpg\n" +
+			"  dml reid gallery info G --verify",
+		Subcommands: []*cli.Command{createCommand(c), addCommand(c), removeCommand(c), searchCommand(c), infoCommand(c)},
+		Action: func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return console.Usagef("unknown command \"reid gallery %s\"", ctx.Args().First())
+			}
+			return cli.ShowSubcommandHelp(ctx)
+		},
+	}
+}
+
+// galleryArgument splits the arguments into the gallery, ONNX files and others.
+func galleryArgument(ctx *cli.Context) (gallery string, models, others []string, err error) {
+	args := ctx.Args().Slice()
+	if len(args) == 0 || args[0] == "" {
+		return "", nil, nil, console.Usagef("reid gallery %s needs the gallery's folder", ctx.Command.Name)
+	}
+	if inference.IsModel(args[0]) {
+		return "", nil, nil, console.Usagef("reid gallery %s: the gallery's folder comes first, not %s", ctx.Command.Name, args[0])
+	}
+	for _, arg := range args[1:] {
+		if inference.IsModel(arg) {
+			models = append(models, arg)
+		} else {
+			others = append(others, arg)
+		}
+	}
+	return args[0], models, others, nil
+}
+
+// noMore refuses arguments that a command has no use for.
+func noMore(ctx *cli.Context, kinds ...[]string) error {
+	if rest := slices.Concat(kinds...); len(rest) > 0 {
+		return console.Usagef("reid gallery %s: unexpected argument %q", ctx.Command.Name, rest[0])
+	}
+	return nil
+}
+
+func createCommand(c *console.Console) *cli.Command {
+	return &cli.Command{
+		Name:      "create",
+		Usage:     "make an empty gallery for the features of one model or cohort",
+		UsageText: "dml reid gallery create G MODEL.onnx... [flags]\ndml reid gallery create G --fingerprint-from F/",
+		Description: "Examples:\n" +
+			"  dml reid gallery create G osnet.onnx --preprocess torchreid\n" +
+			"  dml reid gallery create G --fingerprint-from market-osnet/     as dml reid extract made F/",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "fingerprint-from", Usage: "take features like those in folder `F`"},
+		}, retrieval.EmbedderFlags(), []cli.Flag{console.JSONFlag()}),
+		Action: func(ctx *cli.Context) error {
+			return galleryCreate(c, ctx)
+		},
+	}
+}
+
+func galleryCreate(c *console.Console, ctx *cli.Context) (err error) {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, others)
+	}
+	if err != nil {
+		return err
+	}
+	var recipe features.Recipe
+	switch from := ctx.String("fingerprint-from"); {
+	case (from == "") == (len(models) == 0):
+		return console.Usagef("reid gallery create needs either ONNX files or --fingerprint-from F/")
+	case from != "":
+		m, err := retrieval.ReadManifest(from)
+		if err != nil {
+			return err
+		}
+		recipe = m.Recipe
+	default:
+		e, err := retrieval.OpenEmbedder(ctx, models)
+		if err != nil {
+			return err
+		}
+		recipe = e.Recipe()
+		if err := e.Close(); err != nil {
+			return err
+		}
+	}
+	if err := reid.CreateGallery(path, recipe.Dim, recipe.Fingerprint()); err != nil {
+		return err
+	}
+	return tellGallery(c, ctx, path, "created for %d features an image", recipe.Dim)
+}
+
+// tellGallery prints what happened to a gallery: for programs, how it is now.
+func tellGallery(c *console.Console, ctx *cli.Context, path, format string, args ...any) error {
+	if !ctx.Bool("json") {
+		_, err := fmt.Fprintf(c.Stdout, "%s: "+format+"\n", append([]any{path}, args...)...)
+		return err
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	return console.WriteJSON(c.Stdout, info)
+}
+
+func removeCommand(c *console.Console) *cli.Command {
+	return &cli.Command{
+		Name:      "rm",
+		Usage:     "remove the images that fit all flags",
+		UsageText: "dml reid gallery rm G --name NAME... | --pid N... | --camera N... | --until TIME [flags]",
+		Description: "Removed images are not found any more; their room on disk is not used again, and their\n" +
+			"features stay readable there. To be rid of both, make a new gallery of what shall stay.\n" +
+			"Examples:\n" +
+			"  dml reid gallery rm G --name a.jpg --name b.jpg\n" +
+			"  dml reid gallery rm G --pid 17\n" +
+			"  dml reid gallery rm G --camera 2,3 --until 2026-01-01",
+		Flags: slices.Concat([]cli.Flag{&cli.StringSliceFlag{Name: "name", Usage: "the image of that `NAME`; may be repeated"}}, filterFlags(), []cli.Flag{console.JSONFlag()}),
+		Action: func(ctx *cli.Context) error {
+			return galleryRemove(c, ctx)
+		},
+	}
+}
+
+func galleryRemove(c *console.Console, ctx *cli.Context) (err error) {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, models, others)
+	}
+	if err != nil {
+		return err
+	}
+	filter, err := galleryFilter(ctx)
+	if err != nil {
+		return err
+	}
+	filter.Names = ctx.StringSlice("name")
+	if !slices.ContainsFunc(append(filterNames(), "name"), ctx.IsSet) {
+		return console.Usagef("reid gallery rm needs a flag that says which images: --name, --pid, --camera, --until ...")
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	g, err := reid.OpenGallery(path, info.Fingerprint)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	removed, err := g.Remove(filter)
+	if err != nil {
+		return err
+	}
+	if removed == 0 {
+		return fmt.Errorf("%s: no image is as the flags say; nothing was removed", path)
+	}
+	return tellGallery(c, ctx, path, "%s removed, %s left", console.Count(removed, "image"), console.Grouped(g.Len()))
+}
+
+func infoCommand(c *console.Console) *cli.Command {
+	return &cli.Command{
+		Name:      "info",
+		Usage:     "describe a gallery",
+		UsageText: "dml reid gallery info G [--verify]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verify", DisableDefaultText: true, Usage: "read everything and check it against its checksums"},
+			console.JSONFlag(),
+		},
+		Action: func(ctx *cli.Context) error {
+			return galleryInfo(c, ctx)
+		},
+	}
+}
+
+func galleryInfo(c *console.Console, ctx *cli.Context) error {
+	path, models, others, err := galleryArgument(ctx)
+	if err == nil {
+		err = noMore(ctx, models, others)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := reid.ReadGalleryInfo(path)
+	if err != nil {
+		return err
+	}
+	if ctx.Bool("verify") {
+		if err := verifyGallery(ctx.Context, path, info.Fingerprint); err != nil {
+			return err
+		}
+	}
+	if ctx.Bool("json") {
+		return console.WriteJSON(c.Stdout, info)
+	}
+	cameras := make([]string, len(info.Cameras))
+	for i, n := range info.Cameras {
+		cameras[i] = string(n)
+	}
+	rows := [][]string{
+		{"gallery", path},
+		{"images", console.Grouped(info.Images)},
+		{"removed", console.Grouped(info.Removed)},
+		{"identities", console.Grouped(info.Identities)},
+		{"cameras", strings.Join(cameras, " ")},
+		{"first", timeCell(info.First)},
+		{"last", timeCell(info.Last)},
+		{"features", console.Grouped(info.Dim)},
+		{"fingerprint", info.Fingerprint},
+		{"bytes", console.Grouped(info.Bytes)},
+	}
+	if ctx.Bool("verify") {
+		rows = append(rows, []string{"checksums", "right"})
+	}
+	return console.Table(c.Stdout, rows)
+}
+
+func verifyGallery(ctx context.Context, path, fingerprint string) (err error) {
+	g, err := reid.OpenGallery(path, fingerprint)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	return g.Verify(ctx)
+}
+
+// timeCell writes a time for people, "-" for an unknown one.
+func timeCell(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.RFC3339Nano)
+}

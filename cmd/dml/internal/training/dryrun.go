@@ -1,0 +1,48 @@
+package training
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/deepmutual/dml/cmd/dml/internal/console"
+	"github.com/deepmutual/dml/run"
+	"github.com/deepmutual/dml/train"
+)
+
+// dryRunBudget is about how long a dry run trains.
+const dryRunBudget = 10 * time.Second
+
+// dryRun prints what a run will take, from a few real steps, and writes nothing.
+func dryRun(c *console.Console, ctx context.Context, session *train.Session, cfg run.Config) error {
+	e, err := session.Measure(ctx, dryRunBudget)
+	if err != nil {
+		return err
+	}
+	machine := session.Machine()
+	memory := "unknown on this system"
+	if bytes := peakMemory(); bytes > 0 {
+		memory = fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20))
+	}
+	until := console.Count(cfg.Epochs, "epoch")
+	if e.Total < e.Epoch*time.Duration(cfg.Epochs) {
+		until = "until it is stopped"
+	}
+	unit := time.Second
+	if e.Total < 10*time.Second {
+		unit = 10 * time.Millisecond
+	}
+	rows := [][]string{
+		{"students", fmt.Sprintf("%d, %s, %s", len(cfg.Students), machine.Lineup, machine.Backend)},
+		{"memory", memory},
+		{"step", fmt.Sprintf("%.4g s (mean of %d)", e.Step.Seconds(), e.Steps)},
+		{"validation", fmt.Sprintf("%.3g s", e.Validation.Seconds())},
+		{"epoch", fmt.Sprintf("%.4g s (%s and validation)", e.Epoch.Seconds(), console.Count(e.StepsPerEpoch, "step"))},
+		{"total", fmt.Sprintf("%v (%s)", e.Total.Round(unit), until)},
+	}
+	if err := console.Table(c.Stdout, rows); err != nil {
+		return err
+	}
+	c.Say("dry run: nothing was written")
+	return nil
+}
