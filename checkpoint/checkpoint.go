@@ -26,7 +26,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 const (
@@ -71,7 +71,7 @@ type index struct {
 
 // Write writes a checkpoint atomically.
 func Write(path string, f *File) error {
-	out, err := atomicfile.Create(path, 0o644)
+	out, err := files.Create(path, 0o644)
 	if err != nil {
 		return err
 	}

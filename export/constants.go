@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/x448/float16"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/deepmutual/dml/internal/half"
 	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
@@ -40,7 +40,7 @@ func (b *builder) addWeight(name string, shape []int, values []float32) {
 	}
 	raw := make([]byte, 2*len(values))
 	for i, v := range values {
-		binary.LittleEndian.PutUint16(raw[2*i:], half.ToFloat16(v))
+		binary.LittleEndian.PutUint16(raw[2*i:], float16.Fromfloat32(v).Bits())
 	}
 	narrow := b.freshTensor(name + ".float16")
 	b.initializer(narrow, onnxpb.TensorProto_FLOAT16, shape, raw)

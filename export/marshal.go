@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/internal/onnx/onnxcheck"
 	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 	"github.com/deepmutual/dml/internal/onnx/onnxpb"
@@ -84,7 +84,7 @@ func encode(graph *onnxpb.GraphProto, meta onnxmeta.Metadata) ([]byte, error) {
 // WriteFile writes a model's bytes to path. On an error, a full disk included,
 // path is as it was before and no partial file is left.
 func WriteFile(path string, model []byte) error {
-	if err := atomicfile.WriteFile(path, model, 0o644); err != nil {
+	if err := files.WriteFile(path, model, 0o644); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil

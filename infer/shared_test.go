@@ -11,8 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/x448/float16"
+
 	"github.com/deepmutual/dml/dataset/datatest"
-	"github.com/deepmutual/dml/internal/half"
 )
 
 // cifarImages returns the first n exact images and their labels.
@@ -207,7 +208,7 @@ func TestOSNetOnMarket(t *testing.T) {
 	for i, v := range vectors {
 		var dot float64
 		for k, x := range v {
-			dot += float64(x) * float64(half.FromFloat16(binary.LittleEndian.Uint16(stored[2*(512*i+k):])))
+			dot += float64(x) * float64(float16.Frombits(binary.LittleEndian.Uint16(stored[2*(512*i+k):])).Float32())
 		}
 		least = min(least, dot)
 	}

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/deepmutual/dml/internal/half"
+	"github.com/x448/float16"
 )
 
 // shared returns a folder of the developers' data, which is not part of the
@@ -40,7 +40,7 @@ func loadFixture(t *testing.T, dir, part string) Set {
 	}
 	s := Set{Name: part, Dim: 512}
 	for ; len(bits) > 0; bits = bits[2:] {
-		s.Features = append(s.Features, half.FromFloat16(binary.LittleEndian.Uint16(bits)))
+		s.Features = append(s.Features, float16.Frombits(binary.LittleEndian.Uint16(bits)).Float32())
 	}
 	for _, row := range rows[1:] {
 		pid, err1 := strconv.Atoi(row[1])

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/x448/float16"
+
 	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/internal/half"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -74,7 +75,7 @@ func rounded(t *testing.T, net *models.Network, w models.Weights) models.Weights
 	for _, p := range params {
 		for i, v := range out[p.Name] {
 			if len(p.Shape) > 1 {
-				out[p.Name][i] = half.FromFloat16(half.ToFloat16(v))
+				out[p.Name][i] = float16.Fromfloat32(v).Float32()
 			}
 		}
 	}

@@ -31,6 +31,8 @@ const (
 	onnxGo   = "github.com/owulveryck/onnx-go"
 	xImage   = "golang.org/x/image"
 	plot     = "gonum.org/v1/plot"
+	flock    = "github.com/gofrs/flock"
+	float16  = "github.com/x448/float16"
 )
 
 // anything lets a package import every other: the command wires them all.
@@ -40,7 +42,8 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage, "plot": plot, "everything": anything,
+	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage, "plot": plot,
+	"flock": flock, "float16": float16, "everything": anything,
 }
 
 // room is a row of that table: folders of this module, each with all packages

@@ -10,8 +10,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -93,7 +92,7 @@ type file struct {
 
 // Read reads a threshold. Faults of the content wrap ErrThreshold.
 func Read(path string) (Threshold, error) {
-	data, err := regular.Read(path)
+	data, err := files.Read(path)
 	if err != nil {
 		return Threshold{}, err
 	}
@@ -131,5 +130,5 @@ func Write(path string, t Threshold) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return atomicfile.WriteFile(path, append(text, '\n'), 0o644)
+	return files.WriteFile(path, append(text, '\n'), 0o644)
 }

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/internal/pixels"
-	"github.com/deepmutual/dml/internal/regular"
 )
 
 // batch is images decoded together.
@@ -27,7 +27,7 @@ type batch struct {
 type decoder struct{ buf bytes.Buffer }
 
 func (d *decoder) decode(path string) (image.Image, error) {
-	f, err := regular.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (d *decoder) decode(path string) (image.Image, error) {
 // own are errors that are an image's own: of what its file holds, or of what its
 // path leads to.
 var own = []error{
-	pixels.ErrFormat, pixels.ErrCorrupt, pixels.ErrTooLarge, regular.ErrNot, fs.ErrNotExist, fs.ErrPermission,
+	pixels.ErrFormat, pixels.ErrCorrupt, pixels.ErrTooLarge, files.ErrNotRegular, fs.ErrNotExist, fs.ErrPermission,
 	syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.EINVAL,
 }
 
@@ -58,8 +58,8 @@ func reason(err error) string {
 	switch {
 	case errors.As(err, &file):
 		err = file.Err
-	case errors.Is(err, regular.ErrNot):
-		err = regular.ErrNot
+	case errors.Is(err, files.ErrNotRegular):
+		err = files.ErrNotRegular
 	}
 	return err.Error()
 }

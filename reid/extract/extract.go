@@ -13,7 +13,7 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/deepmutual/dml/internal/filelock"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -118,8 +118,8 @@ func Run(ctx context.Context, dir string, recipe features.Recipe, e reid.Embedde
 	if err := os.MkdirAll(partial, 0o755); err != nil {
 		return features.Manifest{}, err
 	}
-	held, err := filelock.Take(filepath.Join(partial, "lock"))
-	if errors.Is(err, filelock.ErrHeld) {
+	held, err := files.TakeLock(filepath.Join(partial, "lock"))
+	if errors.Is(err, files.ErrHeld) {
 		err = fmt.Errorf("%s: %w", partial, ErrBusy)
 	}
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid/features"
 )
 
@@ -115,12 +114,12 @@ func (p plan) complete(dir string, parts []Part) (features.Manifest, bool, error
 // this plan.
 func (p plan) prepare(partial string) error {
 	path := filepath.Join(partial, "plan.json")
-	text, err := regular.Read(path)
+	text, err := files.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if text, err = json.MarshalIndent(p, "", "  "); err != nil {
 			return err
 		}
-		return atomicfile.WriteFile(path, text, 0o644)
+		return files.WriteFile(path, text, 0o644)
 	}
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"github.com/sbinet/npyio/npy"
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 )
 
@@ -261,7 +261,7 @@ func TestReadList(t *testing.T) {
 	if _, err := ReadList(path + "x"); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := ReadList(os.DevNull); !errors.Is(err, regular.ErrNot) {
+	if _, err := ReadList(os.DevNull); !errors.Is(err, files.ErrNotRegular) {
 		t.Errorf("a device: %v", err)
 	}
 }

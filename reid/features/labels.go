@@ -10,8 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 )
 
@@ -53,7 +52,7 @@ func ReadLabels(path string) ([]Row, error) { return read(path, true) }
 func ReadList(path string) ([]Row, error) { return read(path, false) }
 
 func read(path string, known bool) ([]Row, error) {
-	f, err := regular.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -183,5 +182,5 @@ func WriteLabels(path string, rows []Row) error {
 	if err := errors.Join(err, out.Error()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return atomicfile.WriteFile(path, text.Bytes(), 0o644)
+	return files.WriteFile(path, text.Bytes(), 0o644)
 }

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 // ManifestFile is the name of a Manifest's file in a folder of features.
@@ -129,7 +128,7 @@ func (m Manifest) Validate() error {
 // content wrap ErrManifest.
 func ReadManifest(dir string) (Manifest, error) {
 	path := filepath.Join(dir, ManifestFile)
-	data, err := regular.Read(path)
+	data, err := files.Read(path)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -178,5 +177,5 @@ func WriteManifest(dir string, m Manifest) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return atomicfile.WriteFile(path, append(text, '\n'), 0o644)
+	return files.WriteFile(path, append(text, '\n'), 0o644)
 }

@@ -12,8 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/half"
+	"github.com/x448/float16"
+
+	"github.com/deepmutual/dml/internal/files"
 )
 
 // Matrix is feature vectors, row after row, [Rows x Dim].
@@ -274,7 +275,7 @@ func (h header) decode(r io.Reader, dst []float32) error {
 			at := raw[i*size:]
 			switch size {
 			case 2:
-				dst[i] = half.FromFloat16(h.order.Uint16(at))
+				dst[i] = float16.Frombits(h.order.Uint16(at)).Float32()
 			case 4:
 				dst[i] = math.Float32frombits(h.order.Uint32(at))
 			default:
@@ -291,7 +292,7 @@ func WriteNPY(path string, m Matrix) error {
 	if m.Rows < 1 || m.Dim < 1 || len(m.Data) != m.Rows*m.Dim {
 		return fmt.Errorf("%s: %w: %d numbers are no matrix of %d x %d", path, ErrNPY, len(m.Data), m.Rows, m.Dim)
 	}
-	f, err := atomicfile.Create(path, 0o644)
+	f, err := files.Create(path, 0o644)
 	if err != nil {
 		return err
 	}
@@ -307,7 +308,7 @@ func CopyNPY(path string, rows, dim int, r io.Reader) error {
 	if rows < 1 || dim < 1 {
 		return fmt.Errorf("%s: %w: %d x %d numbers", path, ErrNPY, rows, dim)
 	}
-	f, err := atomicfile.Create(path, 0o644)
+	f, err := files.Create(path, 0o644)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 // ErrExtension is wrapped by Save's error for a file that is neither .html nor
@@ -34,7 +34,7 @@ func Save(ctx context.Context, path string, p Page) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := atomicfile.Create(path, 0o644)
+	f, err := files.Create(path, 0o644)
 	if err != nil {
 		return err
 	}

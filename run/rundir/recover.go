@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -192,7 +192,7 @@ func (s *survey) restore(at committed) error {
 		return err
 	}
 	if now, err := d.progress(); err != nil || now != at {
-		if err := atomicfile.WriteFile(d.file(progressFile), append(text, '\n'), 0o644); err != nil {
+		if err := files.WriteFile(d.file(progressFile), append(text, '\n'), 0o644); err != nil {
 			return err
 		}
 	}

@@ -34,8 +34,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/deepmutual/dml/checkpoint"
-	"github.com/deepmutual/dml/internal/atomicfile"
-	"github.com/deepmutual/dml/internal/filelock"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
@@ -73,7 +72,7 @@ var (
 type Dir struct {
 	path   string
 	cfg    run.Config
-	locked *filelock.Lock // nil for readers
+	locked *files.Lock // nil for readers
 }
 
 // Create claims the folder of a new run under parent. The run exists once
@@ -133,7 +132,7 @@ func (d *Dir) writeConfig() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(d.file(configFile), text, 0o644)
+	return files.WriteFile(d.file(configFile), text, 0o644)
 }
 
 // SetMachine keeps the threads and the backend of a machine in the configuration,
@@ -175,8 +174,8 @@ func Resume(path string) (*Dir, error) {
 
 // lock claims the folder for this process, which gives it back when it ends.
 func (d *Dir) lock() error {
-	held, err := filelock.Take(d.file(lockFile))
-	if errors.Is(err, filelock.ErrHeld) {
+	held, err := files.TakeLock(d.file(lockFile))
+	if errors.Is(err, files.ErrHeld) {
 		return fmt.Errorf("%s: %w", d.path, ErrBusy)
 	}
 	d.locked = held
@@ -320,7 +319,7 @@ func (d *Dir) WriteResults(sum train.Summary) error {
 	if err := w.Error(); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(d.file(resultsFile), buf.Bytes(), 0o644)
+	return files.WriteFile(d.file(resultsFile), buf.Bytes(), 0o644)
 }
 
 // WriteReference keeps n preprocessed samples of an input shape.
@@ -361,7 +360,7 @@ func (d *Dir) WriteInit(reports map[string]any) error {
 		if err != nil {
 			return err
 		}
-		if err := atomicfile.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		if err := files.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/deepmutual/dml/checkpoint"
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -46,7 +46,7 @@ func (d *Dir) Save(states []train.State) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.WriteFile(d.file(progressFile), append(text, '\n'), 0o644); err != nil {
+	if err := files.WriteFile(d.file(progressFile), append(text, '\n'), 0o644); err != nil {
 		return errors.Join(err, d.removeNext())
 	}
 	for _, st := range states {
@@ -192,5 +192,5 @@ func (d *Dir) cutMetrics(epochs int) error {
 	if len(kept) == len(text) {
 		return nil
 	}
-	return atomicfile.WriteFile(d.file(metricsFile), kept, 0o644)
+	return files.WriteFile(d.file(metricsFile), kept, 0o644)
 }

@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"github.com/nlpodyssey/safetensors"
+	"github.com/x448/float16"
 
-	"github.com/deepmutual/dml/internal/half"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -129,9 +129,9 @@ func widen(name string, info *safetensors.TensorInfo, raw []byte) (*tensor, erro
 	case safetensors.F64:
 		value = func(at []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(at))) }
 	case safetensors.F16:
-		value = func(at []byte) float32 { return half.FromFloat16(binary.LittleEndian.Uint16(at)) }
+		value = func(at []byte) float32 { return float16.Frombits(binary.LittleEndian.Uint16(at)).Float32() }
 	case safetensors.BF16:
-		value = func(at []byte) float32 { return half.FromBFloat16(binary.LittleEndian.Uint16(at)) }
+		value = func(at []byte) float32 { return math.Float32frombits(uint32(binary.LittleEndian.Uint16(at)) << 16) }
 	default:
 		return t, nil
 	}

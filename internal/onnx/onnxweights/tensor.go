@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/deepmutual/dml/internal/half"
+	"github.com/x448/float16"
+
 	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
@@ -130,7 +131,7 @@ func value(t *onnxpb.TensorProto, kind onnxpb.TensorProto_DataType, raw []byte, 
 		bits = binary.LittleEndian.Uint16(raw[2*i:])
 	}
 	if kind == onnxpb.TensorProto_BFLOAT16 {
-		return half.FromBFloat16(bits)
+		return math.Float32frombits(uint32(bits) << 16)
 	}
-	return half.FromFloat16(bits)
+	return float16.Frombits(bits).Float32()
 }

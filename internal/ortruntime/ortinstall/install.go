@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 )
 
@@ -167,7 +167,7 @@ func (in *installer) try(ctx context.Context, fetch func(context.Context, string
 
 // place writes the library that r holds to the cache if its checksum is known.
 func (in *installer) place(r io.Reader) error {
-	f, err := atomicfile.Create(in.target, 0o755)
+	f, err := files.Create(in.target, 0o755)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/deepmutual/dml/internal/filelock"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 // Lock keeps other processes from changing the gallery until Close, and brings
@@ -17,9 +17,9 @@ func (s *Store) Lock() error {
 		return nil
 	}
 	switch err := s.folder.Lock(lockFile); {
-	case errors.Is(err, filelock.ErrHeld):
+	case errors.Is(err, files.ErrHeld):
 		return fmt.Errorf("%s: %w", s.dir, ErrLocked)
-	case errors.Is(err, filelock.ErrReplaced):
+	case errors.Is(err, files.ErrReplaced):
 		return errors.Join(replaced(err), s.folder.Unlock())
 	case err != nil:
 		return errors.Join(err, s.folder.Unlock())

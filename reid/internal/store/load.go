@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/deepmutual/dml/internal/filelock"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 // Refresh brings the view up to what other processes have committed. It fails
@@ -26,7 +26,7 @@ func (s *Store) Refresh() error {
 // and by the header: who copies files over others changes them in place.
 func (s *Store) checkHeld() error {
 	err := s.folder.Check(s.log, s.features)
-	if errors.Is(err, filelock.ErrReplaced) {
+	if errors.Is(err, files.ErrReplaced) {
 		return replaced(err)
 	}
 	if err != nil {

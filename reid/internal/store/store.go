@@ -35,8 +35,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/deepmutual/dml/internal/filelock"
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 const (
@@ -75,7 +74,7 @@ func (d *Damage) Error() string {
 // none after or during Close.
 type Store struct {
 	dir       string
-	folder    *filelock.Folder
+	folder    *files.Folder
 	header    Header
 	headerSum uint32 // of its page
 	view      atomic.Pointer[View]
@@ -141,7 +140,7 @@ func Open(dir string) (*Store, error) { return open(dir, systemMapper) }
 func open(dir string, m mapper) (*Store, error) {
 	s := &Store{dir: filepath.Clean(dir), mapping: m}
 	var err error
-	if s.folder, err = filelock.Open(s.dir); err != nil {
+	if s.folder, err = files.OpenFolder(s.dir); err != nil {
 		return nil, err
 	}
 	if err = s.openFiles(os.O_RDONLY); err == nil {
@@ -178,7 +177,7 @@ func (s *Store) openFile(name string, flag int) (*os.File, error) {
 		return nil, fmt.Errorf("%s: %w", s.file(name), err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", s.file(name), regular.ErrNot)
+		return nil, fmt.Errorf("%s: %w", s.file(name), files.ErrNotRegular)
 	}
 	return s.folder.Root().OpenFile(name, flag, 0)
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -46,7 +46,7 @@ func CheckOutputs(paths ...string) error {
 	var faults []error
 	for _, path := range paths {
 		if path != "" {
-			faults = append(faults, atomicfile.Check(path))
+			faults = append(faults, files.CheckTarget(path))
 		}
 	}
 	return errors.Join(faults...)

@@ -14,7 +14,7 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/demo/data"
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
@@ -127,7 +127,7 @@ func writeSample(path string, ds dataset.Dataset) (class string, err error) {
 	if err := png.Encode(&file, gray); err != nil {
 		return "", err
 	}
-	return ds.Classes()[ds.Label(0)], atomicfile.WriteFile(path, file.Bytes(), 0o644)
+	return ds.Classes()[ds.Label(0)], files.WriteFile(path, file.Bytes(), 0o644)
 }
 
 // pair trains the students in one mode, exports them and evaluates the files.

@@ -18,7 +18,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 )
 
@@ -63,7 +63,7 @@ func Save(path, title string, c *reid.Calibration) error {
 	if err != nil {
 		return fmt.Errorf("drawing %s: %w", path, err)
 	}
-	return atomicfile.WriteFile(path, out.Bytes(), 0o644)
+	return files.WriteFile(path, out.Bytes(), 0o644)
 }
 
 // inset paints the canvas white and leaves a margin of it free.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/internal/regular"
+	"github.com/deepmutual/dml/internal/files"
 )
 
 // inferOptions reads the flags of infer for so many models.
@@ -75,7 +75,7 @@ func Preset(name string) (*infer.Preset, error) {
 		}
 		return &p, nil
 	}
-	data, err := regular.Read(name)
+	data, err := files.Read(name)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/internal/pixels"
-	"github.com/deepmutual/dml/internal/regular"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
@@ -49,10 +49,10 @@ func itemsOf(rows []features.Row, root, part string) []ranking.Item {
 			path = filepath.Join(root, path)
 		}
 		open := func() (io.ReadCloser, error) {
-			f, err := regular.Open(path)
+			f, err := files.Open(path)
 			if errors.Is(err, os.ErrNotExist) {
 				// Labels may name files without their folder.
-				if f, again := regular.Open(filepath.Join(root, market1501.Part(part).Folder(), filepath.Base(path))); again == nil {
+				if f, again := files.Open(filepath.Join(root, market1501.Part(part).Folder(), filepath.Base(path))); again == nil {
 					return f, nil
 				}
 				err = fmt.Errorf("%w; say with --data where the images are", err)
@@ -85,7 +85,7 @@ func EmbedFiles(ctx context.Context, e reid.Embedder, paths []string) ([][]float
 }
 
 func decodeFile(path string) (image.Image, error) {
-	f, err := regular.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}

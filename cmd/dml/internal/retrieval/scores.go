@@ -10,7 +10,7 @@ import (
 	"strconv"
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
-	"github.com/deepmutual/dml/internal/atomicfile"
+	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -132,7 +132,7 @@ func writePerQuery(path string, r *reid.Result, query, gallery []features.Row) e
 	if err := out.WriteAll(rows); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(path, text.Bytes(), 0o644)
+	return files.WriteFile(path, text.Bytes(), 0o644)
 }
 
 // queryScores are cells, empty for a query that is not valid.

@@ -1,4 +1,4 @@
-package atomicfile
+package files
 
 import (
 	"errors"
@@ -42,7 +42,7 @@ func TestLinksStay(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestCheckTarget(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -58,15 +58,15 @@ func TestCheck(t *testing.T) {
 		filepath.Join(file, "new"):               "file",
 		filepath.Join(dir, "none", "..", "file"): "",
 	} {
-		err := Check(path)
+		err := CheckTarget(path)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", path, err, want)
 		}
 	}
-	if err := Check(dir); !errors.Is(err, ErrTarget) {
+	if err := CheckTarget(dir); !errors.Is(err, ErrTarget) {
 		t.Errorf("%v", err)
 	}
-	if err := Check(filepath.Join(dir, "none", "new")); !errors.Is(err, fs.ErrNotExist) {
+	if err := CheckTarget(filepath.Join(dir, "none", "new")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if got := names(t, dir); len(got) != 1 {

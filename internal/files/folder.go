@@ -1,4 +1,4 @@
-package filelock
+package files
 
 import (
 	"errors"
@@ -23,8 +23,8 @@ type Folder struct {
 	name string // of the lock
 }
 
-// Open holds a folder. Close it after use.
-func Open(path string) (*Folder, error) {
+// OpenFolder holds a folder. Close it after use.
+func OpenFolder(path string) (*Folder, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
@@ -38,10 +38,13 @@ func (f *Folder) Path() string { return f.path }
 // Root opens files in the folder.
 func (f *Folder) Root() *os.Root { return f.root }
 
-// Lock takes the lock of that name in the folder, as Take does.
+// Lock takes the lock of that name in the folder, as TakeLock does. The error
+// wraps ErrReplaced where the folder is no longer at its path.
 func (f *Folder) Lock(name string) error {
-	lock, err := take(func() (*os.File, error) { return f.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644) },
-		func() (os.FileInfo, error) { return f.root.Stat(name) }, filepath.Join(f.path, name))
+	if err := f.Check(); err != nil {
+		return err
+	}
+	lock, err := TakeLock(filepath.Join(f.path, name))
 	if err != nil {
 		return err
 	}
@@ -65,20 +68,20 @@ func (f *Folder) Check(files ...*os.File) error {
 		return fmt.Errorf("%s: %w", f.path, ErrReplaced)
 	}
 	if f.lock != nil {
-		if err := f.check(f.name, f.lock.f); err != nil {
+		if err := f.check(f.name, f.lock.f.Stat); err != nil {
 			return err
 		}
 	}
 	for _, file := range files {
-		if err := f.check(filepath.Base(file.Name()), file); err != nil {
+		if err := f.check(filepath.Base(file.Name()), file.Stat); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *Folder) check(name string, file *os.File) error {
-	held, err := file.Stat()
+func (f *Folder) check(name string, stat func() (os.FileInfo, error)) error {
+	held, err := stat()
 	if err != nil {
 		return err
 	}

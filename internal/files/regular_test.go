@@ -1,4 +1,4 @@
-package regular
+package files
 
 import (
 	"errors"
@@ -17,10 +17,10 @@ func TestRead(t *testing.T) {
 	if got, err := Read(path); err != nil || string(got) != "content" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := Read(dir); !errors.Is(err, ErrNot) {
+	if _, err := Read(dir); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("a folder: %v", err)
 	}
-	if _, err := Read(os.DevNull); !errors.Is(err, ErrNot) {
+	if _, err := Read(os.DevNull); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("a device: %v", err)
 	}
 	if _, err := Read(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,4 @@
-//go:build unix
-
-package filelock
+package files
 
 import (
 	"errors"
@@ -11,17 +9,17 @@ import (
 
 func TestOneHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	first, err := Take(path)
+	first, err := TakeLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Take(path); !errors.Is(err, ErrHeld) {
+	if _, err := TakeLock(path); !errors.Is(err, ErrHeld) {
 		t.Errorf("a second holder: %v", err)
 	}
 	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := Take(path)
+	second, err := TakeLock(path)
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
@@ -31,7 +29,7 @@ func TestOneHolder(t *testing.T) {
 }
 
 func TestMissingFolder(t *testing.T) {
-	if _, err := Take(filepath.Join(t.TempDir(), "missing", "lock")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := TakeLock(filepath.Join(t.TempDir(), "missing", "lock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }

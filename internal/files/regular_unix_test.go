@@ -1,6 +1,6 @@
 //go:build unix
 
-package regular
+package files
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ func TestPipe(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 		t.Skipf("skipped: named pipes cannot be made here: %v", err)
 	}
-	if _, err := Open(pipe); !errors.Is(err, ErrNot) {
+	if _, err := Open(pipe); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("%v", err)
 	}
 }

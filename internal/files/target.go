@@ -1,4 +1,4 @@
-package atomicfile
+package files
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 // ErrTarget is wrapped by the errors about paths at which there can be no file.
 var ErrTarget = errors.New("no place for a file")
 
-// Check tells beforehand whether a file can be put at path: the folder is there,
+// CheckTarget tells beforehand whether a file can be put at path: the folder is there,
 // and what is at path, if anything, is a file. It makes nothing, so that a folder
 // that may not be written to, or a full disk, are told by Create and Write.
-func Check(path string) error {
+func CheckTarget(path string) error {
 	_, err := resolve(path)
 	return err
 }
@@ -54,7 +54,7 @@ func checkFolder(path string) error {
 	case err != nil:
 		return fmt.Errorf("creating %s: %w", path, err)
 	case !info.IsDir():
-		return fmt.Errorf("creating %s: %w: %s is no folder", path, ErrTarget, dir)
+		return fmt.Errorf("creating %s: %w: %s is not a folder", path, ErrTarget, dir)
 	}
 	return nil
 }

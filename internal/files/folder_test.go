@@ -1,6 +1,6 @@
 //go:build unix
 
-package filelock
+package files
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func TestFolderIsHeld(t *testing.T) {
 			if err := os.Mkdir(path, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			f, err := Open(path)
+			f, err := OpenFolder(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +37,7 @@ func TestFolderIsHeld(t *testing.T) {
 			if err := errors.Join(f.Lock("lock"), f.Check(data)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Take(filepath.Join(path, "lock")); !errors.Is(err, ErrHeld) {
+			if _, err := TakeLock(filepath.Join(path, "lock")); !errors.Is(err, ErrHeld) {
 				t.Errorf("a second holder: %v", err)
 			}
 			if err := replace(path); err != nil {
