@@ -92,26 +92,12 @@ func (g *Gallery) Remove(f Filter) (int, error) {
 		return 0, err
 	}
 	defer g.leave()
-	m, err := f.compile()
+	rows, err := g.changing(f, "remove")
 	if err != nil {
 		return 0, err
 	}
-	if m.all() {
-		return 0, fmt.Errorf("%w: nothing says which images to remove", ErrOptions)
-	}
-	g.write.Lock()
 	defer g.write.Unlock()
-	if err := g.lock(); err != nil {
-		return 0, err
-	}
 	v := g.store.View()
-	m.bind(v)
-	var rows []int
-	for i := range v.Rows() {
-		if !v.IsRemoved(i) && m.matches(v, i) {
-			rows = append(rows, i)
-		}
-	}
 	if len(rows) == 0 {
 		return 0, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"math/bits"
 	"runtime"
 	"slices"
@@ -25,6 +26,7 @@ type scratch struct {
 	v            *store.View
 	dim          int
 	k            int
+	limit        float64 // distances are below
 	workers      int
 	multiplier   Multiplier
 	queries      []float32 // of length 1
@@ -37,7 +39,8 @@ type scratch struct {
 
 func (s *scratch) begin(v *store.View, dim int, opts SearchOptions) {
 	s.v, s.dim = v, dim
-	s.k = min(cmp.Or(opts.Top, 10), v.Live)
+	s.k = min(opts.Top, v.Live)
+	s.limit = cmp.Or(opts.MaxDistance, math.Inf(1))
 	s.workers = cmp.Or(opts.Workers, runtime.GOMAXPROCS(0))
 	s.multiplier = opts.Multiplier
 	if s.multiplier == nil {
@@ -92,8 +95,12 @@ func (s *scratch) search(ctx context.Context, queries []float32, out [][]Hit) er
 		lists *= s.workers
 	}
 	s.tops = slices.Grow(s.tops[:0], lists)[:lists]
+	bound := float32(-2)
+	if s.limit <= 2 { // of a similarity, which can be wrong by slack, and rounded itself
+		bound = float32(1-s.limit) - 2*slack(s.dim)
+	}
 	for i := range s.tops {
-		s.tops[i].reset(s.k, slack(s.dim))
+		s.tops[i].reset(s.k, slack(s.dim), bound)
 	}
 	if s.k > 0 {
 		scan := s.scan
@@ -236,7 +243,8 @@ func (s *scratch) rank(ctx context.Context, queries []float32, out [][]Hit) erro
 		slices.SortFunc(all, func(a, b ranked) int {
 			return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.row, b.row))
 		})
-		all = all[:min(s.k, len(all))]
+		within, _ := slices.BinarySearchFunc(all, s.limit, func(a ranked, limit float64) int { return cmp.Compare(a.distance, limit) })
+		all = all[:min(s.k, within)]
 		out[q] = make([]Hit, len(all))
 		for i, r := range all {
 			out[q][i] = Hit{Entry: entryOf(s.v.Row(r.row)), Row: r.row, Distance: r.distance}

@@ -1,9 +1,11 @@
 package reid
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // SearchOptions of a gallery. The zero value is fine.
@@ -12,6 +14,13 @@ type SearchOptions struct {
 	Top int
 	// Filter says which images to search. Default: all.
 	Filter Filter
+	// MaxDistance leaves out images that are not nearer than that, so that nobody
+	// is found where nobody is near: a threshold of CalibrateSearch, say. Default
+	// 0: none is left out.
+	MaxDistance float64
+	// Group finds the nearest image of each person or track, and Top is how many
+	// of these to find. Default: GroupNone.
+	Group Group
 	// Workers is how many goroutines search. Default: runtime.GOMAXPROCS(0).
 	Workers int
 	// Multiplier of matrices, for ManyQueries and more. It must compute in float32
@@ -19,9 +28,28 @@ type SearchOptions struct {
 	Multiplier Multiplier
 }
 
+// Group is what hits of a search are taken together by.
+type Group int
+
+const (
+	// GroupNone takes every image for itself.
+	GroupNone Group = iota
+	// GroupIdentity keeps the nearest image of each person. Images of no known
+	// person, Unknown, Junk and Distractor, stay alone.
+	GroupIdentity
+	// GroupTrack keeps the nearest image of each track. Images of none stay alone.
+	GroupTrack
+)
+
 // Validate reports all faults of the options, joined.
 func (o SearchOptions) Validate() error {
 	var errs []error
+	if !(o.MaxDistance >= 0 && o.MaxDistance <= 2) {
+		errs = append(errs, fmt.Errorf("%w: the largest distance, %v, is not between 0 and 2", ErrOptions, o.MaxDistance))
+	}
+	if o.Group < GroupNone || o.Group > GroupTrack {
+		errs = append(errs, fmt.Errorf("%w: group: %d", ErrOptions, o.Group))
+	}
 	if o.Top < 0 {
 		errs = append(errs, fmt.Errorf("%w: top: %d", ErrOptions, o.Top))
 	}
@@ -70,6 +98,7 @@ func (g *Gallery) Search(ctx context.Context, queries []float32, opts SearchOpti
 	if len(queries)%dim != 0 {
 		return nil, fmt.Errorf("queries: %w: %d numbers are no rows of %d, which the gallery %s takes", ErrDimension, len(queries), dim, g.path)
 	}
+	opts.Top = cmp.Or(opts.Top, 10)
 	s, _ := g.scratch.Get().(*scratch)
 	if s == nil {
 		s = new(scratch)
@@ -87,9 +116,54 @@ func (g *Gallery) Search(ctx context.Context, queries []float32, opts SearchOpti
 	out := make([][]Hit, len(queries)/dim)
 	for from := 0; from < len(out); from += mostQueries {
 		to := min(from+mostQueries, len(out))
-		if err := s.search(ctx, s.queries[from*dim:to*dim], out[from:to]); err != nil {
+		if err := s.searchGroups(ctx, s.queries[from*dim:to*dim], out[from:to], opts); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// searchGroups finds the images of up to mostQueries queries. For groups it finds
+// ever more images of the queries that lack some, until there are enough groups
+// or no more images: the nearest image of a group comes first.
+func (s *scratch) searchGroups(ctx context.Context, queries []float32, out [][]Hit, opts SearchOptions) error {
+	if err := s.search(ctx, queries, out); err != nil || opts.Group == GroupNone {
+		return err
+	}
+	for q := range out {
+		for {
+			images := len(out[q])
+			groups := grouped(out[q], opts.Group)
+			if len(groups) >= opts.Top || images < s.k || s.k == s.v.Live {
+				out[q] = groups[:min(opts.Top, len(groups))]
+				break
+			}
+			s.k = min(8*s.k, s.v.Live)
+			if err := s.search(ctx, queries[q*s.dim:(q+1)*s.dim], out[q:q+1]); err != nil {
+				return err
+			}
+		}
+		s.k = min(opts.Top, s.v.Live)
+	}
+	return nil
+}
+
+// grouped keeps the first hit of each group, in place.
+func grouped(hits []Hit, by Group) []Hit {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(hits, func(h Hit) bool {
+		key := h.Track
+		if by == GroupIdentity {
+			if !h.PID.Person() {
+				return false
+			}
+			key = string(h.PID)
+		}
+		if key == "" {
+			return false
+		}
+		known := seen[key]
+		seen[key] = true
+		return known
+	})
 }

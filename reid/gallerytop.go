@@ -25,8 +25,8 @@ type candidates struct {
 // leastLimit is how many candidates are gathered before the first are dropped.
 const leastLimit = 256
 
-func (c *candidates) reset(k int, slack float32) {
-	*c = candidates{k: k, slack: slack, bound: -2, limit: max(4*k, leastLimit), found: c.found[:0]}
+func (c *candidates) reset(k int, slack, bound float32) {
+	*c = candidates{k: k, slack: slack, bound: bound, limit: max(4*k, leastLimit), found: c.found[:0]}
 }
 
 // offer must be called with similarities of at least the bound.
@@ -44,7 +44,7 @@ func (c *candidates) drop() {
 		return
 	}
 	slices.SortFunc(c.found, func(a, b candidate) int { return cmp.Compare(b.similarity, a.similarity) })
-	c.bound = c.found[c.k-1].similarity - 2*c.slack
+	c.bound = max(c.bound, c.found[c.k-1].similarity-2*c.slack)
 	n, _ := slices.BinarySearchFunc(c.found, c.bound, func(a candidate, bound float32) int {
 		if a.similarity >= bound {
 			return -1
