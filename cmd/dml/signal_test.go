@@ -17,16 +17,6 @@ import (
 	"testing"
 )
 
-// asProgram makes the test binary the program itself.
-const asProgram = "DML_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
 // images writes a folder of images of two classes.
 func images(t *testing.T) string {
 	t.Helper()

@@ -123,8 +123,8 @@ type queries struct {
 }
 
 // found is what reid gallery search prints for programs.
-// Found is what a search prints as JSON.
-type Found struct {
+// found is what a search prints as JSON.
+type found struct {
 	Gallery     string       `json:"gallery"`
 	Fingerprint string       `json:"fingerprint"`
 	Images      int          `json:"images"`
@@ -182,7 +182,7 @@ func gallerySearch(c *console.Console, ctx *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	out := Found{Gallery: path, Fingerprint: q.fingerprint, Images: g.Len(), Queries: make([]foundQuery, len(hits))}
+	out := found{Gallery: path, Fingerprint: q.fingerprint, Images: g.Len(), Queries: make([]foundQuery, len(hits))}
 	for i := range hits {
 		out.Queries[i] = foundQuery{q.names[i], make([]foundHit, len(hits[i]))}
 		for k, h := range hits[i] {
@@ -285,7 +285,7 @@ func fileQueries(npy, folder string) (queries, error) {
 }
 
 // printFound prints hits for people.
-func printFound(c *console.Console, f Found) error {
+func printFound(c *console.Console, f found) error {
 	cell := func(id reid.ID) string { return cmp.Or(console.Plain(string(id)), "-") }
 	for i, q := range f.Queries {
 		if i > 0 {

@@ -89,22 +89,22 @@ func Preset(name string) (*infer.Preset, error) {
 	return p, nil
 }
 
-// Embedded is the answer of --embed for one image.
-type Embedded struct {
+// embedded is the answer of --embed for one image.
+type embedded struct {
 	Image     string    `json:"image"`
 	Embedding []float32 `json:"embedding"`
 }
 
 // embed prints the images' embeddings.
 func embed(c *console.Console, ctx *cli.Context, predictor infer.Predictor, models, images []string) error {
-	ask := func(ctx context.Context, images []infer.Image, paths []string) ([]Embedded, error) {
+	ask := func(ctx context.Context, images []infer.Image, paths []string) ([]embedded, error) {
 		vectors, err := predictor.Embed(ctx, images...)
 		if err != nil {
 			return nil, err
 		}
-		out := make([]Embedded, len(paths))
+		out := make([]embedded, len(paths))
 		for i, v := range vectors {
-			out[i] = Embedded{paths[i], v}
+			out[i] = embedded{paths[i], v}
 		}
 		return out, nil
 	}
@@ -115,7 +115,7 @@ func embed(c *console.Console, ctx *cli.Context, predictor infer.Predictor, mode
 	if ctx.Bool("json") && len(results) > 0 {
 		err = console.WriteJSON(c.Stdout, struct {
 			Models []string   `json:"models"`
-			Images []Embedded `json:"images"`
+			Images []embedded `json:"images"`
 		}{models, results})
 	} else {
 		for _, r := range results {

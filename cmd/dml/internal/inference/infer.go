@@ -23,7 +23,7 @@ func InferCommand(c *console.Console) *cli.Command {
 		UsageText: "dml infer MODEL.onnx... IMAGE|DIR... [flags]",
 		Description: "Several models answer as an ensemble, by the mean of their posteriors. Folders are\n" +
 			"searched for JPEG and PNG files, recognised by their content. An image that cannot be\n" +
-			"read is reported; the others are Classified, and the exit code is 1.\n" +
+			"read is reported; the others are classified, and the exit code is 1.\n" +
 			"Models of other origin need --preprocess, which names a common way to prepare images or a\n" +
 			"YAML file with any of height, width, interpolation (bilinear, bicubic, nearest), crop, mean,\n" +
 			"std, channel_order (rgb, bgr, grey), layout (nchw, nhwc), output (logits, probabilities,\n" +
@@ -44,14 +44,14 @@ func InferCommand(c *console.Console) *cli.Command {
 		},
 		Action: func(ctx *cli.Context) error {
 
-			// Classified is the answer for one image.
+			// classified is the answer for one image.
 			return runInfer(c, ctx)
 		},
 	}
 }
 
-// Classified is what dml infer prints of an image as JSON.
-type Classified struct {
+// classified is what dml infer prints of an image as JSON.
+type classified struct {
 	Image string        `json:"image"`
 	Top   []infer.Score `json:"top"` // the most probable class first
 }
@@ -107,11 +107,11 @@ func OpenCohort(paths []string, opts infer.Options) (*infer.Cohort, error) {
 	return cohort, err
 }
 
-func printClasses(c *console.Console, asJSON bool, models []string, results []Classified) error {
+func printClasses(c *console.Console, asJSON bool, models []string, results []classified) error {
 	if asJSON {
 		return console.WriteJSON(c.Stdout, struct {
 			Models []string     `json:"models"`
-			Images []Classified `json:"images"`
+			Images []classified `json:"images"`
 		}{models, results})
 	}
 	rows := make([][]string, len(results))
@@ -182,15 +182,15 @@ func IsUnreadable(err error) bool {
 }
 
 // predict asks for classes.
-func predict(predictor infer.Predictor) asker[Classified] {
-	return func(ctx context.Context, images []infer.Image, paths []string) ([]Classified, error) {
+func predict(predictor infer.Predictor) asker[classified] {
+	return func(ctx context.Context, images []infer.Image, paths []string) ([]classified, error) {
 		predictions, err := predictor.Predict(ctx, images...)
 		if err != nil {
 			return nil, err
 		}
-		results := make([]Classified, len(paths))
+		results := make([]classified, len(paths))
 		for i, p := range predictions {
-			results[i] = Classified{paths[i], p.Top}
+			results[i] = classified{paths[i], p.Top}
 		}
 		return results, nil
 	}

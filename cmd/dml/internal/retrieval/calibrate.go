@@ -100,14 +100,14 @@ func runCalibrate(c *console.Console, ctx *cli.Context) error {
 	}
 	sayUnsure(c, result)
 	if ctx.Bool("json") {
-		return console.WriteJSON(c.Stdout, CalibratedJSON{threshold.Fingerprint(), threshold, ctx.String("out"), picture})
+		return console.WriteJSON(c.Stdout, calibratedJSON{threshold.Fingerprint(), threshold, ctx.String("out"), picture})
 	}
 	return printCalibration(c, ctx.String("out"), picture, m, result, fpr)
 }
 
-// CalibratedJSON is what dml reid calibrate prints for programs: the file's
+// calibratedJSON is what dml reid calibrate prints for programs: the file's
 // content, and where it is.
-type CalibratedJSON struct {
+type calibratedJSON struct {
 	Fingerprint string `json:"fingerprint"`
 	calibration.Threshold
 	File    string `json:"file"`

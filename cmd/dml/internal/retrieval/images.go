@@ -102,8 +102,8 @@ func decodeFile(path string) (image.Image, error) {
 	return m, nil
 }
 
-// LabelOf reads a label from the name of an image, unknown where none fits.
-func LabelOf(path, pattern string) reid.Label {
+// labelOf reads a label from the name of an image, unknown where none fits.
+func labelOf(path, pattern string) reid.Label {
 	var unknown reid.Label
 	if pattern == "" {
 		return unknown

@@ -214,7 +214,7 @@ func (d *ranked) embed(ctx *cli.Context, models, places []string) (err error) {
 	pattern := cmp.Or(ctx.String("pattern"), d.manifest.Data.Pattern)
 	for i, path := range images {
 		d.query.Features = append(d.query.Features, vectors[i]...)
-		label := LabelOf(path, pattern)
+		label := labelOf(path, pattern)
 		d.query.Labels = append(d.query.Labels, label)
 		d.queryItems = append(d.queryItems, ranking.Item{Image: ranking.File(path), Label: label})
 	}
@@ -341,8 +341,8 @@ func printRanked(c *console.Console, out string, size int64, page ranking.Page, 
 	return err
 }
 
-// RankingJSON is what dml reid rank prints for programs.
-type RankingJSON struct {
+// rankingJSON is what dml reid rank prints for programs.
+type rankingJSON struct {
 	File        string             `json:"file"`
 	Bytes       int64              `json:"bytes"`
 	Fingerprint string             `json:"fingerprint"`
@@ -351,38 +351,38 @@ type RankingJSON struct {
 	Queries     int                `json:"queries"`
 	Valid       int                `json:"valid_queries"`
 	MAP         *float64           `json:"mAP"` // null where no query has a match
-	Rankings    []QueryRankingJSON `json:"rankings"`
+	Rankings    []queryRankingJSON `json:"rankings"`
 }
 
-// QueryRankingJSON is a query that the page shows.
-type QueryRankingJSON struct {
+// queryRankingJSON is a query that the page shows.
+type queryRankingJSON struct {
 	Query   string             `json:"query"`
 	AP      *float64           `json:"AP"` // null, as those below, without a match
 	First   *int               `json:"first_match"`
 	Matches int                `json:"matches"`
-	Results []RankedResultJSON `json:"results"`
+	Results []rankedResultJSON `json:"results"`
 }
 
-// RankedResultJSON is one image that a query found.
-type RankedResultJSON struct {
+// rankedResultJSON is one image that a query found.
+type rankedResultJSON struct {
 	Image    string  `json:"image"`
 	Rank     *int    `json:"rank"` // null for an image of the same camera
 	Distance float64 `json:"distance"`
 	Relation string  `json:"relation"` // right, wrong, same camera or unknown
 }
 
-func rankedJSON(out string, size int64, data ranked, r *reid.Result, page ranking.Page, shown []int) RankingJSON {
-	j := RankingJSON{File: out, Bytes: size, Fingerprint: data.manifest.Fingerprint(), Metric: r.Metric, Reranked: r.Rerank != nil, Queries: r.Queries, Valid: r.ValidQueries}
+func rankedJSON(out string, size int64, data ranked, r *reid.Result, page ranking.Page, shown []int) rankingJSON {
+	j := rankingJSON{File: out, Bytes: size, Fingerprint: data.manifest.Fingerprint(), Metric: r.Metric, Reranked: r.Rerank != nil, Queries: r.Queries, Valid: r.ValidQueries}
 	if r.ValidQueries > 0 {
 		j.MAP = &r.MAP
 	}
 	for i, q := range page.Queries {
-		row := QueryRankingJSON{Query: data.queryItems[shown[i]].Name, Matches: q.Matches, Results: []RankedResultJSON{}}
+		row := queryRankingJSON{Query: data.queryItems[shown[i]].Name, Matches: q.Matches, Results: []rankedResultJSON{}}
 		if q.Scored {
 			row.AP, row.First = &q.AP, &q.First
 		}
 		for _, found := range q.Results {
-			result := RankedResultJSON{Image: found.Image.Name, Distance: found.Distance, Relation: found.Relation.String()}
+			result := rankedResultJSON{Image: found.Image.Name, Distance: found.Distance, Relation: found.Relation.String()}
 			if found.Rank > 0 {
 				result.Rank = &found.Rank
 			}

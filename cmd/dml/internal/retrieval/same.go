@@ -34,14 +34,14 @@ func sameCommand(c *console.Console) *cli.Command {
 		}, EmbedderFlags(), []cli.Flag{console.JSONFlag()}),
 		Action: func(ctx *cli.Context) error {
 
-			// Sameness is the answer for two images.
+			// sameness is the answer for two images.
 			return runSame(c, ctx)
 		},
 	}
 }
 
-// Sameness is what dml reid same prints as JSON.
-type Sameness struct {
+// sameness is what dml reid same prints as JSON.
+type sameness struct {
 	Images      []string    `json:"images"`
 	Fingerprint string      `json:"fingerprint"`
 	Metric      reid.Metric `json:"metric"`
@@ -74,7 +74,7 @@ func runSame(c *console.Console, ctx *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	answer := Sameness{Images: images, Fingerprint: e.Fingerprint(), Metric: threshold.metric, Threshold: threshold.distance}
+	answer := sameness{Images: images, Fingerprint: e.Fingerprint(), Metric: threshold.metric, Threshold: threshold.distance}
 	if t := threshold.calibrated; t != nil {
 		if err := t.Match(ctx.String("threshold"), e.Recipe(), strings.Join(models, ", ")); err != nil {
 			return fmt.Errorf("%w; calibrate for what you use now with dml reid calibrate", err)
@@ -138,7 +138,7 @@ func sameThreshold(ctx *cli.Context) (d decision, err error) {
 	return decision{metric: t.Metric, distance: &t.Threshold, calibrated: &t}, nil
 }
 
-func printSame(c *console.Console, a Sameness, file string) error {
+func printSame(c *console.Console, a sameness, file string) error {
 	text := fmt.Sprintf("%s distance %.4f\n", a.Metric, a.Distance)
 	switch {
 	case a.Same == nil:

@@ -21,9 +21,9 @@ type layerInfo struct {
 	Parameters int          `json:"parameters"`
 }
 
-// NetworkInfo is what dml models NAME prints.
-type NetworkInfo struct {
-	ModelInfo
+// networkInfo is what dml models NAME prints.
+type networkInfo struct {
+	modelInfo
 	Embedding models.Shape `json:"embedding"`
 	Layers    []layerInfo  `json:"layers"`
 }
@@ -71,17 +71,17 @@ func showLayers(c *console.Console, ctx *cli.Context, arch string) error {
 	return err
 }
 
-func describe(net *models.Network, summary string) (NetworkInfo, error) {
+func describe(net *models.Network, summary string) (networkInfo, error) {
 	shapes, err := net.Shapes()
 	if err != nil {
-		return NetworkInfo{}, err
+		return networkInfo{}, err
 	}
 	params, err := net.Params()
 	if err != nil {
-		return NetworkInfo{}, err
+		return networkInfo{}, err
 	}
-	info := NetworkInfo{Embedding: shapes[net.Embedding],
-		ModelInfo: ModelInfo{Name: net.Name, Input: net.Input, Classes: net.Classes, Summary: summary}}
+	info := networkInfo{Embedding: shapes[net.Embedding],
+		modelInfo: modelInfo{Name: net.Name, Input: net.Input, Classes: net.Classes, Summary: summary}}
 	byLayer := make(map[string]int)
 	for _, p := range params {
 		if p.Trainable() {
@@ -90,7 +90,7 @@ func describe(net *models.Network, summary string) (NetworkInfo, error) {
 		}
 	}
 	if info.MultiplyAdds, err = net.MultiplyAdds(); err != nil {
-		return NetworkInfo{}, err
+		return networkInfo{}, err
 	}
 	for _, l := range net.Layers {
 		info.Layers = append(info.Layers, layerInfo{l.Name, l.Kind, l.Inputs, shapes[l.Name], byLayer[l.Name]})

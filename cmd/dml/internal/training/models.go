@@ -38,8 +38,8 @@ const memoryRemark = "MEMORY is what one student allocates to train with the def
 	"Not counted are the scratch memory of the kernels and their library, the losses, and the\n" +
 	"mini-batches that wait."
 
-// ModelInfo is a row of dml models.
-type ModelInfo struct {
+// modelInfo is a row of dml models.
+type modelInfo struct {
 	Name         string       `json:"name"`
 	Input        models.Shape `json:"input"`
 	Classes      int          `json:"classes"`
@@ -79,13 +79,13 @@ func listModels(c *console.Console, ctx *cli.Context) error {
 			return err
 		}
 	}
-	var infos []ModelInfo
+	var infos []modelInfo
 	for _, a := range models.Catalog() {
 		net, err := models.Build(a.Name, a.Input, ctx.Int("classes"))
 		if err != nil {
 			return err
 		}
-		info := ModelInfo{Name: a.Name, Input: a.Input, Classes: ctx.Int("classes"), Summary: a.Summary}
+		info := modelInfo{Name: a.Name, Input: a.Input, Classes: ctx.Int("classes"), Summary: a.Summary}
 		if info.Parameters, err = net.ParameterCount(); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func listModels(c *console.Console, ctx *cli.Context) error {
 	for _, i := range infos {
 		row := []string{i.Name, i.Input.String(), strconv.Itoa(i.Classes), console.Grouped(i.Parameters), console.Grouped(i.MultiplyAdds)}
 		if m := i.Memory; m != nil {
-			row = append(row, Mebibytes(m.Total), Mebibytes(m.Weights), Mebibytes(m.Gradients), Mebibytes(m.Activations), Mebibytes(m.Evaluation), Mebibytes(m.Optimizer))
+			row = append(row, mebibytes(m.Total), mebibytes(m.Weights), mebibytes(m.Gradients), mebibytes(m.Activations), mebibytes(m.Evaluation), mebibytes(m.Optimizer))
 		}
 		rows = append(rows, append(row, i.Summary))
 	}
@@ -125,5 +125,5 @@ func listModels(c *console.Console, ctx *cli.Context) error {
 // maxPlannedBatch keeps the arithmetic on sizes far from its limits.
 const maxPlannedBatch = 1 << 16
 
-// Mebibytes shows a number of bytes in MiB.
-func Mebibytes(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+// mebibytes shows a number of bytes in MiB.
+func mebibytes(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
