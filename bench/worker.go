@@ -208,7 +208,7 @@ func compile(work Work, engine kernel.Engine, seed uint64, training bool) (*lowe
 
 func randomImages(n, height, width int) (dataset.Splits, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	pix, labels := make([]uint8, n*3*height*width), make([]uint8, n)
+	pix, labels := make([]uint8, n*3*height*width), make([]int, n)
 	for i := range pix {
 		pix[i] = uint8(rng.Uint32())
 	}
@@ -217,7 +217,7 @@ func randomImages(n, height, width int) (dataset.Splits, error) {
 		names[i] = strconv.Itoa(i)
 	}
 	for i := range labels {
-		labels[i] = uint8(rng.IntN(classes))
+		labels[i] = rng.IntN(classes)
 	}
 	all, err := dataset.NewMemory("random", names, dataset.Shape{Channels: 3, Height: height, Width: width}, pix, labels)
 	if err != nil {

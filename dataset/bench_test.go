@@ -13,7 +13,6 @@ import (
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
-	"github.com/deepmutual/dml/dataset/market1501"
 )
 
 // epochOf runs through an epoch, and returns its batches.
@@ -82,7 +81,7 @@ func BenchmarkLoaderCIFAR(b *testing.B) {
 // BenchmarkLoaderPersons prepares Market-1501's batches from JPEG files of
 // 64x128 pixels, in the first epoch and later.
 func BenchmarkLoaderPersons(b *testing.B) {
-	splits, err := market1501.Read(drawn(b, 320, 64, 128), market1501.Options{})
+	splits, err := dataset.OpenFS(drawn(b, 320, 64, 128), dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func BenchmarkLoaderPersons(b *testing.B) {
 // BenchmarkLoaderPhotos prepares photographs with random resized crop and
 // colour jitter.
 func BenchmarkLoaderPhotos(b *testing.B) {
-	splits, err := market1501.Read(drawn(b, 64, 500, 375), market1501.Options{})
+	splits, err := dataset.OpenFS(drawn(b, 64, 500, 375), dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -113,7 +112,7 @@ func BenchmarkLoaderReal(b *testing.B) {
 			fsys["bounding_box_train/00"+name] = file
 		}
 	}
-	splits, err := market1501.Read(fsys, market1501.Options{})
+	splits, err := dataset.OpenFS(fsys, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,25 +1,19 @@
-// Package dataset holds what every set of labelled images has in common: the
-// Dataset interface, splits and subsets, augmentation, and the Loader that
-// makes batches.
+// Package dataset reads labelled images, splits them, augments them and makes
+// batches of them.
 //
-// The readers are its subpackages, one a format (cifar, imagefolder, list,
-// market1501, mnist); package source recognises which one a path needs. Whatever is random here is
-// a pure function of an explicit seed and of the numbers it is asked for, never
-// of time, goroutines or map order.
+// [Open] recognises what a path holds and reads it; [FromImages] takes what is in
+// memory. A [Loader] makes batches. Whatever is random here is a pure function of
+// an explicit seed and of the numbers it is asked for, never of time, goroutines
+// or map order.
 package dataset
 
 import (
 	"errors"
 	"fmt"
 
+	"github.com/deepmutual/dml/dataset/internal/raw"
 	"github.com/deepmutual/dml/internal/pixels"
 )
-
-// Image is a picture of 8-bit samples in HWC order, grey or RGB.
-type Image = pixels.Image
-
-// Norm is a normalisation (x/255 - Mean) / Std, channel by channel.
-type Norm = pixels.Norm
 
 // Dataset is a set of labelled images. Implementations are safe for concurrent
 // use. Indices run from 0 to Len()-1; others panic, as in a slice.
@@ -94,15 +88,11 @@ const colourSample = 100
 // DataError says which file, and which part of it, is bad.
 type DataError struct {
 	File   string
-	Record int // 0-based image, label or row; -1 for the file as a whole
+	Record int // 0-based image, label or line; -1 for none
+	Row    int // 1-based row of a list, as an editor counts lines; 0 for none
 	Err    error
 }
 
-func (e *DataError) Error() string {
-	if e.Record < 0 {
-		return fmt.Sprintf("%s: %v", e.File, e.Err)
-	}
-	return fmt.Sprintf("%s: record %d (counted from 0): %v", e.File, e.Record, e.Err)
-}
+func (e *DataError) Error() string { return (*raw.Error)(e).Error() }
 
 func (e *DataError) Unwrap() error { return e.Err }

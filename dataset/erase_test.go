@@ -89,7 +89,7 @@ func TestLoaderErasesToTheMean(t *testing.T) {
 	}
 	// White images, of which nothing is near the mean.
 	pix := slices.Repeat([]uint8{255}, 10*opts.Shape.Size())
-	ds, err := dataset.NewMemory("white", []string{"a"}, opts.Shape, pix, make([]uint8, 10))
+	ds, err := dataset.NewMemory("white", []string{"a"}, opts.Shape, pix, make([]int, 10))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,62 +8,39 @@ import (
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
-// File is a labelled image file.
-type File struct {
-	Name  string // within the file system
-	Label int
-}
-
-// Files is a Dataset whose images are JPEG and PNG files, told apart by their
-// content and decoded at each call of Image in the size they are stored in.
-type Files struct {
+// files is a Dataset whose images are files, told apart by their content and
+// decoded at each call of Image in the size they are stored in.
+type files struct {
 	name    string
 	fsys    fs.FS
-	root    string
+	root    string // path of fsys: errors put it before names that are not absolute
 	classes []string
-	files   []File
+	names   []string // within the file system
+	labels  []int
 }
 
-// NewFiles returns a Dataset over files of fsys. Errors put root, the path of
-// fsys, before names that are not absolute. Labels must be indices into
-// classes. It keeps the slices, not copies.
-func NewFiles(name string, fsys fs.FS, root string, classes []string, files []File) *Files {
-	return &Files{name: name, fsys: fsys, root: root, classes: classes, files: files}
-}
+func (f *files) Name() string      { return f.name }
+func (f *files) Classes() []string { return f.classes }
+func (f *files) Len() int          { return len(f.names) }
+func (f *files) Label(i int) int   { return f.labels[i] }
 
-// Name implements Dataset.
-func (f *Files) Name() string { return f.name }
-
-// Classes implements Dataset.
-func (f *Files) Classes() []string { return f.classes }
-
-// Len implements Dataset.
-func (f *Files) Len() int { return len(f.files) }
-
-// Label implements Dataset.
-func (f *Files) Label(i int) int { return f.files[i].Label }
-
-// File returns the name of sample i's file within the file system.
-func (f *Files) File(i int) string { return f.files[i].Name }
-
-// Image implements Dataset. The error is a *DataError that wraps pixels'
-// reason.
-func (f *Files) Image(i int) (Image, error) {
-	m, err := f.decode(f.files[i].Name)
+// Image returns an error that is a *DataError and wraps pixels' reason.
+func (f *files) Image(i int) (Image, error) {
+	m, err := f.decode(f.names[i])
 	if err != nil {
-		name := f.files[i].Name
+		name := f.names[i]
 		if !filepath.IsAbs(name) {
 			name = path.Join(f.root, name)
 		}
 		return Image{}, &DataError{File: name, Record: -1, Err: err}
 	}
-	return m, nil
+	return Image(m), nil
 }
 
-func (f *Files) decode(name string) (Image, error) {
+func (f *files) decode(name string) (pixels.Image, error) {
 	file, err := f.fsys.Open(name)
 	if err != nil {
-		return Image{}, err
+		return pixels.Image{}, err
 	}
 	defer file.Close() // opened for reading: nothing is lost if this fails
 	return pixels.DecodeFrom(file)

@@ -202,7 +202,7 @@ func (l *Loader) sample(b *Batch, k int, w *workspace, epoch, i int) error {
 func (l *Loader) look(w *workspace, m Image, key SampleKey) Image {
 	if crop := l.opts.Augment.ResizedCrop; crop.on() {
 		part := crop.Part(m.Width, m.Height, key)
-		m = w.resizer.Crop(w.part, m, part, l.opts.Shape.Width, l.opts.Shape.Height)
+		m = Image(w.resizer.Crop(w.part, pixels.Image(m), pixels.Rect(part), l.opts.Shape.Width, l.opts.Shape.Height))
 		w.part = m.Pix
 	}
 	return l.opts.Augment.Apply(w.changed, m, key)
@@ -227,13 +227,13 @@ func (l *Loader) image(w *workspace, i int) (Image, error) {
 		return m, nil
 	}
 	keep := l.kept.room(width * height * channels)
-	m = pixels.Convert(m, channels)
+	m = Image(pixels.Convert(pixels.Image(m), channels))
 	if resize {
 		var buf []uint8
 		if !keep {
 			buf = w.fitted
 		}
-		m = w.resizer.Crop(buf, m, m.Bounds(), width, height)
+		m = Image(w.resizer.Crop(buf, pixels.Image(m), pixels.Image(m).Bounds(), width, height))
 		if !keep {
 			w.fitted = m.Pix
 		}

@@ -65,7 +65,7 @@ func newLoader(t testing.TB, ds dataset.Dataset, opts dataset.LoaderOptions) *da
 func TestLoaderAgainstPlainLoop(t *testing.T) {
 	opts := training(4, 3)
 	ds := datatest.Random(t, 30, 3, dataset.Shape{Channels: 1, Height: 12, Width: 10}, 1)
-	norm, err := pixels.NewNormalizer(opts.Norm, 3)
+	norm, err := pixels.NewNormalizer(pixels.Norm(opts.Norm), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +87,10 @@ func TestLoaderAgainstPlainLoop(t *testing.T) {
 				t.Errorf("sample %d has label %d, want %d", i, b.Labels[k], ds.Label(i))
 			}
 			m, _ := ds.Image(i)
-			m = pixels.Resize(pixels.Convert(m, 3), 8, 8)
+			m = dataset.Image(pixels.Fit(pixels.Image(m), 3, 8, 8))
 			m = opts.Augment.Apply(nil, m, dataset.SampleKey{Seed: 9, Epoch: 2, Index: i})
 			want := make([]float32, 3*8*8)
-			if err := norm.Apply(want, m); err != nil {
+			if err := norm.Apply(want, pixels.Image(m)); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(b.Images[k*len(want):(k+1)*len(want)], want) {
@@ -132,7 +132,7 @@ func TestLoaderIsDeterministic(t *testing.T) {
 func TestLoaderViews(t *testing.T) {
 	opts := training(4, 3)
 	ds := datatest.Random(t, 22, 3, opts.Shape, 1)
-	norm, err := pixels.NewNormalizer(opts.Norm, 3)
+	norm, err := pixels.NewNormalizer(pixels.Norm(opts.Norm), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestLoaderViews(t *testing.T) {
 				m, _ := ds.Image(i)
 				m = opts.Augment.Apply(nil, m, dataset.SampleKey{Seed: 9, Epoch: 1, Index: i, View: v})
 				want := make([]float32, 3*8*8)
-				if err := norm.Apply(want, m); err != nil {
+				if err := norm.Apply(want, pixels.Image(m)); err != nil {
 					t.Fatal(err)
 				}
 				if !slices.Equal(images[k*len(want):(k+1)*len(want)], want) {
@@ -327,7 +327,7 @@ func (m mislabelled) Label(i int) int {
 
 func TestLoaderRefusesLabelsOutOfRange(t *testing.T) {
 	classes := []string{"a", "b"}
-	ds, err := dataset.NewMemory("m", classes, dataset.Shape{Channels: 1, Height: 2, Width: 2}, make([]uint8, 4*5), make([]uint8, 5))
+	ds, err := dataset.NewMemory("m", classes, dataset.Shape{Channels: 1, Height: 2, Width: 2}, make([]uint8, 4*5), make([]int, 5))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func MeanStd(ds Dataset, channels, limit int) (Norm, error) {
 		if err != nil {
 			return Norm{}, err
 		}
-		m = pixels.Convert(m, channels)
+		m = Image(pixels.Convert(pixels.Image(m), channels))
 		for i, v := range m.Pix {
 			histograms[i%channels][v]++
 		}

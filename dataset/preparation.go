@@ -25,12 +25,12 @@ type preparer struct {
 }
 
 func newPreparer(p Preparation) (*preparer, error) {
-	norm, err := pixels.NewNormalizer(p.Norm, p.Shape.Channels)
+	norm, err := pixels.NewNormalizer(pixels.Norm(p.Norm), p.Shape.Channels)
 	return &preparer{p.Shape, norm}, err
 }
 
 // sample writes an augmented image to place k of a batch.
 func (p *preparer) sample(batch []float32, k int, m Image) error {
 	size := p.shape.Size()
-	return p.norm.Apply(batch[k*size:(k+1)*size], pixels.Fit(m, p.shape.Channels, p.shape.Width, p.shape.Height))
+	return p.norm.Apply(batch[k*size:(k+1)*size], pixels.Fit(pixels.Image(m), p.shape.Channels, p.shape.Width, p.shape.Height))
 }

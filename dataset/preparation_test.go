@@ -19,7 +19,7 @@ func TestSecondPreparation(t *testing.T) {
 	want := collect(t, newLoader(t, ds, opts), 1, 0)
 	second := dataset.Preparation{Shape: dataset.Shape{Channels: 1, Height: 12, Width: 16}, Norm: dataset.Norm{Mean: []float32{.1}, Std: []float32{.7}}}
 	opts.Second = &second
-	norm, err := pixels.NewNormalizer(second.Norm, 1)
+	norm, err := pixels.NewNormalizer(pixels.Norm(second.Norm), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +40,9 @@ func TestSecondPreparation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				m = opts.Augment.Apply(nil, pixels.Fit(m, 3, 8, 8), dataset.SampleKey{Seed: 9, Epoch: 1, Index: i, View: v})
+				m = opts.Augment.Apply(nil, dataset.Image(pixels.Fit(pixels.Image(m), 3, 8, 8)), dataset.SampleKey{Seed: 9, Epoch: 1, Index: i, View: v})
 				sample := make([]float32, second.Shape.Size())
-				if err := norm.Apply(sample, pixels.Fit(m, 1, 16, 12)); err != nil {
+				if err := norm.Apply(sample, pixels.Fit(pixels.Image(m), 1, 16, 12)); err != nil {
 					t.Fatal(err)
 				}
 				if !slices.Equal(images[k*len(sample):(k+1)*len(sample)], sample) {

@@ -5,12 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"github.com/deepmutual/dml/internal/pixels"
 )
-
-// Rect is a part of an image.
-type Rect = pixels.Rect
 
 // ResizedCrop chooses a random part of an image, which is then scaled to the
 // input's size: torchvision's RandomResizedCrop, with its usual values as

@@ -89,7 +89,7 @@ func TestLoaderResizedCrop(t *testing.T) {
 	opts.Augment.Erase = dataset.Erase{Probability: 0.7}
 	opts.Cache = dataset.NewCache(1 << 20)
 	ds := datatest.Random(t, 20, 3, dataset.Shape{Channels: 1, Height: 30, Width: 20}, 1)
-	norm, err := pixels.NewNormalizer(opts.Norm, 3)
+	norm, err := pixels.NewNormalizer(pixels.Norm(opts.Norm), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestLoaderResizedCrop(t *testing.T) {
 			want := make([]float32, 3*8*8)
 			augment := opts.Augment
 			augment.Erase.Fill = [3]uint8{128, 102, 77} // the mean
-			if err := norm.Apply(want, augment.Apply(nil, pixels.Resize(pixels.Convert(cut, 3), 8, 8), key)); err != nil {
+			if err := norm.Apply(want, pixels.Image(augment.Apply(nil, dataset.Image(pixels.Fit(pixels.Image(cut), 3, 8, 8)), key))); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(b.Images[k*len(want):(k+1)*len(want)], want) {

@@ -13,6 +13,9 @@ import (
 // no such part; nothing in training reads Test.
 type Splits struct {
 	Train, Val, Test Dataset
+	// Report says what the data was taken for; its zero value, of data that was
+	// not opened, says nothing.
+	Report Report
 }
 
 // Split returns the part called "train", "val" or "test". A name that is none

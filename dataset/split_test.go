@@ -12,7 +12,7 @@ import (
 var tiny = dataset.Shape{Channels: 1, Height: 2, Width: 2}
 
 // labelled returns a dataset with the given labels, sample i being all i.
-func labelled(t *testing.T, classes int, labels ...uint8) dataset.Dataset {
+func labelled(t *testing.T, classes int, labels ...int) dataset.Dataset {
 	t.Helper()
 	var pix []uint8
 	for i := range labels {
@@ -48,9 +48,9 @@ func countOf(ds dataset.Dataset) []int {
 }
 
 func TestStratifiedSplit(t *testing.T) {
-	var labels []uint8 // 40 of class 0, 20 of class 1, 2 of class 2, 1 of class 3
+	var labels []int // 40 of class 0, 20 of class 1, 2 of class 2, 1 of class 3
 	for class, n := range []int{40, 20, 2, 1} {
-		labels = append(labels, slices.Repeat([]uint8{uint8(class)}, n)...)
+		labels = append(labels, slices.Repeat([]int{class}, n)...)
 	}
 	ds := labelled(t, 5, labels...)
 	rest, part, err := dataset.StratifiedSplit(ds, 0.1, 7)
@@ -97,7 +97,7 @@ func TestStratifiedSplitErrors(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	ds := labelled(t, 3, slices.Concat(
-		slices.Repeat([]uint8{0}, 50), slices.Repeat([]uint8{1}, 30), slices.Repeat([]uint8{2}, 20))...)
+		slices.Repeat([]int{0}, 50), slices.Repeat([]int{1}, 30), slices.Repeat([]int{2}, 20))...)
 	for n, want := range map[int][]int{
 		10: {5, 3, 2}, 7: {4, 2, 1}, 1: {1, 0, 0}, 99: {49, 30, 20}, 100: {50, 30, 20}, 1000: {50, 30, 20},
 	} {
@@ -165,12 +165,13 @@ func TestSplits(t *testing.T) {
 func TestNewMemoryErrors(t *testing.T) {
 	classes := []string{"a", "b"}
 	for name, bad := range map[string]struct {
-		shape       dataset.Shape
-		pix, labels []uint8
+		shape  dataset.Shape
+		pix    []uint8
+		labels []int
 	}{
-		"shape":  {dataset.Shape{Channels: 2, Height: 1, Width: 1}, make([]uint8, 2), make([]uint8, 1)},
-		"length": {tiny, make([]uint8, 7), make([]uint8, 2)},
-		"label":  {tiny, make([]uint8, 8), []uint8{0, 2}},
+		"shape":  {dataset.Shape{Channels: 2, Height: 1, Width: 1}, make([]uint8, 2), make([]int, 1)},
+		"length": {tiny, make([]uint8, 7), make([]int, 2)},
+		"label":  {tiny, make([]uint8, 8), []int{0, 2}},
 	} {
 		if _, err := dataset.NewMemory(name, classes, bad.shape, bad.pix, bad.labels); err == nil {
 			t.Errorf("bad %s passed", name)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deepmutual/dml/dataset/source"
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 	"github.com/deepmutual/dml/train/optim"
@@ -44,14 +44,14 @@ type Config struct {
 
 // DataConfig names the training data.
 type DataConfig struct {
-	Path       string      `yaml:"path"`
-	Kind       source.Kind `yaml:"kind,omitempty"`
-	Pattern    string      `yaml:"pattern,omitempty"`
-	Limit      int         `yaml:"limit,omitempty"`
-	Validation float64     `yaml:"validation"`
-	Height     int         `yaml:"height,omitempty"`
-	Width      int         `yaml:"width,omitempty"`
-	Cache      *int        `yaml:"cache,omitempty"` // MiB
+	Path       string       `yaml:"path"`
+	Kind       dataset.Kind `yaml:"kind,omitempty"`
+	Pattern    string       `yaml:"pattern,omitempty"`
+	Limit      int          `yaml:"limit,omitempty"`
+	Validation float64      `yaml:"validation"`
+	Height     int          `yaml:"height,omitempty"`
+	Width      int          `yaml:"width,omitempty"`
+	Cache      *int         `yaml:"cache,omitempty"` // MiB
 }
 
 // StudentConfig describes one student.

@@ -1,13 +1,10 @@
 package run
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/cifar"
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
@@ -24,7 +21,7 @@ func TestPublishedTeacher(t *testing.T) {
 	}
 	const batch = 64
 	file := datatest.Shared(t, "cifar10-lossless4k.bin")
-	ds, err := cifar.ReadFile(os.DirFS(filepath.Dir(file)), filepath.Base(file), cifar.CIFAR10)
+	splits, err := dataset.Open(file, dataset.Options{Kind: dataset.CIFAR10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +31,7 @@ func TestPublishedTeacher(t *testing.T) {
 	}
 	defer teacher.Close()
 	input := teacher.Info().Input
-	loader, err := dataset.NewLoader(ds, dataset.LoaderOptions{Batch: batch, Shape: dataset.Shape{Channels: 3, Height: 32, Width: 32},
+	loader, err := dataset.NewLoader(splits.Train, dataset.LoaderOptions{Batch: batch, Shape: dataset.Shape{Channels: 3, Height: 32, Width: 32},
 		Norm: dataset.Norm{Mean: []float32{.1, .2, .3}, Std: []float32{3, 2, 1}}, Augment: dataset.Augment{Flip: true}, Second: &input})
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/source"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -12,8 +11,8 @@ import (
 // OpenData opens the data of a run with the parts that it trains and validates
 // on.
 func (c Config) OpenData() (dataset.Splits, error) {
-	data, err := source.Open(c.Data.Path, source.Options{
-		Kind: c.Data.Kind, Pattern: c.Data.Pattern, TestFraction: source.DefaultTestFraction, Seed: c.Seed,
+	data, err := dataset.Open(c.Data.Path, dataset.Options{
+		Kind: c.Data.Kind, Pattern: c.Data.Pattern, TestFraction: dataset.DefaultTestFraction, Seed: c.Seed,
 	})
 	if err != nil {
 		return dataset.Splits{}, err

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/deepmutual/dml/dataset/source"
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
@@ -161,18 +161,18 @@ func checkDataPath(c Config) error {
 }
 
 func checkKind(c Config) error {
-	if c.Data.Kind != source.Auto && !slices.Contains(source.Kinds(), c.Data.Kind) {
-		return fmt.Errorf("%q is unknown; use one of %v", c.Data.Kind, source.Kinds())
+	if c.Data.Kind != dataset.Auto && !slices.Contains(dataset.Kinds(), c.Data.Kind) {
+		return fmt.Errorf("%q is unknown; use one of %v", c.Data.Kind, dataset.Kinds())
 	}
 	return nil
 }
 
 func checkPattern(c Config) error {
-	if err := (source.Options{Pattern: c.Data.Pattern}).Validate(); err != nil {
+	if err := (dataset.Options{Pattern: c.Data.Pattern}).Validate(); err != nil {
 		return err
 	}
-	if c.Data.Pattern != "" && c.Data.Kind != source.Market1501 && slices.Contains(source.Kinds(), c.Data.Kind) {
-		return fmt.Errorf("it is for data of the kind %s, not %s", source.Market1501, c.Data.Kind)
+	if c.Data.Pattern != "" && c.Data.Kind != dataset.Market1501 && slices.Contains(dataset.Kinds(), c.Data.Kind) {
+		return fmt.Errorf("it is for data of the kind %s, not %s", dataset.Market1501, c.Data.Kind)
 	}
 	return nil
 }

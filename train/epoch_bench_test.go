@@ -13,7 +13,6 @@ import (
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
-	"github.com/deepmutual/dml/dataset/market1501"
 )
 
 // BenchmarkEpoch reports what loading adds to the steps of an epoch: its time a
@@ -97,7 +96,7 @@ func market(b *testing.B) dataset.Dataset {
 		}
 		fsys[fmt.Sprintf("%04d_c%ds1_%06d_01.jpg", 1+i/10, 1+i%6, i)] = &fstest.MapFile{Data: slices.Clone(buf.Bytes())}
 	}
-	splits, err := market1501.Read(fsys, market1501.Options{})
+	splits, err := dataset.OpenFS(fsys, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		b.Fatal(err)
 	}

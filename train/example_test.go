@@ -47,11 +47,12 @@ func Example() {
 
 // shades generates n images, dark and bright ones in turn.
 func shades(n int) dataset.Dataset {
-	var pixels, labels []uint8
+	var pixels []uint8
+	var labels []int
 	for i := range n {
-		label := uint8(i % 2)
+		label := i % 2
 		for p := range 8 * 8 {
-			pixels = append(pixels, 40+120*label+uint8((7*i+p)%32))
+			pixels = append(pixels, uint8(40+120*label+(7*i+p)%32))
 		}
 		labels = append(labels, label)
 	}

@@ -20,9 +20,9 @@ func Random(t testing.TB, n, classes int, shape dataset.Shape, seed uint64) *dat
 	for i := range pix {
 		pix[i] = uint8(r.Uint32())
 	}
-	labels := make([]uint8, n)
+	labels := make([]int, n)
 	for i := range labels {
-		labels[i] = uint8(i % classes)
+		labels[i] = i % classes
 	}
 	names := make([]string, classes)
 	for i := range names {

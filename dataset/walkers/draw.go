@@ -4,7 +4,7 @@ import (
 	"image"
 	"math"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 )
 
 // effects are how strongly the difficulty makes images differ.
@@ -57,7 +57,7 @@ func (s *Set) walker(m Image, random func(stream) *random) *person {
 	switch {
 	case m.PID > 0:
 		return s.persons[m.PID-1]
-	case m.PID == market1501.Junk: // a bad box around a person of the test
+	case m.PID == identities.Junk: // a bad box around a person of the test
 		return s.persons[s.opts.TrainPersons+random(streamJunk).IntN(s.opts.TestPersons)]
 	}
 	r := random(streamStranger)
@@ -77,14 +77,14 @@ func (s *Set) box(cam *camera, m Image, r *random) view {
 		dx += 0.8 * e * r.bell()
 		dy += e * r.bell()
 	}
-	if m.PID == market1501.Junk {
+	if m.PID == identities.Junk {
 		height *= r.Between(1.5, 2.2)
 		dx += r.Between(-0.35, 0.35)
 		dy += r.Between(-0.4, 0.1)
 	}
 	v := view{height: height * Height, pitch: cam.pitch, aspect: cam.aspect}
 	v.top = point{Width * (0.5 + dx), (Height-v.height)/2 + dy*Height}
-	if m.PID == market1501.Junk {
+	if m.PID == identities.Junk {
 		v.top.y = 0.04*Height + dy*Height
 	}
 	return v

@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 )
 
 // Difficulty says how much images of a person differ: in light, boxes, blur,
@@ -89,14 +89,14 @@ func (o Options) Validate() error {
 
 // Image is one of a set.
 type Image struct {
-	Part market1501.Part
-	market1501.Name
+	Part identities.Part
+	identities.Name
 }
 
 // File is the image's path below the set's folder, with forward slashes.
 func (m Image) File() string {
 	pid := "-1"
-	if m.PID != market1501.Junk {
+	if m.PID != identities.Junk {
 		pid = fmt.Sprintf("%04d", m.PID)
 	}
 	return fmt.Sprintf("%s/%s_c%ds%d_%06d_%02d.jpg", m.Part.Folder(), pid, m.Camera, m.Sequence, m.Frame, m.Box)
@@ -143,8 +143,8 @@ const frame = 25
 // them once more, in boxes drawn by hand.
 func (s *Set) plan() {
 	o := s.opts
-	add := func(part market1501.Part, pid, camera, at, box int) {
-		name := market1501.Name{PID: pid, Camera: camera, Sequence: 1, Frame: 1 + frame*at, Box: box}
+	add := func(part identities.Part, pid, camera, at, box int) {
+		name := identities.Name{PID: pid, Camera: camera, Sequence: 1, Frame: 1 + frame*at, Box: box}
 		s.images = append(s.images, Image{Part: part, Name: name})
 	}
 	each := func(from, n int, do func(pid, camera int)) {
@@ -156,26 +156,26 @@ func (s *Set) plan() {
 	}
 	each(0, o.TrainPersons, func(pid, camera int) {
 		for k := range o.Images {
-			add(market1501.Train, pid, camera, k, 1)
+			add(identities.Train, pid, camera, k, 1)
 		}
 	})
-	each(o.TrainPersons, o.TestPersons, func(pid, camera int) { add(market1501.Query, pid, camera, 0, 0) })
+	each(o.TrainPersons, o.TestPersons, func(pid, camera int) { add(identities.Query, pid, camera, 0, 0) })
 	each(o.TrainPersons, o.TestPersons, func(pid, camera int) {
 		for k := range o.Images {
-			add(market1501.Gallery, pid, camera, k+1, 1)
+			add(identities.Gallery, pid, camera, k+1, 1)
 		}
 	})
 	labelled := o.TestPersons * o.Cameras * o.Images
 	extra := func(pid int, share float64, box int) {
 		for i := range int(share*float64(labelled) + 0.5) {
-			add(market1501.Gallery, pid, 1+i%o.Cameras, i/o.Cameras, box)
+			add(identities.Gallery, pid, 1+i%o.Cameras, i/o.Cameras, box)
 		}
 	}
-	extra(market1501.Distractor, o.Distractors, 1)
-	extra(market1501.Junk, o.Junk, 2)
+	extra(identities.Distractor, o.Distractors, 1)
+	extra(identities.Junk, o.Junk, 2)
 	each(o.TrainPersons, o.TestPersons, func(pid, camera int) {
 		for k := range o.Images + 1 {
-			add(market1501.MultiQuery, pid, camera, k, 0)
+			add(identities.MultiQuery, pid, camera, k, 0)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/dataset/walkers"
 )
 
@@ -145,13 +145,13 @@ func TestLayout(t *testing.T) {
 		}
 		planned[m.File()] = true
 	}
-	for part, n := range map[market1501.Part]int{market1501.Train: 18, market1501.Query: 6, market1501.Gallery: 21, market1501.MultiQuery: 18} {
-		list, err := market1501.List(os.DirFS(dir), part, market1501.Options{})
+	for part, n := range map[identities.Part]int{identities.Train: 18, identities.Query: 6, identities.Gallery: 21, identities.MultiQuery: 18} {
+		list, err := identities.List(os.DirFS(dir), part, identities.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(list.Images) != n || list.Pattern.String() != "market1501" || list.Skipped != 0 {
-			t.Errorf("%s: %d images by %s, %d skipped; want %d", part, len(list.Images), list.Pattern, list.Skipped, n)
+		if len(list.Images) != n || list.Pattern.String() != "market1501" || len(list.Skipped) != 0 {
+			t.Errorf("%s: %d images by %s, %v skipped; want %d", part, len(list.Images), list.Pattern, list.Skipped, n)
 		}
 		seen := make(map[[2]int]int) // images by identity and camera
 		for _, m := range list.Images {
@@ -162,8 +162,8 @@ func TestLayout(t *testing.T) {
 		}
 		for pid := 1; pid <= 5; pid++ {
 			for camera := 1; camera <= 3; camera++ {
-				want := map[market1501.Part]int{market1501.Train: 2, market1501.Query: 1, market1501.Gallery: 2, market1501.MultiQuery: 3}[part]
-				if (pid <= 3) != (part == market1501.Train) {
+				want := map[identities.Part]int{identities.Train: 2, identities.Query: 1, identities.Gallery: 2, identities.MultiQuery: 3}[part]
+				if (pid <= 3) != (part == identities.Train) {
 					want = 0
 				}
 				if got := seen[[2]int{pid, camera}]; got != want {
@@ -272,7 +272,7 @@ func TestAlike(t *testing.T) {
 		}
 		var all []seen
 		for _, m := range s.Images() {
-			if m.Part == market1501.Gallery {
+			if m.Part == identities.Gallery {
 				all = append(all, seen{m, cells(s.Draw(m))})
 			}
 		}

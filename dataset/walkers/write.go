@@ -14,7 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 )
 
 // ErrNotEmpty says that a folder to write into holds something.
@@ -40,18 +40,18 @@ func (s *Set) Counts() Counts {
 	var n Counts
 	for _, m := range s.images {
 		switch m.Part {
-		case market1501.Train:
+		case identities.Train:
 			n.Train++
-		case market1501.Query:
+		case identities.Query:
 			n.Query++
-		case market1501.MultiQuery:
+		case identities.MultiQuery:
 			n.MultiQuery++
-		case market1501.Gallery:
+		case identities.Gallery:
 			n.Gallery++
 			switch m.PID {
-			case market1501.Junk:
+			case identities.Junk:
 				n.Junk++
-			case market1501.Distractor:
+			case identities.Distractor:
 				n.Distractors++
 			}
 		}
@@ -93,7 +93,7 @@ func (s *Set) Write(ctx context.Context, dir string, opts WriteOptions) (err err
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	for _, part := range []market1501.Part{market1501.Train, market1501.Query, market1501.Gallery, market1501.MultiQuery} {
+	for _, part := range []identities.Part{identities.Train, identities.Query, identities.Gallery, identities.MultiQuery} {
 		if err := os.Mkdir(filepath.Join(tmp, part.Folder()), 0o755); err != nil {
 			return err
 		}

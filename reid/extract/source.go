@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -34,7 +34,7 @@ type Part struct {
 // SourceOptions of Open.
 type SourceOptions struct {
 	// Pattern of the file names of a folder. Default: recognised.
-	Pattern *market1501.Pattern
+	Pattern *identities.Pattern
 }
 
 // What can be wrong with a source, besides reid.ErrEmpty and the errors of
@@ -65,9 +65,9 @@ func Open(path string, opts SourceOptions) (*Source, error) {
 func openFolder(path string, opts SourceOptions) (*Source, error) {
 	s := &Source{Data: features.Data{Path: path}, Root: path}
 	fsys := os.DirFS(path)
-	read := market1501.Options{Root: filepath.ToSlash(path), Pattern: opts.Pattern, Missing: true}
-	add := func(name string, part market1501.Part) error {
-		list, err := market1501.List(fsys, part, read)
+	read := identities.Options{Root: filepath.ToSlash(path), Pattern: opts.Pattern, Missing: true}
+	add := func(name string, part identities.Part) error {
+		list, err := identities.List(fsys, part, read)
 		if err != nil {
 			return err
 		}
@@ -79,10 +79,10 @@ func openFolder(path string, opts SourceOptions) (*Source, error) {
 		s.Parts = append(s.Parts, Part{name, rows})
 		return nil
 	}
-	if !market1501.Divided(fsys) {
+	if !identities.Divided(fsys) {
 		s.Data.Undivided = true
-		err := add(features.Gallery, market1501.Train)
-		if errors.Is(err, market1501.ErrEmpty) {
+		err := add(features.Gallery, identities.Train)
+		if errors.Is(err, identities.ErrEmpty) {
 			err = fmt.Errorf("%s: %w: it holds no .jpg, .jpeg or .png file, nor the folders of Market-1501 or MSMT17", path, reid.ErrEmpty)
 		}
 		if err != nil {
@@ -91,8 +91,8 @@ func openFolder(path string, opts SourceOptions) (*Source, error) {
 	} else {
 		var missing error
 		for _, name := range features.Parts() {
-			err := add(name, market1501.Part(name))
-			if errors.Is(err, market1501.ErrPart) {
+			err := add(name, identities.Part(name))
+			if errors.Is(err, identities.ErrPart) {
 				missing = cmp.Or(missing, err)
 				continue
 			}
@@ -105,7 +105,7 @@ func openFolder(path string, opts SourceOptions) (*Source, error) {
 		}
 	}
 	s.Data.Pattern = read.Pattern.String()
-	s.Data.ZeroIsPerson = !read.Pattern.Distractor(market1501.Name{PID: market1501.Distractor})
+	s.Data.ZeroIsPerson = !read.Pattern.Distractor(identities.Name{PID: identities.Distractor})
 	return s, nil
 }
 

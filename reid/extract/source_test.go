@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -29,8 +29,8 @@ func label(pid, camera int) reid.Label {
 }
 
 func TestOpenFolder(t *testing.T) {
-	pattern := func(text string) *market1501.Pattern {
-		p, err := market1501.ParsePattern(text)
+	pattern := func(text string) *identities.Pattern {
+		p, err := identities.ParsePattern(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestOpenFolder(t *testing.T) {
 		name    string
 		files   []string
 		lists   map[string]string
-		pattern *market1501.Pattern
+		pattern *identities.Pattern
 		want    map[string][]reid.Label
 		data    features.Data
 	}{
@@ -89,15 +89,15 @@ func TestOpenFolder(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "bounding_box_train", "0009_c1s1_000001_00.jpg"), nil)
-	if _, err := Open(dir, SourceOptions{}); !errors.Is(err, market1501.ErrPart) || !strings.Contains(err.Error(), "query") {
+	if _, err := Open(dir, SourceOptions{}); !errors.Is(err, identities.ErrPart) || !strings.Contains(err.Error(), "query") {
 		t.Errorf("training images alone: %v", err)
 	}
 	write(t, filepath.Join(dir, "query", "readme.txt"), nil)
-	if _, err := Open(dir, SourceOptions{}); !errors.Is(err, market1501.ErrEmpty) || !strings.Contains(err.Error(), "query") {
+	if _, err := Open(dir, SourceOptions{}); !errors.Is(err, identities.ErrEmpty) || !strings.Contains(err.Error(), "query") {
 		t.Errorf("an empty query folder: %v", err)
 	}
 	write(t, filepath.Join(dir, "query", "holiday.jpg"), nil)
-	if _, err := Open(dir, SourceOptions{}); !errors.Is(err, market1501.ErrName) || !strings.Contains(err.Error(), "holiday.jpg") {
+	if _, err := Open(dir, SourceOptions{}); !errors.Is(err, identities.ErrName) || !strings.Contains(err.Error(), "holiday.jpg") {
 		t.Errorf("other names: %v", err)
 	}
 	if _, err := Open(filepath.Join(dir, "none"), SourceOptions{}); !errors.Is(err, fs.ErrNotExist) {

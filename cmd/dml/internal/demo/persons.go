@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/dataset/walkers"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/reid"
@@ -91,11 +91,11 @@ func RunPersons(ctx context.Context, opts Options) (Persons, error) {
 // find looks for the persons of the test by all kinds of features, and writes
 // the page of the last, the cohort's.
 func (p *Persons) find(ctx context.Context, files exported, page string) error {
-	query, err := readPersons(p.Data, market1501.Query)
+	query, err := readPersons(p.Data, identities.Query)
 	if err != nil {
 		return err
 	}
-	gallery, err := readPersons(p.Data, market1501.Gallery)
+	gallery, err := readPersons(p.Data, identities.Gallery)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func drawn(ctx context.Context, set *walkers.Set, dir string) error {
 
 // personsToLearn reads the training part of the set in dir.
 func personsToLearn(dir string, opts Options) (dataset.Splits, error) {
-	splits, err := market1501.Read(os.DirFS(dir), market1501.Options{Root: dir})
+	splits, err := dataset.Open(dir, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		return dataset.Splits{}, err
 	}
@@ -168,8 +168,8 @@ type gathered struct {
 	items  []ranking.Item
 }
 
-func readPersons(dir string, part market1501.Part) (gathered, error) {
-	list, err := market1501.List(os.DirFS(dir), part, market1501.Options{Root: dir})
+func readPersons(dir string, part identities.Part) (gathered, error) {
+	list, err := identities.List(os.DirFS(dir), part, identities.Options{Root: dir})
 	if err != nil {
 		return gathered{}, err
 	}

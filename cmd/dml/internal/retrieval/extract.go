@@ -13,7 +13,7 @@ import (
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/inference"
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -52,7 +52,7 @@ func extractCommand(c *console.Console) *cli.Command {
 func ExtractFlags() []cli.Flag {
 	return slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "data", Usage: "make features of the images of `DIR|LIST.csv`"},
-		&cli.StringFlag{Name: "pattern", DefaultText: "recognised", Usage: "read persons from file names by `PATTERN`: " + strings.Join(market1501.Patterns(), ", ") + ", or a regular expression with groups pid and camera"},
+		&cli.StringFlag{Name: "pattern", DefaultText: "recognised", Usage: "read persons from file names by `PATTERN`: " + strings.Join(identities.Patterns(), ", ") + ", or a regular expression with groups pid and camera"},
 		&cli.StringFlag{Name: "pool", DefaultText: "none", Usage: "`track` averages the features of a track's images: a row a track"},
 		&cli.BoolFlag{Name: "strict", DisableDefaultText: true, Usage: "stop at an image that cannot be read"},
 		&cli.IntFlag{Name: "batch", Value: extract.DefaultBatch, Usage: "`N` images at a time"},
@@ -115,12 +115,12 @@ func runExtract(c *console.Console, ctx *cli.Context) error {
 func makeFeatures(c *console.Console, ctx *cli.Context, models []string, out string, only func(*extract.Source) error) (m features.Manifest, err error) {
 	var source extract.SourceOptions
 	if text := ctx.String("pattern"); text != "" {
-		if source.Pattern, err = market1501.ParsePattern(text); err != nil {
+		if source.Pattern, err = identities.ParsePattern(text); err != nil {
 			return m, console.Usagef("--pattern: %w", err)
 		}
 	}
 	src, err := extract.Open(ctx.String("data"), source)
-	if errors.Is(err, market1501.ErrName) && source.Pattern == nil {
+	if errors.Is(err, identities.ErrName) && source.Pattern == nil {
 		err = fmt.Errorf("%w with --pattern, or list the images in a .csv file with the columns path,pid,camid, of which the last two may be empty", err)
 	}
 	if err != nil {

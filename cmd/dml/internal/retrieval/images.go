@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/internal/pixels"
 	"github.com/deepmutual/dml/reid"
@@ -52,7 +52,7 @@ func itemsOf(rows []features.Row, root, part string) []ranking.Item {
 			f, err := files.Open(path)
 			if errors.Is(err, os.ErrNotExist) {
 				// Labels may name files without their folder.
-				if f, again := files.Open(filepath.Join(root, market1501.Part(part).Folder(), filepath.Base(path))); again == nil {
+				if f, again := files.Open(filepath.Join(root, identities.Part(part).Folder(), filepath.Base(path))); again == nil {
 					return f, nil
 				}
 				err = fmt.Errorf("%w; say with --data where the images are", err)
@@ -108,7 +108,7 @@ func labelOf(path, pattern string) reid.Label {
 	if pattern == "" {
 		return unknown
 	}
-	p, err := market1501.ParsePattern(pattern)
+	p, err := identities.ParsePattern(pattern)
 	if err != nil {
 		return unknown
 	}

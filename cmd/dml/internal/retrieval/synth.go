@@ -52,11 +52,11 @@ type synthesised struct {
 	Seed       uint64             `json:"seed"`
 	Difficulty walkers.Difficulty `json:"difficulty"`
 	Cameras    int                `json:"cameras"`
-	Identities identities         `json:"identities"`
+	Identities identityCounts     `json:"identities"`
 	Images     walkers.Counts     `json:"images"`
 }
 
-type identities struct {
+type identityCounts struct {
 	Train int `json:"train"`
 	Test  int `json:"test"`
 }
@@ -95,7 +95,7 @@ func runSynth(c *console.Console, ctx *cli.Context) error {
 	}
 	o, n := set.Options(), set.Counts()
 	if ctx.Bool("json") {
-		return console.WriteJSON(c.Stdout, synthesised{dir, o.Seed, o.Difficulty, o.Cameras, identities{o.TrainPersons, o.TestPersons}, n})
+		return console.WriteJSON(c.Stdout, synthesised{dir, o.Seed, o.Difficulty, o.Cameras, identityCounts{o.TrainPersons, o.TestPersons}, n})
 	}
 	if err := console.Table(c.Stdout, [][]string{
 		{"PART", "FOLDER", "IMAGES", "IDENTITIES"},

@@ -3,12 +3,12 @@ package training
 import (
 	"strings"
 
-	"github.com/deepmutual/dml/dataset/source"
+	"github.com/deepmutual/dml/dataset"
 )
 
 // kindUsage is the help of a flag that takes a kind of data.
 func kindUsage() string {
-	kinds := source.Kinds()
+	kinds := dataset.Kinds()
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
 		names[i] = string(k)

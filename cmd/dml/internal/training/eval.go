@@ -15,8 +15,7 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/inference"
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/market1501"
-	"github.com/deepmutual/dml/dataset/source"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/rundir"
@@ -208,7 +207,7 @@ func runData(c *console.Console, ctx *cli.Context, cfg run.Config) (sample, erro
 		cfg.Seed = ctx.Uint64("seed")
 	}
 	if ctx.IsSet("kind") {
-		cfg.Data.Kind = source.Kind(ctx.String("kind"))
+		cfg.Data.Kind = dataset.Kind(ctx.String("kind"))
 	}
 	split := ctx.String("split")
 	if path != cfg.Data.Path || split == splitAll {
@@ -232,15 +231,15 @@ func runData(c *console.Console, ctx *cli.Context, cfg run.Config) (sample, erro
 // students were not trained on: by default the test part, of a folder without
 // parts all.
 func otherData(ctx *cli.Context, path, pattern string, seed uint64) (sample, error) {
-	split, kind := ctx.String("split"), source.Kind(ctx.String("kind"))
+	split, kind := ctx.String("split"), dataset.Kind(ctx.String("kind"))
 	if split == "" || split == splitAll {
-		data, err := source.Open(path, source.Options{Kind: kind, Pattern: pattern, Seed: seed})
+		data, err := dataset.Open(path, dataset.Options{Kind: kind, Pattern: pattern, Seed: seed})
 		if err != nil {
 			return sample{}, err
 		}
 		whole := data.Val == nil && data.Test == nil
 		switch {
-		case whole && strings.HasPrefix(data.Train.Name(), string(source.Market1501)) && market1501.Divided(os.DirFS(path)): // queries and gallery are other persons, of no class
+		case whole && strings.HasPrefix(data.Train.Name(), string(dataset.Market1501)) && identities.Divided(os.DirFS(path)): // queries and gallery are other persons, of no class
 			return limited(ctx, sample{path, "train", data.Train}, seed)
 		case whole:
 			return limited(ctx, sample{path, splitAll, data.Train}, seed)
@@ -249,7 +248,7 @@ func otherData(ctx *cli.Context, path, pattern string, seed uint64) (sample, err
 		}
 		return part(ctx, data, "test", path, seed)
 	}
-	data, err := source.Open(path, source.Options{Kind: kind, Pattern: pattern, TestFraction: source.DefaultTestFraction, Seed: seed})
+	data, err := dataset.Open(path, dataset.Options{Kind: kind, Pattern: pattern, TestFraction: dataset.DefaultTestFraction, Seed: seed})
 	if err != nil {
 		return sample{}, err
 	}

@@ -7,7 +7,6 @@ import (
 	"embed"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/mnist"
 )
 
 //go:embed *.gz
@@ -16,5 +15,5 @@ var files embed.FS
 // Load returns Train and Test; Val is nil, for the caller to carve from Train
 // where it wants one.
 func Load() (dataset.Splits, error) {
-	return mnist.Read(files)
+	return dataset.OpenFS(files, dataset.Options{Kind: dataset.MNIST})
 }

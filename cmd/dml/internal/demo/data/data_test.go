@@ -1,13 +1,11 @@
 package data_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/deepmutual/dml/cmd/dml/internal/demo/data"
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
-	"github.com/deepmutual/dml/dataset/mnist"
 )
 
 func TestLoad(t *testing.T) {
@@ -37,7 +35,7 @@ func TestLoad(t *testing.T) {
 // TestSubsetOfMNIST finds every embedded image, with its label and in the same
 // order, in the part of the original it is said to come from.
 func TestSubsetOfMNIST(t *testing.T) {
-	original, err := mnist.Read(os.DirFS(datatest.Shared(t, "mnist")))
+	original, err := dataset.Open(datatest.Shared(t, "mnist"), dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ package main
 
 import (
 	"compress/gzip"
+	"encoding/binary"
 	"fmt"
-	"io"
 	"log"
 	"math/rand/v2"
 	"os"
@@ -19,7 +19,6 @@ import (
 	"slices"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/mnist"
 )
 
 const seed = 1
@@ -36,41 +35,39 @@ func main() {
 }
 
 func run(from, to string) error {
-	splits, err := mnist.Read(os.DirFS(from))
+	splits, err := dataset.Open(from, dataset.Options{Kind: dataset.MNIST})
 	if err != nil {
 		return err
 	}
 	if splits.Test == nil {
 		return fmt.Errorf("%s has no test files", from)
 	}
-	if err := part(splits.Train, 200, to, mnist.TrainImages, mnist.TrainLabels); err != nil {
+	if err := part(splits.Train, 200, to, "train"); err != nil {
 		return err
 	}
-	return part(splits.Test, 100, to, mnist.TestImages, mnist.TestLabels)
+	return part(splits.Test, 100, to, "t10k")
 }
 
 // part writes perClass samples of each class of ds.
-func part(ds dataset.Dataset, perClass int, to, imagesFile, labelsFile string) error {
-	images := mnist.Images{}
-	var labels []uint8
+func part(ds dataset.Dataset, perClass int, to, name string) error {
+	var pix, labels []uint8
+	var height, width int
 	for _, i := range balanced(ds, perClass) {
 		m, err := ds.Image(i)
 		if err != nil {
 			return err
 		}
-		images.Count++
-		images.Rows, images.Cols = m.Height, m.Width
-		images.Pix = append(images.Pix, m.Pix...)
+		height, width = m.Height, m.Width
+		pix = append(pix, m.Pix...)
 		labels = append(labels, uint8(ds.Label(i)))
 	}
-	if images.Count != perClass*mnist.Classes {
+	if len(labels) != perClass*len(ds.Classes()) {
 		return fmt.Errorf("%s has too few images", ds.Name())
 	}
-	err := write(filepath.Join(to, imagesFile+".gz"), func(w io.Writer) error { return mnist.WriteImages(w, images) })
-	if err != nil {
+	if err := write(filepath.Join(to, name+"-images-idx3-ubyte.gz"), pix, len(labels), height, width); err != nil {
 		return err
 	}
-	return write(filepath.Join(to, labelsFile+".gz"), func(w io.Writer) error { return mnist.WriteLabels(w, labels) })
+	return write(filepath.Join(to, name+"-labels-idx1-ubyte.gz"), labels, len(labels))
 }
 
 // balanced draws the indices, ascending, of perClass samples of each class.
@@ -87,7 +84,9 @@ func balanced(ds dataset.Dataset, perClass int) []int {
 	return kept
 }
 
-func write(path string, body func(io.Writer) error) error {
+// write makes a gzipped IDX file of unsigned bytes: a magic number that ends with
+// the number of dimensions, these, and the data.
+func write(path string, data []byte, dims ...int) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -97,7 +96,11 @@ func write(path string, body func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	if err := body(z); err != nil {
+	head := []byte{0, 0, 8, byte(len(dims))}
+	for _, d := range dims {
+		head = binary.BigEndian.AppendUint32(head, uint32(d))
+	}
+	if _, err := z.Write(append(head, data...)); err != nil {
 		return err
 	}
 	if err := z.Close(); err != nil {

@@ -12,9 +12,8 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/list"
-	"github.com/deepmutual/dml/internal/pixels"
+	"github.com/deepmutual/dml/dataset/internal/list"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 )
 
 func pictures(t testing.TB, names ...string) fstest.MapFS {
@@ -30,34 +29,22 @@ func pictures(t testing.TB, names ...string) fstest.MapFS {
 	return fsys
 }
 
-func labels(ds dataset.Dataset) []int {
-	var out []int
-	for i := range ds.Len() {
-		out = append(out, ds.Label(i))
-	}
-	return out
-}
-
 func TestRead(t *testing.T) {
 	text := "\ufeffsplit, label,path\n" + // of a spreadsheet
 		"train,dog,a.png\n,cat,b.png\nval,dog,c.png\ntest,cat,missing.png\n,\"with, comma\",d.png\n,dog,a.png\n"
-	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png", "c.png", "d.png"), list.Options{File: "some/list.csv", TestFraction: 0.5})
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png", "c.png", "d.png"), "some/list.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	classes := []string{"cat", "dog", "with, comma"}
-	if !slices.Equal(s.Train.Classes(), classes) || !slices.Equal(s.Val.Classes(), classes) || !slices.Equal(s.Test.Classes(), classes) {
-		t.Errorf("classes %q, %q, %q", s.Train.Classes(), s.Val.Classes(), s.Test.Classes())
+	if !slices.Equal(s.Classes, classes) || s.Undivided {
+		t.Errorf("classes %q, undivided %v", s.Classes, s.Undivided)
 	}
-	if !slices.Equal(labels(s.Train), []int{1, 0, 2, 1}) || !slices.Equal(labels(s.Val), []int{1}) || !slices.Equal(labels(s.Test), []int{0}) {
-		t.Errorf("labels %v, %v, %v", labels(s.Train), labels(s.Val), labels(s.Test))
+	if !slices.Equal(s.Train.Labels, []int{1, 0, 2, 1}) || !slices.Equal(s.Val.Labels, []int{1}) || !slices.Equal(s.Test.Labels, []int{0}) {
+		t.Errorf("labels %v, %v, %v", s.Train.Labels, s.Val.Labels, s.Test.Labels)
 	}
-	if m, err := s.Train.Image(0); err != nil || m.Width != 3 || m.Height != 2 || s.Train.Name() != "list/train" {
-		t.Errorf("%s: image of %dx%d, error %v", s.Train.Name(), m.Width, m.Height, err)
-	}
-	var data *dataset.DataError
-	if _, err := s.Test.Image(0); !errors.As(err, &data) || data.File != "some/missing.png" || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing test image: %v", err)
+	if !slices.Equal(s.Train.Files, []string{"a.png", "b.png", "d.png", "a.png"}) || s.Train.Name != "list/train" {
+		t.Errorf("%s: files %q", s.Train.Name, s.Train.Files)
 	}
 }
 
@@ -71,9 +58,9 @@ func TestClassOrder(t *testing.T) {
 		for i, label := range strings.Fields(text) {
 			rows += names[i] + "," + label + "\n"
 		}
-		s, err := list.Read(strings.NewReader(rows), pictures(t, names...), list.Options{})
-		if err != nil || !slices.Equal(s.Train.Classes(), want) {
-			t.Errorf("%q: classes %q, error %v", text, s.Train.Classes(), err)
+		s, err := list.Read(strings.NewReader(rows), pictures(t, names...), "list")
+		if err != nil || !slices.Equal(s.Classes, want) {
+			t.Errorf("%q: classes %q, error %v", text, s.Classes, err)
 		}
 	}
 }
@@ -83,30 +70,26 @@ func TestPersons(t *testing.T) {
 	const text = "path,pid,camid,split,track,time\n" +
 		"a.png,12,1,train,,\nb.png,3,2,,t1,5\nc.png,-1,1,train,,\nd.png,3,1,val,,\n" +
 		"e.png,900,1,query,,\ne.png,900,1,gallery,,\nf.png,,,gallery,,\n"
-	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png", "c.png", "d.png"), list.Options{TestFraction: 0.5})
+	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png", "c.png", "d.png"), "list")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"0003", "0012"}; !slices.Equal(s.Train.Classes(), want) || s.Train.Len() != 2 || s.Val.Len() != 1 || s.Test != nil {
-		t.Errorf("classes %q, %d to train on, test %v", s.Train.Classes(), s.Train.Len(), s.Test)
+	if want := []string{"0003", "0012"}; !slices.Equal(s.Classes, want) || s.Train.Len() != 2 || s.Val.Len() != 1 || s.Test != nil {
+		t.Errorf("classes %q, %d to train on, test %v", s.Classes, s.Train.Len(), s.Test)
 	}
-	if s.Train.Label(0) != 1 || s.Train.Label(1) != 0 || s.Val.Label(0) != 0 {
-		t.Errorf("labels %d, %d, %d", s.Train.Label(0), s.Train.Label(1), s.Val.Label(0))
+	if !slices.Equal(s.Train.Labels, []int{1, 0}) || s.Val.Labels[0] != 0 {
+		t.Errorf("labels %d, %d", s.Train.Labels, s.Val.Labels)
 	}
-	without, err := list.Read(strings.NewReader("path,pid,camid\na.png,1,1\nb.png,2,1\n"), pictures(t, "a.png", "b.png"), list.Options{TestFraction: 0.5})
-	if err != nil || without.Train.Len() != 2 || without.Test != nil {
+	without, err := list.Read(strings.NewReader("path,pid,camid\na.png,1,1\nb.png,2,1\n"), pictures(t, "a.png", "b.png"), "list")
+	if err != nil || without.Train.Len() != 2 || without.Undivided {
 		t.Errorf("without splits: %+v, error %v", without, err)
 	}
 }
 
-func TestTestFraction(t *testing.T) {
-	text := "path,label\n" + strings.Repeat("a.png,x\nb.png,y\n", 10)
-	s, err := list.Read(strings.NewReader(text), pictures(t, "a.png", "b.png"), list.Options{TestFraction: 0.3, Seed: 1})
-	if err != nil || s.Train.Len() != 14 || s.Test.Len() != 6 || s.Val != nil {
+func TestUndivided(t *testing.T) {
+	s, err := list.Read(strings.NewReader("path,label\na.png,x\nb.png,y\n"), pictures(t, "a.png", "b.png"), "list")
+	if err != nil || s.Train.Len() != 2 || s.Test != nil || s.Val != nil || !s.Undivided {
 		t.Errorf("%+v, error %v", s, err)
-	}
-	if _, err := list.Read(strings.NewReader("path,label\na.png,x\n"), pictures(t, "a.png"), list.Options{File: "l.csv", TestFraction: 0.3}); err == nil || !strings.Contains(err.Error(), "l.csv: test split") {
-		t.Errorf("one image: %v", err)
 	}
 }
 
@@ -147,22 +130,14 @@ func TestErrors(t *testing.T) {
 		{"path,label\na.png,x,train\n", csv.ErrFieldCount, "l.csv: record on line 2: wrong number of fields"},
 		{"path,label\na.png,\"x\n", csv.ErrQuote, "l.csv: parse error on line 2"},
 	} {
-		s, err := list.Read(strings.NewReader(tt.text), fsys, list.Options{File: "l.csv"})
-		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || s != (dataset.Splits{}) {
+		s, err := list.Read(strings.NewReader(tt.text), fsys, "l.csv")
+		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || s.Train != nil {
 			t.Errorf("%q: error %v, want %v that says %q", tt.text, err, tt.want, tt.says)
 		}
-		var row *list.RowError
+		var row *raw.Error
 		if !errors.As(err, &row) && !errors.As(err, &parse) {
 			t.Errorf("%q: error %T names no row", tt.text, err)
 		}
-	}
-	fsys["bad.png"] = &fstest.MapFile{Data: []byte("x")}
-	s, err := list.Read(strings.NewReader("path,label\nbad.png,x\n"), fsys, list.Options{File: "dir/l.csv"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Train.Image(0); !errors.Is(err, pixels.ErrFormat) || !strings.Contains(err.Error(), "dir/bad.png") {
-		t.Errorf("a broken image: %v", err)
 	}
 }
 
@@ -173,23 +148,23 @@ func FuzzRead(f *testing.F) {
 	}
 	fsys := pictures(f, "a.png")
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := list.Read(strings.NewReader(text), fsys, list.Options{File: "l.csv"})
+		s, err := list.Read(strings.NewReader(text), fsys, "l.csv")
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "l.csv: ") || len(err.Error()) > 4*len(text)+1000 {
 				t.Fatalf("error %q", err)
 			}
 			return
 		}
-		for _, ds := range []dataset.Dataset{s.Train, s.Val} {
-			if ds == nil {
+		for _, p := range []*raw.Part{s.Train, s.Val, s.Test} {
+			if p == nil {
 				continue
 			}
-			for i := range ds.Len() {
-				if l := ds.Label(i); l < 0 || l >= len(ds.Classes()) {
-					t.Fatalf("label %d of %d classes", l, len(ds.Classes()))
-				}
-				if _, err := ds.Image(i); err != nil {
-					t.Fatal(err)
+			if len(p.Files) != len(p.Labels) {
+				t.Fatalf("%d labels for %d files", len(p.Labels), len(p.Files))
+			}
+			for _, l := range p.Labels {
+				if l < 0 || l >= len(s.Classes) {
+					t.Fatalf("label %d of %d classes", l, len(s.Classes))
 				}
 			}
 		}

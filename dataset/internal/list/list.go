@@ -24,19 +24,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 )
-
-// Options of Read.
-type Options struct {
-	// File is the path of the list, for errors. Default: "list".
-	File string
-	// TestFraction of the images of a list without a split column, class by
-	// class, become Test. Default 0: all are Train.
-	TestFraction float64
-	// Seed chooses those images.
-	Seed uint64
-}
 
 // What can be wrong with a list; test with errors.Is. That a row is no CSV is a
 // *csv.ParseError.
@@ -46,59 +35,41 @@ var (
 	ErrEmpty   = errors.New("no training images")
 )
 
-// RowError says which line of a list is bad.
-type RowError struct {
-	File string
-	Line int // 1-based line of the file, as an editor counts
-	Err  error
+func rowError(file string, line int, err error) error {
+	return &raw.Error{File: file, Record: -1, Row: line, Err: err}
 }
 
-func (e *RowError) Error() string { return fmt.Sprintf("%s: row %d: %v", e.File, e.Line, e.Err) }
-
-func (e *RowError) Unwrap() error { return e.Err }
-
 // Read reads a list, whose paths are opened in fsys, which must take absolute
-// ones too where the list holds such; see source.Open for folders of the
-// operating system. Classes are sorted: by value where all are whole numbers,
+// ones too where the list holds such; file is the path of the list, for errors.
+// Classes are sorted: by value where all are whole numbers,
 // else by name. A class without training images is an error. The files of Train
-// and Val must be there, those of Test are not looked at. In Splits every
-// Dataset is a *dataset.Files, or a subset of one.
-func Read(r io.Reader, fsys fs.FS, opts Options) (dataset.Splits, error) {
-	file := cmp.Or(opts.File, "list")
+// and Val must be there, those of Test are not looked at.
+// Data without a column of splits is Undivided.
+func Read(r io.Reader, fsys fs.FS, file string) (raw.Data, error) {
 	rows, divided, err := parse(r, file)
 	if err != nil {
-		return dataset.Splits{}, err
+		return raw.Data{}, err
 	}
 	inconsistent := consistent(rows, file)
 	rows = slices.DeleteFunc(rows, row.retrieval)
 	classes, labels, err := classesOf(rows, file)
 	if err := cmp.Or(err, inconsistent); err != nil {
-		return dataset.Splits{}, err
+		return raw.Data{}, err
 	}
-	parts := make(map[string][]dataset.File)
+	parts := make(map[string]*raw.Part)
 	for _, r := range rows {
 		if r.split != "test" {
 			if err := usable(fsys, r.path); err != nil {
-				return dataset.Splits{}, &RowError{file, r.line, fmt.Errorf("%w: %w", ErrRow, err)}
+				return raw.Data{}, rowError(file, r.line, fmt.Errorf("%w: %w", ErrRow, err))
 			}
 		}
-		parts[r.split] = append(parts[r.split], dataset.File{Name: r.path, Label: labels[r.label]})
-	}
-	part := func(name string) dataset.Dataset {
-		if len(parts[name]) == 0 {
-			return nil
+		if parts[r.split] == nil {
+			parts[r.split] = &raw.Part{Name: "list/" + r.split}
 		}
-		return dataset.NewFiles("list/"+name, fsys, filepath.ToSlash(filepath.Dir(file)), classes, parts[name])
+		p := parts[r.split]
+		p.Files, p.Labels = append(p.Files, r.path), append(p.Labels, labels[r.label])
 	}
-	splits := dataset.Splits{Train: part("train"), Val: part("val"), Test: part("test")}
-	if divided || opts.TestFraction == 0 {
-		return splits, nil
-	}
-	splits.Train, splits.Test, err = dataset.StratifiedSplit(splits.Train, opts.TestFraction, opts.Seed)
-	if err != nil {
-		return dataset.Splits{}, fmt.Errorf("%s: test split: %w", file, err)
-	}
-	return splits, nil
+	return raw.Data{Classes: classes, Train: parts["train"], Val: parts["val"], Test: parts["test"], Undivided: !divided}, nil
 }
 
 // consistent reports a file that is listed with two labels or, which would
@@ -114,10 +85,10 @@ func consistent(rows []row, file string) error {
 			continue
 		}
 		if before.split != r.split && !(before.retrieval() && r.retrieval()) {
-			return &RowError{file, r.line, fmt.Errorf("%w: %s is for %s here and for %s in row %d; it must be in one split", ErrRow, short(r.path), r.split, before.split, before.line)}
+			return rowError(file, r.line, fmt.Errorf("%w: %s is for %s here and for %s in row %d; it must be in one split", ErrRow, short(r.path), r.split, before.split, before.line))
 		}
 		if before.label != r.label {
-			return &RowError{file, r.line, fmt.Errorf("%w: %s has the label %q here and %q in row %d", ErrRow, short(r.path), short(r.label), short(before.label), before.line)}
+			return rowError(file, r.line, fmt.Errorf("%w: %s has the label %q here and %q in row %d", ErrRow, short(r.path), short(r.label), short(before.label), before.line))
 		}
 	}
 	return nil
@@ -139,11 +110,11 @@ func classesOf(rows []row, file string) ([]string, map[string]int, error) {
 		trained[r.label] = trained[r.label] || r.split == "train"
 	}
 	if len(trained) == 0 {
-		return nil, nil, &RowError{file, 1, fmt.Errorf("%w: no row is one to train on", ErrEmpty)}
+		return nil, nil, rowError(file, 1, fmt.Errorf("%w: no row is one to train on", ErrEmpty))
 	}
 	for _, r := range rows {
 		if !trained[r.label] {
-			return nil, nil, &RowError{file, r.line, fmt.Errorf("%w: the class %q has %w", ErrRow, short(r.label), ErrEmpty)}
+			return nil, nil, rowError(file, r.line, fmt.Errorf("%w: the class %q has %w", ErrRow, short(r.label), ErrEmpty))
 		}
 	}
 	slices.SortFunc(classes, func(a, b string) int {

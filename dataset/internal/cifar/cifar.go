@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 )
 
 const (
@@ -68,16 +68,14 @@ var (
 	ErrEmpty = errors.New("no records")
 )
 
-var shape = dataset.Shape{Channels: 3, Height: side, Width: side}
-
 // Decode reads records up to the end of r: the images one after another in HWC
 // order, and their labels (the fine ones of CIFAR-100). The error is a
-// *dataset.DataError for file.
-func Decode(r io.Reader, kind Kind, file string) (pix, labels []uint8, err error) {
+// *raw.Error for file.
+func Decode(r io.Reader, kind Kind, file string) (pix []uint8, labels []int, err error) {
 	br := bufio.NewReaderSize(r, 1<<16)
 	record := make([]byte, kind.RecordSize())
-	fail := func(err error) ([]uint8, []uint8, error) {
-		return nil, nil, &dataset.DataError{File: file, Record: len(labels), Err: err}
+	fail := func(err error) ([]uint8, []int, error) {
+		return nil, nil, &raw.Error{File: file, Record: len(labels), Err: err}
 	}
 	for {
 		n, err := io.ReadFull(br, record)
@@ -96,7 +94,7 @@ func Decode(r io.Reader, kind Kind, file string) (pix, labels []uint8, err error
 		if int(label) >= kind.Classes() {
 			return fail(fmt.Errorf("%w: %d of %d classes", ErrLabel, label, kind.Classes()))
 		}
-		labels = append(labels, label)
+		labels = append(labels, int(label))
 		planes := record[kind.labelBytes():]
 		pix = slices.Grow(pix, pixels)
 		for i := range plane {
@@ -120,14 +118,14 @@ func Detect(fsys fs.FS) Kind {
 // and so on without a gap, of CIFAR-100 train.bin; and test_batch.bin or
 // test.bin where it is there. Val is nil. Classes are named by
 // batches.meta.txt or fine_label_names.txt, or by their numbers where that is
-// missing. Errors are *dataset.DataError, or wrap fs.ErrNotExist.
-func Read(fsys fs.FS, kind Kind) (dataset.Splits, error) {
+// missing. Errors are *raw.Error, or wrap fs.ErrNotExist.
+func Read(fsys fs.FS, kind Kind) (raw.Data, error) {
 	train, test, meta := []string{"train.bin"}, "test.bin", "fine_label_names.txt"
 	if kind == CIFAR10 {
 		test, meta = "test_batch.bin", "batches.meta.txt"
 		names, err := fs.Glob(fsys, "data_batch_*.bin")
 		if err != nil {
-			return dataset.Splits{}, err
+			return raw.Data{}, err
 		}
 		train = nil
 		for i := range max(len(names), 1) {
@@ -136,56 +134,60 @@ func Read(fsys fs.FS, kind Kind) (dataset.Splits, error) {
 	}
 	classes, err := readClasses(fsys, kind, meta)
 	if err != nil {
-		return dataset.Splits{}, err
+		return raw.Data{}, err
 	}
-	var s dataset.Splits
-	if s.Train, err = readFiles(fsys, kind, kind.String()+"/train", classes, train...); err != nil {
-		return dataset.Splits{}, err
+	s := raw.Data{Classes: classes}
+	if s.Train, err = readFiles(fsys, kind, kind.String()+"/train", train...); err != nil {
+		return raw.Data{}, err
 	}
 	if _, err := fs.Stat(fsys, test); errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
-	if s.Test, err = readFiles(fsys, kind, kind.String()+"/test", classes, test); err != nil {
-		return dataset.Splits{}, err
+	if s.Test, err = readFiles(fsys, kind, kind.String()+"/test", test); err != nil {
+		return raw.Data{}, err
 	}
 	return s, nil
 }
 
-// ReadFile reads a single file of records as a Dataset, its classes named by
-// their numbers. Where kind is 0, it is the one whose records the file's
-// length is a multiple of; CIFAR-10 if both.
-func ReadFile(fsys fs.FS, name string, kind Kind) (dataset.Dataset, error) {
-	if kind == 0 {
-		info, err := fs.Stat(fsys, name)
-		if err != nil {
-			return nil, err
-		}
-		switch size := info.Size(); {
-		case size%int64(CIFAR10.RecordSize()) == 0:
-			kind = CIFAR10
-		case size%int64(CIFAR100.RecordSize()) == 0:
-			kind = CIFAR100
-		default:
-			return nil, &dataset.DataError{File: name, Record: -1, Err: fmt.Errorf(
-				"%w: %d bytes are no multiple of CIFAR-10's %d or CIFAR-100's %d; the file is truncated or no CIFAR binary",
-				ErrSize, size, CIFAR10.RecordSize(), CIFAR100.RecordSize())}
+// KindOf is the kind whose records a file's length is a multiple of; CIFAR-10 if
+// both.
+func KindOf(fsys fs.FS, name string) (Kind, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return 0, err
+	}
+	for _, kind := range []Kind{CIFAR10, CIFAR100} {
+		if info.Size()%int64(kind.RecordSize()) == 0 {
+			return kind, nil
 		}
 	}
-	return readFiles(fsys, kind, kind.String(), numbers(kind), name)
+	return 0, &raw.Error{File: name, Record: -1, Err: fmt.Errorf(
+		"%w: %d bytes are no multiple of CIFAR-10's %d or CIFAR-100's %d; the file is truncated or not a CIFAR binary",
+		ErrSize, info.Size(), CIFAR10.RecordSize(), CIFAR100.RecordSize())}
 }
 
-func readFiles(fsys fs.FS, kind Kind, name string, classes []string, files ...string) (dataset.Dataset, error) {
-	pix, labels := make([][]uint8, len(files)), make([][]uint8, len(files))
+// ReadFile reads a single file of records as training data, its classes named by
+// their numbers.
+func ReadFile(fsys fs.FS, name string, kind Kind) (raw.Data, error) {
+	train, err := readFiles(fsys, kind, kind.String(), name)
+	if err != nil {
+		return raw.Data{}, err
+	}
+	return raw.Data{Classes: numbers(kind), Train: train}, nil
+}
+
+func readFiles(fsys fs.FS, kind Kind, name string, files ...string) (*raw.Part, error) {
+	pix, labels := make([][]uint8, len(files)), make([][]int, len(files))
 	for i, file := range files {
 		var err error
 		if pix[i], labels[i], err = readRecords(fsys, kind, file); err != nil {
 			return nil, err
 		}
 	}
-	return dataset.NewMemory(name, classes, shape, slices.Concat(pix...), slices.Concat(labels...))
+	return &raw.Part{Name: name, Channels: 3, Height: side, Width: side, Pix: slices.Concat(pix...), Labels: slices.Concat(labels...)}, nil
 }
 
-func readRecords(fsys fs.FS, kind Kind, file string) (pix, labels []uint8, err error) {
+func readRecords(fsys fs.FS, kind Kind, file string) (pix []uint8, labels []int, err error) {
 	f, err := fsys.Open(file)
 	if err != nil {
 		return nil, nil, err
@@ -193,7 +195,7 @@ func readRecords(fsys fs.FS, kind Kind, file string) (pix, labels []uint8, err e
 	defer f.Close() // opened for reading: nothing is lost if this fails
 	pix, labels, err = Decode(f, kind, file)
 	if err == nil && len(labels) == 0 {
-		err = &dataset.DataError{File: file, Record: -1, Err: ErrEmpty}
+		err = &raw.Error{File: file, Record: -1, Err: ErrEmpty}
 	}
 	return pix, labels, err
 }
@@ -209,7 +211,7 @@ func readClasses(fsys fs.FS, kind Kind, meta string) ([]string, error) {
 	}
 	classes := strings.Fields(string(text))
 	if len(classes) != kind.Classes() {
-		return nil, &dataset.DataError{File: meta, Record: -1,
+		return nil, &raw.Error{File: meta, Record: -1,
 			Err: fmt.Errorf("%d class names: %v has %d", len(classes), kind, kind.Classes())}
 	}
 	return classes, nil

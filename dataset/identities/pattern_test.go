@@ -1,4 +1,4 @@
-package market1501_test
+package identities_test
 
 import (
 	"errors"
@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 )
 
-func pattern(t testing.TB, text string) *market1501.Pattern {
+func pattern(t testing.TB, text string) *identities.Pattern {
 	t.Helper()
-	p, err := market1501.ParsePattern(text)
+	p, err := identities.ParsePattern(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,8 +19,8 @@ func pattern(t testing.TB, text string) *market1501.Pattern {
 }
 
 func TestParse(t *testing.T) {
-	const no = market1501.None
-	type name = market1501.Name
+	const no = identities.None
+	type name = identities.Name
 	own := `^(?P<camera>\d+)-(?P<pid>-?\d+)(?:-(?P<frame>\d+))?`
 	for _, tt := range []struct {
 		pattern, file string
@@ -28,22 +28,22 @@ func TestParse(t *testing.T) {
 	}{
 		{"market1501", "0002_c1s1_000451_03.jpg", name{2, 1, 1, 451, 3}},
 		{"market1501", "a/b/1501_c6s4_001877_00.jpg.jpg", name{1501, 6, 4, 1877, 0}},
-		{"market1501", "-1_c3s2_038928_00.jpg", name{market1501.Junk, 3, 2, 38928, 0}},
-		{"market1501", "0000_c1s1_000151_01.jpg", name{market1501.Distractor, 1, 1, 151, 1}},
+		{"market1501", "-1_c3s2_038928_00.jpg", name{identities.Junk, 3, 2, 38928, 0}},
+		{"market1501", "0000_c1s1_000151_01.jpg", name{identities.Distractor, 1, 1, 151, 1}},
 		{"msmt17", "0000/0003_019_05_0303morning_0040_0.jpg", name{3, 5, 303, 40, 0}},
 		{"msmt17", "0000_000_14_0114afternoon_0245_2_ex.jpg", name{0, 14, 114, 245, 2}},
 		{"msmt17", "0000_000_14_0114noon_0245_2.jpg", name{0, 14, 114, 245, 2}},
 		{"cuhk03-np", "0001_c1_21.png", name{1, 1, no, no, 21}},
 		{"pku-reid", "085_02_8.png", name{85, 2, no, 8, no}},
 		{own, "3-12-7.png", name{12, 3, no, 7, no}},
-		{own, "3--1.png", name{market1501.Junk, 3, no, no, no}},
+		{own, "3--1.png", name{identities.Junk, 3, no, no, no}},
 	} {
 		p := pattern(t, tt.pattern)
 		if got, err := p.Parse(tt.file); err != nil || got != tt.want {
 			t.Errorf("%s: %s is %+v, error %v; want %+v", tt.pattern, tt.file, got, err, tt.want)
 		}
 		if tt.pattern != own {
-			if r := market1501.Recognise(tt.file); r == nil || r.String() != tt.pattern {
+			if r := identities.Recognise(tt.file); r == nil || r.String() != tt.pattern {
 				t.Errorf("%s was recognised as %v, want %s", tt.file, r, tt.pattern)
 			}
 		}
@@ -59,7 +59,7 @@ func TestParse(t *testing.T) {
 		`(?P<pid>.*)_(?P<camera>.*)`:    {"1_-1", "a_1", "1_1 ", "+_1", "_"},
 	} {
 		for _, file := range files {
-			if got, err := pattern(t, pattern_).Parse(file); !errors.Is(err, market1501.ErrName) {
+			if got, err := pattern(t, pattern_).Parse(file); !errors.Is(err, identities.ErrName) {
 				t.Errorf("%s: %q gave %+v, error %v", pattern_, file, got, err)
 			}
 		}
@@ -68,11 +68,11 @@ func TestParse(t *testing.T) {
 
 // TestDistractor: only Market-1501's identity 0 is nobody.
 func TestDistractor(t *testing.T) {
-	for _, name := range append(market1501.Patterns(), `(?P<pid>\d)(?P<camera>\d)`) {
-		if got := pattern(t, name).Distractor(market1501.Name{PID: 0}); got != (name == "market1501") {
+	for _, name := range append(identities.Patterns(), `(?P<pid>\d)(?P<camera>\d)`) {
+		if got := pattern(t, name).Distractor(identities.Name{PID: 0}); got != (name == "market1501") {
 			t.Errorf("%s: identity 0 is a distractor: %v", name, got)
 		}
-		if pattern(t, name).Distractor(market1501.Name{PID: 1}) {
+		if pattern(t, name).Distractor(identities.Name{PID: 1}) {
 			t.Errorf("%s: identity 1 is a distractor", name)
 		}
 	}
@@ -87,8 +87,8 @@ func TestParsePatternRefuses(t *testing.T) {
 		`(?P<pid>.)(?P<camera>.)(?P<x>.)`: `"x" is none of`,
 		`(?P<pid>.)|(?P<pid>.)(?P<box>.)`: "two groups are called pid",
 	} {
-		_, err := market1501.ParsePattern(text)
-		if !errors.Is(err, market1501.ErrPattern) || !strings.Contains(err.Error(), says) {
+		_, err := identities.ParsePattern(text)
+		if !errors.Is(err, identities.ErrPattern) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: error %v, want one that says %s", text, err, says)
 		}
 	}
@@ -100,27 +100,27 @@ func FuzzParse(f *testing.F) {
 	for _, name := range []string{"0002_c1s1_000451_03.jpg", "-1_c3s2_038928_00.jpg", "0003_019_05_0303morning_0040_0.jpg", "0001_c1_21.png", "001_01_1.png", "_c", "."} {
 		f.Add(name)
 	}
-	var patterns []*market1501.Pattern
-	for _, name := range market1501.Patterns() {
+	var patterns []*identities.Pattern
+	for _, name := range identities.Patterns() {
 		patterns = append(patterns, pattern(f, name))
 	}
 	f.Fuzz(func(t *testing.T, file string) {
 		for _, p := range patterns {
 			n, err := p.Parse(file)
 			if err != nil {
-				if n != (market1501.Name{}) || !errors.Is(err, market1501.ErrName) {
+				if n != (identities.Name{}) || !errors.Is(err, identities.ErrName) {
 					t.Fatalf("%s: %q gave %+v with the error %v", p, file, n, err)
 				}
 				continue
 			}
-			if n.PID < market1501.Junk || n.Camera < 0 || n.Sequence < market1501.None || n.Frame < market1501.None || n.Box < market1501.None {
+			if n.PID < identities.Junk || n.Camera < 0 || n.Sequence < identities.None || n.Frame < identities.None || n.Box < identities.None {
 				t.Fatalf("%s: %q gave %+v", p, file, n)
 			}
 			again := ""
 			switch p.String() {
 			case "market1501":
 				again = fmt.Sprintf("%04d_c%ds%d_%06d_%02d.jpg", n.PID, n.Camera, n.Sequence, n.Frame, n.Box)
-				if n.PID == market1501.Junk {
+				if n.PID == identities.Junk {
 					again = "-1" + strings.TrimPrefix(again, "-001")
 				}
 			case "msmt17":
@@ -143,15 +143,15 @@ func FuzzPattern(f *testing.F) {
 	f.Add(`(?P<camera>\d*)?(?P<pid>.)*`, "a1")
 	f.Add("market1501", "x")
 	f.Fuzz(func(t *testing.T, text, file string) {
-		p, err := market1501.ParsePattern(text)
+		p, err := identities.ParsePattern(text)
 		if err != nil {
-			if !errors.Is(err, market1501.ErrPattern) {
+			if !errors.Is(err, identities.ErrPattern) {
 				t.Fatal(err)
 			}
 			return
 		}
 		n, err := p.Parse(file)
-		if (err != nil) != errors.Is(err, market1501.ErrName) || err == nil && (n.PID < market1501.Junk || n.Camera < 0) {
+		if (err != nil) != errors.Is(err, identities.ErrName) || err == nil && (n.PID < identities.Junk || n.Camera < 0) {
 			t.Fatalf("%+v, error %v", n, err)
 		}
 	})

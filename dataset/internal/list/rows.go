@@ -30,14 +30,14 @@ func parse(r io.Reader, file string) (rows []row, divided bool, err error) {
 	in.ReuseRecord = true
 	header, err := in.Read()
 	if err == io.EOF {
-		return nil, false, &RowError{file, 1, fmt.Errorf("%w: the list is empty; its first row must be path,label or path,label,split", ErrColumns)}
+		return nil, false, rowError(file, 1, fmt.Errorf("%w: the list is empty; its first row must be path,label or path,label,split", ErrColumns))
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", file, err)
 	}
 	column, err := columnsOf(header)
 	if err != nil {
-		return nil, false, &RowError{file, 1, err}
+		return nil, false, rowError(file, 1, err)
 	}
 	for {
 		record, err := in.Read()
@@ -53,7 +53,7 @@ func parse(r io.Reader, file string) (rows []row, divided bool, err error) {
 		}
 		next.line, _ = in.FieldPos(0)
 		if err != nil {
-			return nil, false, &RowError{file, next.line, fmt.Errorf("%w: %w", ErrRow, err)}
+			return nil, false, rowError(file, next.line, fmt.Errorf("%w: %w", ErrRow, err))
 		}
 		rows = append(rows, next)
 	}

@@ -1,4 +1,4 @@
-package market1501
+package identities
 
 import (
 	"errors"

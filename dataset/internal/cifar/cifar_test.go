@@ -12,9 +12,9 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/dataset/cifar"
 	"github.com/deepmutual/dml/dataset/datatest"
+	"github.com/deepmutual/dml/dataset/internal/cifar"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 )
 
 // record makes a record whose red, green and blue at pixel i are i, i+1, i+2.
@@ -69,23 +69,16 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for part, want := range map[dataset.Dataset][]int{s.Train: tt.train, s.Test: tt.test} {
-				var got []int
-				for i := 0; part != nil && i < part.Len(); i++ {
-					got = append(got, part.Label(i))
-				}
-				if !slices.Equal(got, want) {
-					t.Errorf("labels %v, want %v", got, want)
-				}
+			if !slices.Equal(s.Train.Labels, tt.train) || (s.Test == nil) != (tt.test == nil) || s.Test != nil && !slices.Equal(s.Test.Labels, tt.test) {
+				t.Errorf("labels %v, %v, want %v, %v", s.Train.Labels, s.Test, tt.train, tt.test)
 			}
-			if got := s.Train.Classes()[3]; got != tt.class {
+			if got := s.Classes[3]; got != tt.class {
 				t.Errorf("class 3 is %q, want %q", got, tt.class)
 			}
-			m, err := s.Train.Image(s.Train.Len() - 1)
-			if err != nil || m.Validate() != nil || m.Width != 32 || m.Height != 32 {
-				t.Fatalf("last image %dx%d: %v, %v", m.Width, m.Height, err, m.Validate())
+			if s.Train.Channels != 3 || s.Train.Width != 32 || s.Train.Height != 32 || len(s.Train.Pix) != 3072*s.Train.Len() {
+				t.Fatalf("images of %dx%d, %d bytes", s.Train.Width, s.Train.Height, len(s.Train.Pix))
 			}
-			if got := m.Pix[3*100 : 3*101]; !slices.Equal(got, []uint8{100, 101, 102}) {
+			if got := s.Train.Pix[3072*(s.Train.Len()-1):][3*100 : 3*101]; !slices.Equal(got, []uint8{100, 101, 102}) {
 				t.Errorf("pixel 100 is %v", got)
 			}
 		})
@@ -125,7 +118,7 @@ func TestErrors(t *testing.T) {
 					t.Errorf("error %q does not say %q", err, says)
 				}
 			}
-			if s != (dataset.Splits{}) {
+			if s.Train != nil || s.Test != nil {
 				t.Error("data came with the error")
 			}
 		})
@@ -137,13 +130,20 @@ func TestReadFile(t *testing.T) {
 		"ten.bin": append(record(1), record(2)...), "hundred.bin": record(3, 44), "odd.bin": record(1)[:3000], "empty.bin": {},
 	})
 	for name, want := range map[string]string{"ten.bin": "cifar10", "hundred.bin": "cifar100"} {
-		ds, err := cifar.ReadFile(fsys, name, 0)
-		if err != nil || ds.Name() != want {
-			t.Errorf("%s: %v, error %v", name, ds, err)
+		kind, err := cifar.KindOf(fsys, name)
+		if err != nil || kind.String() != want {
+			t.Errorf("%s: %v, error %v", name, kind, err)
+		}
+		if data, err := cifar.ReadFile(fsys, name, kind); err != nil || data.Train.Name != want {
+			t.Errorf("%s: %v, error %v", name, data, err)
 		}
 	}
 	for name, want := range map[string]error{"odd.bin": cifar.ErrSize, "empty.bin": cifar.ErrEmpty, "none.bin": fs.ErrNotExist} {
-		if _, err := cifar.ReadFile(fsys, name, 0); !errors.Is(err, want) || !strings.Contains(err.Error(), name) {
+		kind, err := cifar.KindOf(fsys, name)
+		if err == nil {
+			_, err = cifar.ReadFile(fsys, name, kind)
+		}
+		if !errors.Is(err, want) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v, want %v", name, err, want)
 		}
 	}
@@ -154,18 +154,18 @@ func TestReadFile(t *testing.T) {
 
 func TestRealCIFAR(t *testing.T) {
 	path := datatest.Shared(t, "cifar10-lossless4k.bin")
-	ds, err := cifar.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path), 0)
+	data, err := cifar.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path), cifar.CIFAR10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ds.Len() != 4000 || ds.Name() != "cifar10" || ds.Label(0) != 6 || ds.Label(1) != 9 {
+	ds := data.Train
+	if ds.Len() != 4000 || ds.Name != "cifar10" || ds.Labels[0] != 6 || ds.Labels[1] != 9 {
 		t.Errorf("%d samples of %s starting with classes %d, %d; want 4000, frog (6), truck (9)",
-			ds.Len(), ds.Name(), ds.Label(0), ds.Label(1))
+			ds.Len(), ds.Name, ds.Labels[0], ds.Labels[1])
 	}
 	// The first pixels of CIFAR-10's first training image, the frog.
-	m, err := ds.Image(0)
-	if err != nil || !slices.Equal(m.Pix[:6], []uint8{59, 62, 63, 43, 46, 45}) {
-		t.Errorf("first pixels %v, error %v", m.Pix[:6], err)
+	if !slices.Equal(ds.Pix[:6], []uint8{59, 62, 63, 43, 46, 45}) {
+		t.Errorf("first pixels %v", ds.Pix[:6])
 	}
 }
 
@@ -181,7 +181,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		pix, labels, err := cifar.Decode(bytes.NewReader(data), kind, "fuzz.bin")
 		if err != nil {
-			var bad *dataset.DataError
+			var bad *raw.Error
 			if !errors.As(err, &bad) || bad.File != "fuzz.bin" {
 				t.Errorf("untyped error %v", err)
 			}

@@ -1,4 +1,4 @@
-package market1501_test
+package identities_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
-	"github.com/deepmutual/dml/dataset/market1501"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/internal/pixels"
 )
 
@@ -41,30 +41,21 @@ func TestReadMarket(t *testing.T) {
 		"bounding_box_train/0007_c1s1_000001_01.jpg", "bounding_box_train/0002_c1s1_000451_03.jpg", "bounding_box_train/0002_c2s1_000451_03.png",
 		"bounding_box_train/-1_c1s1_000001_01.jpg", "bounding_box_train/0000_c1s1_000001_01.jpg", "bounding_box_train/Thumbs.db=x",
 		"bounding_box_train/.hidden.jpg=x", "bounding_box_test/nonsense.jpg=x")
-	s, err := market1501.Read(fsys, market1501.Options{})
+	s, err := dataset.OpenFS(fsys, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Val != nil || s.Test != nil || s.Train.Name() != "market1501/train" || s.Train.Len() != 3 || !slices.Equal(s.Train.Classes(), []string{"0002", "0007"}) {
 		t.Fatalf("%s with %d images of %q", s.Train.Name(), s.Train.Len(), s.Train.Classes())
 	}
-	persons := s.Train.(*market1501.Persons)
-	for i, want := range []struct {
-		file  string
-		label int
-	}{
-		{"bounding_box_train/0002_c1s1_000451_03.jpg", 0}, {"bounding_box_train/0002_c2s1_000451_03.png", 0}, {"bounding_box_train/0007_c1s1_000001_01.jpg", 1},
-	} {
-		m, err := persons.Image(i) // a JPEG called .png among them
-		if err != nil || m.Width != 4 || m.Height != 8 {
-			t.Errorf("%s: %dx%d, error %v", want.file, m.Width, m.Height, err)
-		}
-		if persons.File(i) != want.file || persons.Label(i) != want.label || persons.Record(i).File != want.file || persons.Record(i).Camera != 1+i%2 {
-			t.Errorf("sample %d is %+v of class %d", i, persons.Record(i), persons.Label(i))
+	for i, label := range []int{0, 0, 1} {
+		m, err := s.Train.Image(i) // a JPEG called .png among them
+		if err != nil || m.Width != 4 || m.Height != 8 || s.Train.Label(i) != label {
+			t.Errorf("image %d: %dx%d of class %d, error %v", i, m.Width, m.Height, s.Train.Label(i), err)
 		}
 	}
-	list, err := market1501.List(fsys, market1501.Train, market1501.Options{})
-	if err != nil || len(list.Images) != 5 || list.Skipped != 1 || list.Images[0].PID != market1501.Junk || list.Pattern.String() != "market1501" {
+	list, err := identities.List(fsys, identities.Train, identities.Options{})
+	if err != nil || len(list.Images) != 5 || list.Skipped[".db"] != 1 || list.Images[0].PID != identities.Junk || list.Pattern.String() != "market1501" {
 		t.Errorf("listed %+v, error %v", list, err)
 	}
 }
@@ -78,20 +69,20 @@ func TestListParts(t *testing.T) {
 	deep := tree(t, "bounding_box_train/0001/0001_c1_1.png", "bounding_box_train/0002/0002_c1_1.png")
 	for _, tt := range []struct {
 		fsys  fs.FS
-		part  market1501.Part
+		part  identities.Part
 		want  []string
 		shows string
 	}{
-		{market, market1501.Query, []string{"query/0001_c1s1_000001_00.jpg"}, "market1501"},
-		{market, market1501.Gallery, []string{"bounding_box_test/-1_c2s1_000001_00.jpg", "bounding_box_test/0001_c2s1_000001_00.jpg"}, "market1501"},
-		{market, market1501.MultiQuery, []string{"gt_bbox/0001_c1s1_000001_00.jpg", "gt_bbox/0001_c1s1_000026_00.jpg", "gt_bbox/0001_c1s1_000051_00.jpg"}, "market1501"},
-		{msmt, market1501.Train, []string{"train/0000/0000_000_01_0303morning_0008_0.jpg", "train/0001/0001_000_01_0303morning_0017_2.jpg", "train/0000/0000_001_02_0303noon_0008_0.jpg"}, "msmt17"},
-		{msmt, market1501.Query, []string{"mask_test_v2/0000/0000_000_03_0303noon_0008_0.jpg"}, "msmt17"},
-		{msmt, market1501.Gallery, []string{"mask_test_v2/0000/0000_001_04_0303noon_0008_0.jpg"}, "msmt17"},
-		{deep, market1501.Train, []string{"bounding_box_train/0001/0001_c1_1.png", "bounding_box_train/0002/0002_c1_1.png"}, "cuhk03-np"},
-		{tree(t, "001_01_1.png", "001_02_1.png", "readme.txt"), market1501.Train, []string{"001_01_1.png", "001_02_1.png"}, "pku-reid"},
+		{market, identities.Query, []string{"query/0001_c1s1_000001_00.jpg"}, "market1501"},
+		{market, identities.Gallery, []string{"bounding_box_test/-1_c2s1_000001_00.jpg", "bounding_box_test/0001_c2s1_000001_00.jpg"}, "market1501"},
+		{market, identities.MultiQuery, []string{"gt_bbox/0001_c1s1_000001_00.jpg", "gt_bbox/0001_c1s1_000026_00.jpg", "gt_bbox/0001_c1s1_000051_00.jpg"}, "market1501"},
+		{msmt, identities.Train, []string{"train/0000/0000_000_01_0303morning_0008_0.jpg", "train/0001/0001_000_01_0303morning_0017_2.jpg", "train/0000/0000_001_02_0303noon_0008_0.jpg"}, "msmt17"},
+		{msmt, identities.Query, []string{"mask_test_v2/0000/0000_000_03_0303noon_0008_0.jpg"}, "msmt17"},
+		{msmt, identities.Gallery, []string{"mask_test_v2/0000/0000_001_04_0303noon_0008_0.jpg"}, "msmt17"},
+		{deep, identities.Train, []string{"bounding_box_train/0001/0001_c1_1.png", "bounding_box_train/0002/0002_c1_1.png"}, "cuhk03-np"},
+		{tree(t, "001_01_1.png", "001_02_1.png", "readme.txt"), identities.Train, []string{"001_01_1.png", "001_02_1.png"}, "pku-reid"},
 	} {
-		list, err := market1501.List(tt.fsys, tt.part, market1501.Options{})
+		list, err := identities.List(tt.fsys, tt.part, identities.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", tt.part, err)
 			continue
@@ -112,25 +103,25 @@ func TestListErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		fsys fs.FS
-		part market1501.Part
-		opts market1501.Options
+		part identities.Part
+		opts identities.Options
 		want error
 		says []string
 	}{
-		{"no gallery", tree(t, "query/0001_c1s1_000001_00.jpg"), market1501.Gallery, market1501.Options{Root: "/data"}, market1501.ErrPart, []string{"/data", "bounding_box_test", "list_gallery.txt"}},
-		{"no training part", tree(t, "query/0001_c1s1_000001_00.jpg"), market1501.Train, market1501.Options{}, market1501.ErrPart, []string{"bounding_box_train"}},
-		{"both of CUHK03", tree(t, "detected/query/0001_c1_1.png", "labeled/query/0001_c1_1.png"), market1501.Query, market1501.Options{}, market1501.ErrPart, []string{"give the folder detected"}},
-		{"empty", tree(t, "query/x.txt"), market1501.Query, market1501.Options{}, market1501.ErrEmpty, []string{"query part"}},
-		{"bad name", tree(t, "query/0001_c1s1_000001_00.jpg", "query/x.jpg"), market1501.Query, market1501.Options{Root: "/data"}, market1501.ErrName, []string{"/data/query/x.jpg", "market1501"}},
-		{"all bad names", tree(t, "query/x.jpg"), market1501.Query, market1501.Options{}, market1501.ErrName, []string{"x.jpg", "give a pattern"}},
-		{"other pattern", tree(t, "query/0001_c1_1.png"), market1501.Query, market1501.Options{Pattern: pattern(t, "pku-reid")}, market1501.ErrName, []string{"pku-reid"}},
-		{"pipe", special, market1501.Query, market1501.Options{}, nil, []string{"0002_c1s1_000001_00.jpg", "remove it"}},
-		{"bad line", tree(t, "test/x", "list_query.txt=a.jpg 1\n"), market1501.Query, market1501.Options{}, market1501.ErrName, []string{"list_query.txt", "record 0", "a.jpg"}},
-		{"outside", tree(t, "test/x", "list_query.txt=\n../a.jpg 1\n"), market1501.Query, market1501.Options{}, market1501.ErrList, []string{"list_query.txt", "record 1", "../a.jpg"}},
-		{"no folder for a list", tree(t, "list_query.txt=x"), market1501.Query, market1501.Options{}, market1501.ErrPart, []string{"test or mask_test_v2"}},
-		{"no such part", tree(t), "gallary", market1501.Options{}, nil, []string{"gallary"}},
+		{"no gallery", tree(t, "query/0001_c1s1_000001_00.jpg"), identities.Gallery, identities.Options{Root: "/data"}, identities.ErrPart, []string{"/data", "bounding_box_test", "list_gallery.txt"}},
+		{"no training part", tree(t, "query/0001_c1s1_000001_00.jpg"), identities.Train, identities.Options{}, identities.ErrPart, []string{"bounding_box_train"}},
+		{"both of CUHK03", tree(t, "detected/query/0001_c1_1.png", "labeled/query/0001_c1_1.png"), identities.Query, identities.Options{}, identities.ErrPart, []string{"give the folder detected"}},
+		{"empty", tree(t, "query/x.txt"), identities.Query, identities.Options{}, identities.ErrEmpty, []string{"query part"}},
+		{"bad name", tree(t, "query/0001_c1s1_000001_00.jpg", "query/x.jpg"), identities.Query, identities.Options{Root: "/data"}, identities.ErrName, []string{"/data/query/x.jpg", "market1501"}},
+		{"all bad names", tree(t, "query/x.jpg"), identities.Query, identities.Options{}, identities.ErrName, []string{"x.jpg", "give a pattern"}},
+		{"other pattern", tree(t, "query/0001_c1_1.png"), identities.Query, identities.Options{Pattern: pattern(t, "pku-reid")}, identities.ErrName, []string{"pku-reid"}},
+		{"pipe", special, identities.Query, identities.Options{}, nil, []string{"0002_c1s1_000001_00.jpg", "remove it"}},
+		{"bad line", tree(t, "test/x", "list_query.txt=a.jpg 1\n"), identities.Query, identities.Options{}, identities.ErrName, []string{"list_query.txt", "record 0", "a.jpg"}},
+		{"outside", tree(t, "test/x", "list_query.txt=\n../a.jpg 1\n"), identities.Query, identities.Options{}, identities.ErrList, []string{"list_query.txt", "record 1", "../a.jpg"}},
+		{"no folder for a list", tree(t, "list_query.txt=x"), identities.Query, identities.Options{}, identities.ErrPart, []string{"test or mask_test_v2"}},
+		{"no such part", tree(t), "gallary", identities.Options{}, nil, []string{"gallary"}},
 	} {
-		_, err := market1501.List(tt.fsys, tt.part, tt.opts)
+		_, err := identities.List(tt.fsys, tt.part, tt.opts)
 		if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 			t.Errorf("%s: error %v, want %v", tt.name, err, tt.want)
 			continue
@@ -141,19 +132,19 @@ func TestListErrors(t *testing.T) {
 			}
 		}
 	}
-	if l, err := market1501.List(special, market1501.Query, market1501.Options{Missing: true}); err != nil || len(l.Images) != 2 {
+	if l, err := identities.List(special, identities.Query, identities.Options{Missing: true}); err != nil || len(l.Images) != 2 {
 		t.Errorf("a pipe, by a caller that expects some: %v, %v", l.Images, err)
 	}
-	if _, err := market1501.Read(tree(t, "bounding_box_train/0000_c1s1_000001_00.jpg"), market1501.Options{}); !errors.Is(err, market1501.ErrEmpty) {
+	if _, err := dataset.OpenFS(tree(t, "bounding_box_train/0000_c1s1_000001_00.jpg"), dataset.Options{Kind: dataset.Market1501}); !errors.Is(err, identities.ErrEmpty) {
 		t.Errorf("only distractors: %v", err)
 	}
 	broken := tree(t, "bounding_box_train/0001_c1s1_000001_00.jpg=x")
-	s, err := market1501.Read(broken, market1501.Options{Root: "/data"})
+	s, err := dataset.OpenFS(broken, dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var data *dataset.DataError
-	if _, err := s.Train.Image(0); !errors.As(err, &data) || data.File != "/data/bounding_box_train/0001_c1s1_000001_00.jpg" || !errors.Is(err, pixels.ErrFormat) {
+	if _, err := s.Train.Image(0); !errors.As(err, &data) || data.File != "bounding_box_train/0001_c1s1_000001_00.jpg" || !errors.Is(err, pixels.ErrFormat) {
 		t.Errorf("a broken image: %v", err)
 	}
 }
@@ -165,7 +156,7 @@ func TestPresent(t *testing.T) {
 			tree(t, ".001_01_1.png")},
 	} {
 		for i, fsys := range trees {
-			if market1501.Present(fsys) != want {
+			if identities.Present(fsys) != want {
 				t.Errorf("tree %d: want %v", i, want)
 			}
 		}
@@ -178,7 +169,7 @@ func FuzzList(f *testing.F) {
 	f.Add("a b c\n\x00")
 	f.Fuzz(func(t *testing.T, text string) {
 		fsys := fstest.MapFS{"list_query.txt": {Data: []byte(text)}, "test/x": {}}
-		list, err := market1501.List(fsys, market1501.Query, market1501.Options{})
+		list, err := identities.List(fsys, identities.Query, identities.Options{})
 		if (err == nil) != (len(list.Images) > 0) {
 			t.Fatalf("%d images, error %v", len(list.Images), err)
 		}
@@ -196,15 +187,15 @@ func TestRealMarket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := market1501.Read(fsys, market1501.Options{})
+	s, err := dataset.OpenFS(fsys, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Train.Len() != 9173 || len(s.Train.Classes()) != 500 || s.Train.Classes()[0] != "0002" || s.Train.Classes()[499] != "0954" {
 		t.Errorf("%d images of %d identities", s.Train.Len(), len(s.Train.Classes()))
 	}
-	for part, want := range map[market1501.Part]int{market1501.Query: 453, market1501.Gallery: 1026, market1501.MultiQuery: 1479} {
-		list, err := market1501.List(fsys, part, market1501.Options{})
+	for part, want := range map[identities.Part]int{identities.Query: 453, identities.Gallery: 1026, identities.MultiQuery: 1479} {
+		list, err := identities.List(fsys, part, identities.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +221,7 @@ func TestRealPKU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := market1501.Read(fsys, market1501.Options{})
+	s, err := dataset.OpenFS(fsys, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,20 +9,18 @@
 //
 // Images may lie in folders below these. MSMT17's list_train.txt and its like
 // stand for the folders where they are there.
-package market1501
+package identities
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 )
 
 // Part is one of the sets that the protocol divides the images into.
@@ -57,7 +55,7 @@ var (
 	ErrList  = errors.New("bad line")
 )
 
-// Options of List and Read.
+// Options of List.
 type Options struct {
 	// Root is put before file names in errors: the path of the folder that is
 	// read. Default: names relative to that folder.
@@ -81,13 +79,13 @@ type Image struct {
 type Listing struct {
 	Images  []Image // by file name, or in the list's order
 	Pattern *Pattern
-	Skipped int // files that are not called like images
+	Skipped map[string]int // files that are not called like images: how many, by the end of their names
 }
 
 // Present tells whether fsys is laid out as this package reads: it has one of
 // the parts, or holds images of persons itself.
 func Present(fsys fs.FS) bool {
-	if hasFolder(fsys, places[Train].folder) || isFile(fsys, places[Train].lists[0]) {
+	if raw.HasFolder(fsys, places[Train].folder) || raw.HasFile(fsys, places[Train].lists[0]) {
 		return true
 	}
 	entries, err := fs.ReadDir(fsys, ".")
@@ -97,10 +95,10 @@ func Present(fsys fs.FS) bool {
 	first := ""
 	for _, e := range entries {
 		switch {
-		case hidden(e.Name()):
+		case raw.Hidden(e.Name()):
 		case e.IsDir():
 			return false
-		case first == "" && imageName(e.Name()):
+		case first == "" && raw.ImageName(e.Name()):
 			first = e.Name()
 		}
 	}
@@ -111,7 +109,7 @@ func Present(fsys fs.FS) bool {
 // none as a whole, for Train.
 func Divided(fsys fs.FS) bool {
 	for _, p := range places {
-		if hasFolder(fsys, p.folder) || len(p.lists) > 0 && isFile(fsys, p.lists[0]) {
+		if raw.HasFolder(fsys, p.folder) || len(p.lists) > 0 && raw.HasFile(fsys, p.lists[0]) {
 			return true
 		}
 	}
@@ -122,18 +120,18 @@ func Divided(fsys fs.FS) bool {
 // without any of the parts whose images lie in it directly is all Train. Names
 // that start with a dot are ignored; of the others those that end in .jpg,
 // .jpeg or .png must fit the pattern. Errors about the data are
-// *dataset.DataError.
+// wrapped with the file's name.
 func List(fsys fs.FS, part Part, opts Options) (Listing, error) {
-	r := reader{fsys: fsys, root: opts.Root, missingToo: opts.Missing, out: Listing{Pattern: opts.Pattern}}
+	r := reader{fsys: fsys, root: opts.Root, missingToo: opts.Missing, out: Listing{Pattern: opts.Pattern, Skipped: make(map[string]int)}}
 	place, ok := places[part]
 	if !ok {
 		return Listing{}, fmt.Errorf("unknown part %q: want train, query, gallery or multi_query", part)
 	}
 	var err error
 	switch {
-	case hasFolder(fsys, place.folder):
+	case raw.HasFolder(fsys, place.folder):
 		err = r.folder(place.folder)
-	case len(place.lists) > 0 && isFile(fsys, place.lists[0]):
+	case len(place.lists) > 0 && raw.HasFile(fsys, place.lists[0]):
 		err = r.lists(place.lists, place.below)
 	case part == Train && !Divided(fsys):
 		err = r.folder(".")
@@ -158,7 +156,7 @@ type reader struct {
 }
 
 func (r *reader) fail(file string, record int, err error) error {
-	return &dataset.DataError{File: path.Join(r.root, file), Record: record, Err: err}
+	return &raw.Error{File: path.Join(r.root, file), Record: record, Err: err}
 }
 
 // missing says that a part is not there, and what to do.
@@ -169,7 +167,7 @@ func (r *reader) missing(part Part) error {
 		want += ", or MSMT17's " + p.lists[0]
 	}
 	for _, sub := range []string{"detected", "labeled"} { // CUHK03-NP holds the set twice
-		if hasFolder(r.fsys, path.Join(sub, p.folder)) {
+		if raw.HasFolder(r.fsys, path.Join(sub, p.folder)) {
 			return fmt.Errorf("%w: looked for %s; give the folder %s in it", ErrPart, want, sub)
 		}
 	}
@@ -185,7 +183,7 @@ func (r *reader) folder(dir string) error {
 		if !utf8.ValidString(name) {
 			return r.fail(path.Dir(name), -1, fmt.Errorf("the name %q in it is not valid UTF-8: rename it", path.Base(name)))
 		}
-		if name != dir && hidden(e.Name()) {
+		if name != dir && raw.Hidden(e.Name()) {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
@@ -194,8 +192,8 @@ func (r *reader) folder(dir string) error {
 		if e.IsDir() {
 			return nil
 		}
-		if !imageName(name) {
-			r.out.Skipped++
+		if !raw.ImageName(name) {
+			r.out.Skipped[raw.KindOf(name)]++
 			return nil
 		}
 		kind := e.Type()
@@ -236,7 +234,7 @@ func (r *reader) add(name, where string, line int) error {
 func (r *reader) lists(names, below []string) error {
 	dir := ""
 	for _, b := range below {
-		if hasFolder(r.fsys, b) {
+		if raw.HasFolder(r.fsys, b) {
 			dir = b
 			break
 		}
@@ -279,69 +277,4 @@ func (r *reader) list(f fs.File, name, dir string) error {
 		return r.fail(name, -1, err)
 	}
 	return nil
-}
-
-// Persons is the training images as a classification of identities.
-type Persons struct {
-	*dataset.Files
-	records []Image
-}
-
-// Record returns what is known of sample i.
-func (p *Persons) Record(i int) Image { return p.records[i] }
-
-// Read returns the training images, as *Persons, with a class for each
-// identity, named by its number in four digits. Junk and distractors are left
-// out. Val and Test are nil: the identities of the test are others.
-func Read(fsys fs.FS, opts Options) (dataset.Splits, error) {
-	list, err := List(fsys, Train, opts)
-	if err != nil {
-		return dataset.Splits{}, err
-	}
-	images := slices.DeleteFunc(list.Images, func(m Image) bool { return m.PID == Junk || list.Pattern.Distractor(m.Name) })
-	if len(images) == 0 {
-		return dataset.Splits{}, &dataset.DataError{File: cmp.Or(opts.Root, "."), Record: -1,
-			Err: fmt.Errorf("%w to train on: all are junk or distractors", ErrEmpty)}
-	}
-	var pids []int
-	for _, m := range images {
-		pids = append(pids, m.PID)
-	}
-	slices.Sort(pids)
-	pids = slices.Compact(pids)
-	classes := make([]string, len(pids))
-	labels := make(map[int]int, len(pids))
-	for label, pid := range pids {
-		classes[label] = fmt.Sprintf("%04d", pid)
-		labels[pid] = label
-	}
-	files := make([]dataset.File, len(images))
-	for i, m := range images {
-		files[i] = dataset.File{Name: m.File, Label: labels[m.PID]}
-	}
-	name := list.Pattern.String()
-	if !slices.Contains(Patterns(), name) {
-		name = "market1501" // the layout, with names of its own
-	}
-	return dataset.Splits{Train: &Persons{dataset.NewFiles(name+"/train", fsys, opts.Root, classes, files), images}}, nil
-}
-
-func imageName(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png":
-		return true
-	}
-	return false
-}
-
-func hidden(name string) bool { return strings.HasPrefix(name, ".") }
-
-func hasFolder(fsys fs.FS, name string) bool {
-	info, err := fs.Stat(fsys, name)
-	return err == nil && info.IsDir()
-}
-
-func isFile(fsys fs.FS, name string) bool {
-	info, err := fs.Stat(fsys, name)
-	return err == nil && info.Mode().IsRegular()
 }

@@ -17,21 +17,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 	"github.com/deepmutual/dml/internal/pixels"
 )
-
-// Options of Read.
-type Options struct {
-	// Root is put before file names in errors: the path of the folder that is
-	// read. Default: names relative to that folder.
-	Root string
-	// TestFraction of a flat folder's images, class by class, become Test.
-	// Default 0: all are Train.
-	TestFraction float64
-	// Seed chooses those images.
-	Seed uint64
-}
 
 // What can be wrong with a folder; test with errors.Is.
 var (
@@ -65,35 +53,32 @@ func Present(fsys fs.FS) bool {
 // Names that start with a dot are ignored. A file called .jpg, .jpeg or .png
 // counts as an image, and must turn out to be one when read; of other files
 // those are taken that start as a JPEG or PNG does, and the rest is counted in
-// Folder.Skipped. A folder within a class folder is an error, as are a special
+// Data.Skipped. A folder within a class folder is an error, as are a special
 // file, such as a pipe, that is called like an image, and a class without
 // training images.
 //
-// In Splits every Dataset is a *Folder, or of a split flat folder a subset of
-// one. Errors about the data are *dataset.DataError.
-func Read(fsys fs.FS, opts Options) (dataset.Splits, error) {
-	if !(opts.TestFraction >= 0 && opts.TestFraction < 1) {
-		return dataset.Splits{}, fmt.Errorf("test fraction %v: want 0 to below 1", opts.TestFraction)
-	}
-	r := reader{fsys: fsys, root: opts.Root}
+// The Data of a folder that is not split is Undivided. Errors
+// about the data are *raw.Error.
+func Read(fsys fs.FS) (raw.Data, error) {
+	r := reader{fsys: fsys, skipped: make(map[string]int)}
 	dirs, err := r.splitDirs()
 	if err != nil {
-		return dataset.Splits{}, err
+		return raw.Data{}, err
 	}
 	if len(dirs) == 0 {
-		return r.flat(opts)
+		return r.flat()
 	}
 	return r.split(dirs)
 }
 
 type reader struct {
-	fsys fs.FS
-	root string
+	fsys    fs.FS
+	skipped map[string]int
 }
 
 // fail makes an error about a file or folder.
 func (r reader) fail(name string, err error) error {
-	return &dataset.DataError{File: path.Join(r.root, name), Record: -1, Err: err}
+	return &raw.Error{File: name, Record: -1, Err: err}
 }
 
 // splitDirs maps splits to the folders that hold them; empty for a flat folder.
@@ -102,7 +87,7 @@ func (r reader) splitDirs() (map[string]string, error) {
 	for _, s := range splitNames {
 		for _, name := range s.names {
 			inside, err := folders(r.fsys, name)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !isFile(r.fsys, name) {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !raw.HasFile(r.fsys, name) {
 				return nil, r.fail(name, err)
 			}
 			if len(inside) == 0 {
@@ -117,133 +102,121 @@ func (r reader) splitDirs() (map[string]string, error) {
 	return dirs, nil
 }
 
-func (r reader) split(dirs map[string]string) (dataset.Splits, error) {
-	parts := make(map[string]*Folder)
+func (r reader) split(dirs map[string]string) (raw.Data, error) {
+	parts := make(map[string]*raw.Part)
+	var classes []string
 	for _, s := range splitNames { // in a fixed order, for the same error each time
 		dir, ok := dirs[s.split]
 		if !ok {
 			if s.split == "train" {
-				return dataset.Splits{}, r.fail("train", fmt.Errorf("%w: a folder with other splits needs train/CLASS/* too", ErrLayout))
+				return raw.Data{}, r.fail("train", fmt.Errorf("%w: a folder with other splits needs train/CLASS/* too", ErrLayout))
 			}
 			continue
 		}
-		f, err := r.folder(dir, s.split)
+		part, own, err := r.folder(dir, s.split)
 		if err != nil {
-			return dataset.Splits{}, err
+			return raw.Data{}, err
 		}
-		parts[s.split] = f
-		if err := r.sameClasses(parts["train"], f, dir); err != nil {
-			return dataset.Splits{}, err
+		if classes == nil {
+			classes = own
 		}
-		if f.Len() == 0 {
-			return dataset.Splits{}, r.fail(dir, ErrEmpty)
+		if err := r.sameClasses(classes, own, dir); err != nil {
+			return raw.Data{}, err
 		}
+		if part.Len() == 0 {
+			return raw.Data{}, r.fail(dir, ErrEmpty)
+		}
+		parts[s.split] = part
 	}
-	splits := dataset.Splits{Train: parts["train"]}
-	if err := r.noEmptyClass(parts["train"], dirs["train"]); err != nil {
-		return dataset.Splits{}, err
+	if err := r.noEmptyClass(parts["train"], classes, dirs["train"]); err != nil {
+		return raw.Data{}, err
 	}
-	// An absent *Folder must become a nil interface.
-	if f := parts["val"]; f != nil {
-		splits.Val = f
-	}
-	if f := parts["test"]; f != nil {
-		splits.Test = f
-	}
-	return splits, nil
+	return raw.Data{Classes: classes, Train: parts["train"], Val: parts["val"], Test: parts["test"], Skipped: r.skipped}, nil
 }
 
-func (r reader) flat(opts Options) (dataset.Splits, error) {
-	all, err := r.folder(".", "train")
+func (r reader) flat() (raw.Data, error) {
+	all, classes, err := r.folder(".", "train")
 	if err != nil {
-		return dataset.Splits{}, err
+		return raw.Data{}, err
 	}
-	if err := r.noEmptyClass(all, "."); err != nil {
-		return dataset.Splits{}, err
+	if err := r.noEmptyClass(all, classes, "."); err != nil {
+		return raw.Data{}, err
 	}
-	if opts.TestFraction == 0 {
-		return dataset.Splits{Train: all}, nil
-	}
-	rest, part, err := dataset.StratifiedSplit(all, opts.TestFraction, opts.Seed)
-	if err != nil {
-		return dataset.Splits{}, r.fail(".", fmt.Errorf("test split: %w", err))
-	}
-	return dataset.Splits{Train: rest, Test: part}, nil
+	return raw.Data{Classes: classes, Train: all, Undivided: true, Skipped: r.skipped}, nil
 }
 
 // sameClasses compares the classes of a split with the training split's.
-func (r reader) sameClasses(train, f *Folder, dir string) error {
-	if slices.Equal(train.Classes(), f.Classes()) {
+func (r reader) sameClasses(train, own []string, dir string) error {
+	if slices.Equal(train, own) {
 		return nil
 	}
 	var diff []string
-	for _, c := range train.Classes() {
-		if !slices.Contains(f.Classes(), c) {
+	for _, c := range train {
+		if !slices.Contains(own, c) {
 			diff = append(diff, c+" is missing")
 		}
 	}
-	for _, c := range f.Classes() {
-		if !slices.Contains(train.Classes(), c) {
+	for _, c := range own {
+		if !slices.Contains(train, c) {
 			diff = append(diff, c+" is not in the training split")
 		}
 	}
 	return r.fail(dir, fmt.Errorf("%w: %s", ErrClasses, shortList(diff)))
 }
 
-func (r reader) noEmptyClass(f *Folder, dir string) error {
-	count := make([]int, len(f.Classes()))
-	for i := range f.Len() {
-		count[f.Label(i)]++
+func (r reader) noEmptyClass(part *raw.Part, classes []string, dir string) error {
+	count := make([]int, len(classes))
+	for _, label := range part.Labels {
+		count[label]++
 	}
 	for label, n := range count {
 		if n == 0 {
-			return r.fail(path.Join(dir, f.Classes()[label]), ErrEmpty)
+			return r.fail(path.Join(dir, classes[label]), ErrEmpty)
 		}
 	}
 	return nil
 }
 
 // folder lists the classes in dir and their images.
-func (r reader) folder(dir, split string) (*Folder, error) {
-	classes, err := folders(r.fsys, dir)
+func (r reader) folder(dir, split string) (part *raw.Part, classes []string, err error) {
+	classes, err = folders(r.fsys, dir)
 	if err != nil {
-		return nil, r.fail(dir, err)
+		return nil, nil, r.fail(dir, err)
 	}
 	if len(classes) == 0 {
-		return nil, r.fail(dir, ErrLayout)
+		return nil, nil, r.fail(dir, ErrLayout)
 	}
 	for _, class := range classes {
 		if err := r.validName(dir, class); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	var files []dataset.File
-	skipped := 0
+	part = &raw.Part{Name: "imagefolder/" + split}
 	for label, class := range classes {
 		entries, err := fs.ReadDir(r.fsys, path.Join(dir, class))
 		if err != nil {
-			return nil, r.fail(path.Join(dir, class), err)
+			return nil, nil, r.fail(path.Join(dir, class), err)
 		}
 		for _, e := range entries { // sorted by name
-			if hidden(e.Name()) {
+			if raw.Hidden(e.Name()) {
 				continue
 			}
 			if err := r.validName(path.Join(dir, class), e.Name()); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			name := path.Join(dir, class, e.Name())
 			isImage, err := r.isImage(name, e)
 			if err != nil {
-				return nil, r.fail(name, err)
+				return nil, nil, r.fail(name, err)
 			}
 			if !isImage {
-				skipped++
+				r.skipped[raw.KindOf(name)]++
 				continue
 			}
-			files = append(files, dataset.File{Name: name, Label: label})
+			part.Files, part.Labels = append(part.Files, name), append(part.Labels, label)
 		}
 	}
-	return &Folder{dataset.NewFiles("imagefolder/"+split, r.fsys, r.root, classes, files), skipped}, nil
+	return part, classes, nil
 }
 
 // validName refuses names that neither an fs.FS nor a model's list of classes
@@ -268,11 +241,7 @@ func (r reader) isImage(name string, e fs.DirEntry) (bool, error) {
 	if kind.IsDir() {
 		return false, errors.New("a folder within a class folder: images must lie in it directly")
 	}
-	named := false
-	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png":
-		named = true
-	}
+	named := raw.ImageName(name)
 	if !kind.IsRegular() { // opening it could block for ever
 		if named {
 			return false, errors.New("a special file called like an image: remove it")
@@ -304,7 +273,7 @@ func folders(fsys fs.FS, dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if hidden(e.Name()) {
+		if raw.Hidden(e.Name()) {
 			continue
 		}
 		isDir := e.IsDir()
@@ -320,13 +289,6 @@ func folders(fsys fs.FS, dir string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
-}
-
-func hidden(name string) bool { return strings.HasPrefix(name, ".") }
-
-func isFile(fsys fs.FS, name string) bool {
-	info, err := fs.Stat(fsys, name)
-	return err == nil && !info.IsDir()
 }
 
 // shortList joins the first few of a list.

@@ -11,7 +11,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/dataset/internal/raw"
 )
 
 // Classes is the number of classes; labels are 0 to Classes-1.
@@ -33,13 +33,16 @@ func Present(fsys fs.FS) bool {
 }
 
 // Read reads the training files in fsys and, where one of them is there, the
-// test files. Val is nil. Errors are *dataset.DataError, or wrap
+// test files. Val is nil. Errors are *raw.Error, or wrap
 // fs.ErrNotExist where a file is missing.
-func Read(fsys fs.FS) (dataset.Splits, error) {
-	var s dataset.Splits
+func Read(fsys fs.FS) (raw.Data, error) {
+	var s raw.Data
+	for i := range Classes {
+		s.Classes = append(s.Classes, fmt.Sprint(i))
+	}
 	train, err := readPart(fsys, "mnist/train", TrainImages, TrainLabels)
 	if err != nil {
-		return s, err
+		return raw.Data{}, err
 	}
 	s.Train = train
 	_, errImages := find(fsys, TestImages)
@@ -49,13 +52,13 @@ func Read(fsys fs.FS) (dataset.Splits, error) {
 	}
 	test, err := readPart(fsys, "mnist/test", TestImages, TestLabels)
 	if err != nil {
-		return dataset.Splits{}, err
+		return raw.Data{}, err
 	}
 	s.Test = test
 	return s, nil
 }
 
-func readPart(fsys fs.FS, name, imagesFile, labelsFile string) (dataset.Dataset, error) {
+func readPart(fsys fs.FS, name, imagesFile, labelsFile string) (*raw.Part, error) {
 	images, imagesName, err := readFile(fsys, imagesFile, ReadImages)
 	if err != nil {
 		return nil, err
@@ -65,21 +68,18 @@ func readPart(fsys fs.FS, name, imagesFile, labelsFile string) (dataset.Dataset,
 		return nil, err
 	}
 	if len(labels) != images.Count {
-		return nil, &dataset.DataError{File: labelsName, Record: -1,
+		return nil, &raw.Error{File: labelsName, Record: -1,
 			Err: fmt.Errorf("%d labels for the %d images of %s", len(labels), images.Count, imagesName)}
 	}
+	part := &raw.Part{Name: name, Channels: 1, Height: images.Rows, Width: images.Cols, Pix: images.Pix}
 	for i, label := range labels {
 		if label >= Classes {
-			return nil, &dataset.DataError{File: labelsName, Record: i,
+			return nil, &raw.Error{File: labelsName, Record: i,
 				Err: fmt.Errorf("label %d: want 0 to %d", label, Classes-1)}
 		}
+		part.Labels = append(part.Labels, int(label))
 	}
-	classes := make([]string, Classes)
-	for i := range classes {
-		classes[i] = fmt.Sprint(i)
-	}
-	shape := dataset.Shape{Channels: 1, Height: images.Rows, Width: images.Cols}
-	return dataset.NewMemory(name, classes, shape, images.Pix, labels)
+	return part, nil
 }
 
 // readFile finds base in fsys and parses it.
@@ -96,7 +96,7 @@ func readFile[T any](fsys fs.FS, base string, parse func(io.Reader) (T, error)) 
 	defer f.Close() // opened for reading: nothing is lost if this fails
 	v, err := parse(f)
 	if err != nil {
-		return zero, name, &dataset.DataError{File: name, Record: -1, Err: err}
+		return zero, name, &raw.Error{File: name, Record: -1, Err: err}
 	}
 	return v, name, nil
 }
