@@ -34,9 +34,10 @@ func (a Architecture) Build(input Shape, classes int) (*Network, error) {
 // Catalog lists the architectures that ship with the toolkit; of the wide
 // ResNets, two of many.
 //
-// MobileNets and Inceptions choose their stem by the input: 32x32 images would
+// Networks made for large images choose their stem by the input: 32x32 images would
 // vanish in strides made for 224x224, so inputs with a side under 64 are reduced
-// less. ResNets and wide ResNets are the CIFAR networks at any size.
+// less. Wide ResNets and the ResNets of 8, 20, 32, 44 and 56 layers are the CIFAR
+// networks at any size.
 func Catalog() []Architecture {
 	cifar, imageNet := Shape{C: 3, H: 32, W: 32}, Shape{C: 3, H: 224, W: 224}
 	out := []Architecture{{
@@ -72,6 +73,37 @@ func Catalog() []Architecture {
 			Name: name, Summary: "Inception v1 with batch norm (Szegedy et al., 2015)", Input: imageNet,
 			build: func(in Shape, classes int) (*Network, error) { return inception(name, quarters, in, classes) },
 		})
+	}
+	for _, percent := range []int{35, 50, 100, 140} {
+		name := "mobilenetv2"
+		if percent != 100 {
+			name = fmt.Sprintf("mobilenetv2-%g", float64(percent)/100)
+		}
+		out = append(out, Architecture{
+			Name: name, Summary: "MobileNet v2 (Sandler et al., 2018)", Input: imageNet,
+			build: func(in Shape, classes int) (*Network, error) { return mobileNetV2(name, percent, in, classes) },
+		})
+	}
+	for _, quarters := range widths() {
+		name := widthName("osnet", quarters)
+		out = append(out, Architecture{
+			Name: name, Summary: "OSNet, made for re-identification (Zhou et al., 2019)", Input: Shape{C: 3, H: 256, W: 128},
+			build: func(in Shape, classes int) (*Network, error) { return osNet(name, quarters, in, classes) },
+		})
+	}
+	for _, depth := range []int{18, 34, 50} {
+		for _, lastStride := range []int{2, 1} {
+			name, summary := fmt.Sprintf("resnet%d", depth), "ImageNet ResNet (He et al., 2016)"
+			if lastStride == 1 {
+				name, summary = name+"-ls1", summary+" whose last stage has stride 1"
+			}
+			out = append(out, Architecture{
+				Name: name, Summary: summary, Input: imageNet,
+				build: func(in Shape, classes int) (*Network, error) {
+					return imageNetResNet(name, depth, lastStride, in, classes)
+				},
+			})
+		}
 	}
 	return out
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestParameterCounts(t *testing.T) {
-	imageNet := Shape{3, 224, 224}
+	imageNet, reID := Shape{3, 224, 224}, Shape{3, 256, 128}
 	for _, tc := range []struct {
 		name    string
 		input   Shape // zero: 3x32x32
@@ -41,6 +41,25 @@ func TestParameterCounts(t *testing.T) {
 		{"inception", imageNet, 100, 6083332, 1581750272},
 		{"inception", Shape{}, 100, 6083332, 0},
 		{"inception0.25", imageNet, 100, 403996, 121006208},
+		// torchreid with the 751 people of Market-1501's training part. Zhou et al.
+		// (2019) print 2.2M parameters without the classifier and 978.9M multiply-adds.
+		{"osnet0.25", reID, 751, 587127, 0},
+		{"osnet0.5", reID, 751, 1015297, 0},
+		{"osnet0.75", reID, 751, 1671017, 0},
+		{"osnet", reID, 751, 2554771, 979259904},
+		{"mobilenetv2", reID, 751, 3186991, 0},
+		{"mobilenetv2-1.4", reID, 751, 5638147, 0},
+		{"mobilenetv2", Shape{}, 751, 3186991, 0},
+		// torchvision's counts, to which torchreid's first block adds a 1x1 convolution
+		// and its batch norm.
+		{"mobilenetv2", imageNet, 1000, 3504872 + 32*32 + 2*32, 0},
+		{"mobilenetv2-0.5", imageNet, 1000, 1968680 + 16*16 + 2*16, 0},
+		{"mobilenetv2-0.35", imageNet, 1000, 1677128 + 16*16 + 2*16, 0},
+		// torchvision.
+		{"resnet18", imageNet, 1000, 11689512, 1814073344},
+		{"resnet34", imageNet, 1000, 21797672, 3663761408},
+		{"resnet50", imageNet, 1000, 25557032, 4089184256},
+		{"resnet50-ls1", imageNet, 1000, 25557032, 0},
 	} {
 		n, err := Build(tc.name, cmp.Or(tc.input, Shape{3, 32, 32}), tc.classes)
 		if err != nil {
@@ -61,10 +80,14 @@ func TestCatalogShapes(t *testing.T) {
 	inputs := []Shape{{3, 32, 32}, {3, 160, 64}, {3, 256, 128}, {3, 224, 224}, {1, 28, 28}}
 	strided := []Shape{{0, 2, 2}, {0, 5, 2}, {0, 8, 4}, {0, 7, 7}, {0, 2, 2}}
 	cifar := []Shape{{0, 8, 8}, {0, 40, 16}, {0, 64, 32}, {0, 56, 56}, {0, 7, 7}}
-	want := map[string]struct {
+	sixteenth := []Shape{{0, 4, 4}, {0, 10, 4}, {0, 16, 8}, {0, 14, 14}, {0, 3, 3}}
+	lastStride1 := []Shape{{0, 8, 8}, {0, 10, 4}, {0, 16, 8}, {0, 14, 14}, {0, 7, 7}}
+	imageNet := []Shape{{0, 4, 4}, {0, 5, 2}, {0, 8, 4}, {0, 7, 7}, {0, 4, 4}}
+	type end struct {
 		channels int
 		maps     []Shape
-	}{
+	}
+	want := map[string]end{
 		"convnet":   {64, []Shape{{0, 4, 4}, {0, 20, 8}, {0, 32, 16}, {0, 28, 28}, {0, 4, 4}}},
 		"resnet8":   {64, cifar},
 		"resnet20":  {64, cifar},
@@ -73,18 +96,23 @@ func TestCatalogShapes(t *testing.T) {
 		"resnet56":  {64, cifar},
 		"wrn-16-2":  {128, cifar},
 		"wrn-28-10": {640, cifar},
+
+		"mobilenetv2-0.35": {1280, strided},
+		"mobilenetv2-0.5":  {1280, strided},
+		"mobilenetv2":      {1280, strided},
+		"mobilenetv2-1.4":  {1792, strided},
+		"resnet18":         {512, imageNet},
+		"resnet34":         {512, imageNet},
+		"resnet50":         {2048, imageNet},
+		"resnet18-ls1":     {512, lastStride1},
+		"resnet34-ls1":     {512, lastStride1},
+		"resnet50-ls1":     {2048, lastStride1},
 	}
 	for _, quarters := range widths() {
-		inception := []Shape{{0, 4, 4}, {0, 5, 2}, {0, 8, 4}, {0, 7, 7}, {0, 4, 4}}
-		want[widthName("inception", quarters)] = struct {
-			channels int
-			maps     []Shape
-		}{256 * quarters, inception}
+		want[widthName("inception", quarters)] = end{256 * quarters, imageNet}
+		want[widthName("osnet", quarters)] = end{128 * quarters, sixteenth}
 		for _, suffix := range []string{"", "-tf"} {
-			want[widthName("mobilenet", quarters)+suffix] = struct {
-				channels int
-				maps     []Shape
-			}{256 * quarters, strided}
+			want[widthName("mobilenet", quarters)+suffix] = end{256 * quarters, strided}
 		}
 	}
 	for _, a := range Catalog() {
@@ -98,18 +126,26 @@ func TestCatalogShapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pool, _ := n.Layer(n.Embedding)
 			expect, ok := want[a.Name]
-			if !ok || pool.Kind != KindGlobalAvgPool || n.Name != a.Name {
-				t.Fatalf("%s, of the name %s, ends with the embedding %v", a.Name, n.Name, pool)
+			if !ok || n.Name != a.Name {
+				t.Fatalf("%s, of the name %s, is not expected", a.Name, n.Name)
 			}
 			last := expect.maps[i]
 			last.C = expect.channels
-			if got := shapes[pool.Inputs[0]]; got != last {
+			embedding, pool := n.Embedding, n.Embedding
+			features := Vector(last.C)
+			if strings.HasPrefix(a.Name, "osnet") {
+				pool, features = "global_avgpool", Vector(512)
+			}
+			l, ok := n.Layer(pool)
+			if !ok || l.Kind != KindGlobalAvgPool {
+				t.Fatalf("%s has no global average pooling %q", a.Name, pool)
+			}
+			if got := shapes[l.Inputs[0]]; got != last {
 				t.Errorf("%s at %v: the last feature map is %v, want %v", a.Name, in, got, last)
 			}
-			if shapes[n.Logits] != Vector(7) || shapes[n.Embedding] != Vector(last.C) {
-				t.Errorf("%s at %v: logits %v, embedding %v", a.Name, in, shapes[n.Logits], shapes[n.Embedding])
+			if shapes[n.Logits] != Vector(7) || shapes[embedding] != features {
+				t.Errorf("%s at %v: logits %v, embedding %v", a.Name, in, shapes[n.Logits], shapes[embedding])
 			}
 		}
 	}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the golden files of small networks, computed by PyTorch in float64.
 
-Needs torch and numpy. Run it in the folder of the golden files:
+Needs torch, torchvision, numpy and torchreid (the package pyppbox-torchreid); networks that the
+last two have are theirs. Run it in the folder of the golden files:
 
     python3 architectures.py
 
@@ -26,6 +27,8 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torchvision
+from pyppbox_torchreid.models import mobilenetv2, osnet
 from torch import nn
 
 BATCH, CLASSES, KEPT = 4, 10, 256
@@ -54,22 +57,30 @@ class Kinks:
 
     def __init__(self):
         self.margin = math.inf
+        self.torch = {name: getattr(F, name) for name in ("relu", "relu6", "max_pool2d")}
+
+    def watch(self):
+        """Makes the layers of all libraries note them."""
+        F.relu = lambda x, inplace=False: self.relu(x)
+        F.relu6 = lambda x, inplace=False: self.relu6(x)
+        F.max_pool2d = lambda x, kernel, stride, padding, *rest, ceil_mode=False, **named: self.max_pool(
+            x, kernel, stride, padding, ceil_mode)
 
     def note(self, distances):
         self.margin = min(self.margin, distances.detach().abs().min().item())
 
     def relu(self, x):
         self.note(x)
-        return F.relu(x)
+        return self.torch["relu"](x)
 
     def relu6(self, x):
         self.note(x)
         self.note(x - 6)
-        return F.relu6(x)
+        return self.torch["relu6"](x)
 
     def max_pool(self, x, kernel, stride, padding, ceil_mode=False):
         """Equal values do not matter: they are zeros behind a rectifier, or copies of one value."""
-        y = F.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode)
+        y = self.torch["max_pool2d"](x, kernel, stride, padding, ceil_mode=ceil_mode)
         padded = F.pad(x.detach(), (padding, kernel, padding, kernel), value=-1)
         windows = padded.unfold(2, kernel, stride).unfold(3, kernel, stride)[:, :, :y.shape[2], :y.shape[3]]
         first, second = windows.flatten(4).topk(2).values.unbind(-1)
@@ -78,6 +89,7 @@ class Kinks:
 
 
 kinks = Kinks()
+kinks.watch()
 
 
 class WideBlock(nn.Module):
@@ -236,6 +248,27 @@ class Inception(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+# Deep networks multiply what rounding changes: the front of one is compared, to the stage of that
+# number and the block of that number in it, with a classifier of its own.
+
+
+def front_of_resnet(net, stage, block):
+    for i in range(stage + 1, 5):
+        setattr(net, f"layer{i}", nn.Identity())
+    setattr(net, f"layer{stage}", getattr(net, f"layer{stage}")[:block + 1])
+    last = getattr(net, f"layer{stage}")[-1]
+    net.fc = nn.Linear(getattr(last, "bn3", last.bn2).num_features, CLASSES)
+    return net
+
+
+def front_of_mobilenetv2(net, stage, block):
+    for i in range(stage + 1, 10):
+        setattr(net, f"conv{i}", nn.Identity())
+    setattr(net, f"conv{stage}", getattr(net, f"conv{stage}")[:block + 1])
+    net.classifier = nn.Linear(getattr(net, f"conv{stage}")[-1].conv3[1].num_features, CLASSES)
+    return net
+
+
 # Name, constructor, height and width, and of the first 100 seeds the one (--search 100) that stays
 # farthest from where gradients jump: rounding decides there, and no two programs round alike.
 NETWORKS = [
@@ -243,6 +276,11 @@ NETWORKS = [
     ("mobilenet0.25", lambda: MobileNet(0.25, 1, False), 32, 24, 59),
     ("mobilenet0.25-tf", lambda: MobileNet(0.25, 2, True), 65, 70, 14),
     ("inception0.25", lambda: Inception(0.25), 64, 96, 63),
+    ("osnet0.25", lambda: osnet.osnet_x0_25(CLASSES, pretrained=False), 96, 64, 45),
+    ("mobilenetv2", lambda: front_of_mobilenetv2(mobilenetv2.mobilenetv2_x1_0(CLASSES, "softmax", pretrained=False), 4, 1),
+     64, 96, 43),
+    ("resnet18", lambda: front_of_resnet(torchvision.models.resnet18(), 2, 1), 64, 80, 34),
+    ("resnet50", lambda: front_of_resnet(torchvision.models.resnet50(), 2, 0), 64, 80, 15),
 ]
 
 
@@ -279,9 +317,12 @@ def thinned(tensor):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--search", type=int, metavar="N", help="only say which of the first N seeds to use")
+    parser.add_argument("networks", nargs="*", help="which; all if none is named")
     args = parser.parse_args()
     print(f"torch {torch.__version__}")
     for name, build, height, width, seed in NETWORKS:
+        if args.networks and name not in args.networks:
+            continue
         if args.search:
             margins = [learn(build, height, width, seed)[-1] for seed in range(args.search)]
             seed = int(np.argmax(margins))
