@@ -3,13 +3,8 @@ package console
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/cwriter"
-	"github.com/vbauerster/mpb/v8/decor"
 )
 
 // Work that is over after patience shows no progress; lines are so far apart.
@@ -18,84 +13,63 @@ const (
 	pause    = 10 * time.Second
 )
 
-// counter shows how many of a number of things are done: nothing if quiet or
+// Counter shows how many of a number of things are done: nothing if quiet or
 // soon over, a bar on a terminal, lines elsewhere.
-type counter struct {
+type Counter struct {
 	w           io.Writer
 	quiet       bool
 	title, noun string
+	begin       time.Time
 
-	mu          sync.Mutex
-	before      int // done before the work began
-	begin, last time.Time
-	container   *mpb.Progress
-	bar         *mpb.Bar
+	mu    sync.Mutex // guards what follows: bars are drawn from another goroutine
+	clock Clock
+	last  time.Time // line
+	bars  *Bars
 }
 
-// NewCounter starts the clock. The title says what is done, the noun to what:
-// "drawing", "images".
-func NewCounter(w io.Writer, quiet bool, title, noun string) *counter {
-	return &counter{w: w, quiet: quiet, title: title, noun: noun, begin: time.Now()}
+// NewCounter starts to be patient. The title says what is done, the noun to
+// what: "drawing", "images".
+func NewCounter(w io.Writer, quiet bool, title, noun string) *Counter {
+	return &Counter{w: w, quiet: quiet, title: title, noun: noun, begin: time.Now()}
 }
 
-// Resume tells how many were done before the work began, which set counts too.
-func (c *counter) Resume(done, total int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.before = done
+// Resume tells how many were done before the work began, which Set counts too.
+func (c *Counter) Resume(done, total int) {
 	if !c.quiet {
 		fmt.Fprintf(c.w, "%s: going on after %s of %s %s\n", c.title, Grouped(done), Grouped(total), c.noun)
 	}
 }
 
-// left estimates the time to the end.
-func left(since time.Duration, done, todo int) time.Duration {
-	return time.Duration(float64(since) * float64(todo) / float64(max(done, 1))).Round(time.Second)
+// Set tells how many are done.
+func (c *Counter) Set(done, total int) {
+	c.mu.Lock()
+	c.clock.Set(done, total)
+	c.mu.Unlock()
+	now := time.Now()
+	if c.quiet || done <= c.clock.first || now.Sub(c.begin) < patience {
+		return
+	}
+	if IsTerminal(c.w) {
+		if c.bars == nil {
+			c.bars = NewBars(c.w, []string{c.title}, func(int) string { return c.status() })
+		}
+		c.bars.Set(done, total)
+	} else if now.Sub(c.last) >= pause {
+		c.last = now
+		fmt.Fprintf(c.w, "%s: %s\n", c.title, c.status())
+	}
 }
 
-// Set tells how many are done.
-func (c *counter) Set(done, total int) {
+func (c *Counter) status() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	if c.quiet || done <= c.before || now.Sub(c.begin) < patience {
-		return
-	}
-	if !IsTerminal(c.w) {
-		if now.Sub(c.last) >= pause {
-			c.last = now
-			fmt.Fprintf(c.w, "%s: %s of %s %s, %s left\n", c.title, Grouped(done), Grouped(total), c.noun, left(now.Sub(c.begin), done-c.before, total-done))
-		}
-		return
-	}
-	if c.bar == nil {
-		c.container = mpb.New(mpb.WithOutput(c.w), mpb.WithAutoRefresh())
-		begin, before := c.begin, c.before
-		c.bar = c.container.New(0, mpb.BarStyle(),
-			mpb.PrependDecorators(decor.Name(c.title+" ")),
-			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-				return fmt.Sprintf(" %s/%s %s, %s left", Grouped(s.Current), Grouped(s.Total), c.noun,
-					left(time.Since(begin), int(s.Current)-before, int(s.Total-s.Current)))
-			})),
-			mpb.BarFillerTrim(), mpb.BarWidth(20))
-	}
-	c.bar.SetTotal(int64(total), false)
-	c.bar.SetCurrent(int64(done))
+	return fmt.Sprintf("%s of %s %s, %s left", Grouped(c.clock.done), Grouped(c.clock.total), c.noun, c.clock.Left())
 }
 
 // Finish leaves the terminal in order, whether or not all is done.
-func (c *counter) Finish() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.bar != nil {
-		c.bar.Abort(false) // which leaves a complete bar as it is
-		c.container.Wait()
-		c.bar = nil
+func (c *Counter) Finish() {
+	if c.bars != nil {
+		c.bars.Finish()
+		c.bars = nil
 	}
-}
-
-// IsTerminal reports whether w is one.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && cwriter.IsTerminal(int(f.Fd()))
 }

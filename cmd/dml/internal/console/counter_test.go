@@ -9,11 +9,12 @@ import (
 func TestCounterLines(t *testing.T) {
 	var out strings.Builder
 	c := NewCounter(&out, false, "drawing", "images")
+	c.Set(0, 2000)
 	c.Set(1, 2000)
 	if out.Len() > 0 {
 		t.Errorf("printed at once: %q", &out)
 	}
-	c.begin = c.begin.Add(-time.Minute)
+	c.begin, c.clock.begin = c.begin.Add(-time.Minute), c.clock.begin.Add(-time.Minute)
 	c.Set(500, 2000)
 	c.Set(501, 2000) // at once: no further line
 	c.Finish()

@@ -27,21 +27,3 @@ func TestBars(t *testing.T) {
 		}
 	}
 }
-
-func TestClock(t *testing.T) {
-	c := clock{epochs: 2}
-	if got := c.remaining(); got != "?" {
-		t.Errorf("before the first step: %q left", got)
-	}
-	for i := range 4 {
-		c.Step(train.StepReport{Epoch: i/2 + 1, Epochs: 2, Step: i%2 + 1, Steps: 2})
-	}
-	if got := c.remaining(); got != "0s" {
-		t.Errorf("after the last step: %q left", got)
-	}
-	one := clock{epochs: 1}
-	one.Step(train.StepReport{Epoch: 1, Epochs: 1, Step: 1, Steps: 1})
-	if got := one.remaining(); got != "0s" {
-		t.Errorf("after the only step: %q left", got)
-	}
-}
