@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/exporting"
 	"github.com/deepmutual/dml/cmd/dml/internal/gallery"
@@ -18,7 +20,6 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/setup"
 	"github.com/deepmutual/dml/cmd/dml/internal/tour"
 	"github.com/deepmutual/dml/cmd/dml/internal/training"
-	"github.com/urfave/cli/v2"
 )
 
 // Exit codes of Run.

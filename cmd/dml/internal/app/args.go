@@ -4,8 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/urfave/cli/v2"
+
+	"github.com/deepmutual/dml/cmd/dml/internal/console"
 )
 
 // flagsFirst moves the flags of a command line before its other arguments, so

@@ -44,9 +44,7 @@ func Command(c *console.Console) *cli.Command {
 			&cli.StringFlag{Name: "check", Usage: "write nothing; say what the ONNX file `FILE` holds and what can run it"},
 			console.JSONFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-			return runExport(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runExport(c, ctx) },
 	}
 }
 

@@ -36,9 +36,7 @@ func addCommand(c *console.Console) *cli.Command {
 			&cli.StringFlag{Name: "part", Value: features.Gallery, Usage: "add the images of `query|gallery|multi_query`"},
 			&cli.StringFlag{Name: "existing", Value: "refuse", Usage: "`refuse|skip|replace` images whose name is there already"},
 		}, retrieval.ExtractFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-			return galleryAdd(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return galleryAdd(c, ctx) },
 	}
 }
 

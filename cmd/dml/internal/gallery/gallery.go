@@ -80,9 +80,7 @@ func createCommand(c *console.Console) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "fingerprint-from", Usage: "take features like those in folder `F`"},
 		}, retrieval.EmbedderFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-			return galleryCreate(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return galleryCreate(c, ctx) },
 	}
 }
 
@@ -144,10 +142,8 @@ func removeCommand(c *console.Console) *cli.Command {
 			"  dml reid gallery rm G --name a.jpg --name b.jpg\n" +
 			"  dml reid gallery rm G --pid 17\n" +
 			"  dml reid gallery rm G --camera 2,3 --until 2026-01-01",
-		Flags: slices.Concat([]cli.Flag{&cli.StringSliceFlag{Name: "name", Usage: "the image of that `NAME`; may be repeated"}}, filterFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-			return galleryRemove(c, ctx)
-		},
+		Flags:  slices.Concat([]cli.Flag{&cli.StringSliceFlag{Name: "name", Usage: "the image of that `NAME`; may be repeated"}}, filterFlags(), []cli.Flag{console.JSONFlag()}),
+		Action: func(ctx *cli.Context) error { return galleryRemove(c, ctx) },
 	}
 }
 
@@ -195,9 +191,7 @@ func infoCommand(c *console.Console) *cli.Command {
 			&cli.BoolFlag{Name: "verify", DisableDefaultText: true, Usage: "read everything and check it against its checksums"},
 			console.JSONFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-			return galleryInfo(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return galleryInfo(c, ctx) },
 	}
 }
 

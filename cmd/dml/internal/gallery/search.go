@@ -107,14 +107,11 @@ func searchCommand(c *console.Console) *cli.Command {
 			&cli.StringFlag{Name: "fingerprint-from", DefaultText: "the folder of FILE.npy", Usage: "folder `F` whose features.json says how these were made"},
 			&cli.IntFlag{Name: "top", Value: 10, Usage: "find `N` images for each"},
 		}, filterFlags(), retrieval.EmbedderFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-
-			// queries is what to search a gallery for.
-			return gallerySearch(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return gallerySearch(c, ctx) },
 	}
 }
 
+// queries is what to search a gallery for.
 type queries struct {
 	names       []string
 	features    []float32

@@ -42,11 +42,7 @@ func InferCommand(c *console.Console) *cli.Command {
 			console.ThreadsFlag(),
 			console.JSONFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-
-			// classified is the answer for one image.
-			return runInfer(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runInfer(c, ctx) },
 	}
 }
 

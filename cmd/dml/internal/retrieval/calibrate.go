@@ -37,9 +37,7 @@ func calibrateCommand(c *console.Console) *cli.Command {
 			metricFlag(),
 			zeroIsPersonFlag(),
 		}, ExtractFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-			return runCalibrate(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runCalibrate(c, ctx) },
 	}
 }
 

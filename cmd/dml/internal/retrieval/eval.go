@@ -61,15 +61,12 @@ func evalCommand(c *console.Console) *cli.Command {
 			&cli.IntFlag{Name: "top", Value: 10, Usage: "list the `N` nearest images there"},
 			&cli.BoolFlag{Name: "float64", DisableDefaultText: true, Usage: "compute distances in float64: slower, and in more memory"},
 		}, ExtractFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-
-			// reidEvaluation is what dml reid eval prints for programs: the scores of the first
-			// protocol, and what else there is.
-			return runEval(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runEval(c, ctx) },
 	}
 }
 
+// reidEvaluation is what dml reid eval prints for programs: the scores of the first
+// protocol, and what else there is.
 type reidEvaluation struct {
 	*reid.Result
 	// MultiQuery are the scores of the same queries, pooled from the part

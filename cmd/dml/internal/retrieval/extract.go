@@ -40,11 +40,7 @@ func extractCommand(c *console.Console) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "write the features into folder `F`"},
 		}, ExtractFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-
-			// ExtractFlags are those of commands that make features of a data set.
-			return runExtract(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runExtract(c, ctx) },
 	}
 }
 

@@ -49,14 +49,11 @@ func rankCommand(c *console.Console) *cli.Command {
 			&cli.BoolFlag{Name: "rerank", DisableDefaultText: true, Usage: "rank by distances after k-reciprocal re-ranking"},
 			zeroIsPersonFlag(),
 		}, ExtractFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-
-			// maxRanked bounds --top: a page of more is not to be looked at.
-			return runRank(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runRank(c, ctx) },
 	}
 }
 
+// maxRanked bounds --top: a page of more is not to be looked at.
 const maxRanked = 100
 
 // ranked is the features to rank, and what they are of.

@@ -32,11 +32,7 @@ func sameCommand(c *console.Console) *cli.Command {
 			&cli.Float64Flag{Name: "max-distance", DefaultText: "none", Usage: "take images nearer than `D` for one person"},
 			&cli.StringFlag{Name: "metric", DefaultText: "the threshold's, else cosine", Usage: "compare by `cosine|euclidean|dot`"},
 		}, EmbedderFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error {
-
-			// sameness is the answer for two images.
-			return runSame(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runSame(c, ctx) },
 	}
 }
 

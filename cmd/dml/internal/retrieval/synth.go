@@ -39,14 +39,11 @@ func synthCommand(c *console.Console) *cli.Command {
 			console.QuietFlag(),
 			console.JSONFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-
-			// synthesised is what reid synth prints for programs.
-			return runSynth(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runSynth(c, ctx) },
 	}
 }
 
+// synthesised is what reid synth prints for programs.
 type synthesised struct {
 	Dir        string             `json:"dir"`
 	Seed       uint64             `json:"seed"`

@@ -29,15 +29,12 @@ func DoctorCommand(c *console.Console) *cli.Command {
 		UsageText: "dml doctor [--json]",
 		Description: "The exit code is 0 if training, export and inference all work here.\n" +
 			"Without oneDNN they do, but training is slow.",
-		Flags: []cli.Flag{console.JSONFlag()},
-		Action: func(ctx *cli.Context) error {
-
-			// finding is what is known about one native library.
-			return runDoctor(c, ctx)
-		},
+		Flags:  []cli.Flag{console.JSONFlag()},
+		Action: func(ctx *cli.Context) error { return runDoctor(c, ctx) },
 	}
 }
 
+// finding is what is known about one native library.
 type finding struct {
 	Found   bool   `json:"found"`
 	Library string `json:"library,omitempty"`

@@ -28,9 +28,7 @@ func RuntimeCommand(c *console.Console) *cli.Command {
 				&cli.StringFlag{Name: "sha256", Usage: "also accept a library with this `SUM`, which you have checked"},
 				&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "do not say what is tried"},
 			},
-			Action: func(ctx *cli.Context) error {
-				return runtimeInstall(c, ctx)
-			},
+			Action: func(ctx *cli.Context) error { return runtimeInstall(c, ctx) },
 		}},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {

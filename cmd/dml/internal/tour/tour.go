@@ -36,15 +36,12 @@ func Command(c *console.Console) *cli.Command {
 			training.BackendFlag(),
 			console.QuietFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-
-			// slowEpochs is how long to train on drawn persons where kernels are slow: enough
-			// to see that it works.
-			return runDemo(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runDemo(c, ctx) },
 	}
 }
 
+// slowEpochs is how long to train on drawn persons where kernels are slow: enough
+// to see that it works.
 const slowEpochs = 2
 
 func runDemo(c *console.Console, ctx *cli.Context) error {

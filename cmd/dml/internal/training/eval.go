@@ -48,9 +48,7 @@ func EvalCommand(c *console.Console) *cli.Command {
 			BackendFlag(),
 			console.JSONFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-			return runEval(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return runEval(c, ctx) },
 	}
 }
 

@@ -25,14 +25,11 @@ func ModelsCommand(c *console.Console) *cli.Command {
 			BackendFlag(),
 			console.JSONFlag(),
 		},
-		Action: func(ctx *cli.Context) error {
-
-			// memoryRemark says what a planned memory holds.
-			return listModels(c, ctx)
-		},
+		Action: func(ctx *cli.Context) error { return listModels(c, ctx) },
 	}
 }
 
+// memoryRemark says what a planned memory holds.
 const memoryRemark = "MEMORY is what one student allocates to train with the default optimizer: parameters,\n" +
 	"gradients, the activations of a step at its worst moment and of an evaluation, momentum.\n" +
 	"Not counted are the scratch memory of the kernels and their library, the losses, and the\n" +

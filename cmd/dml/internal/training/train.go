@@ -49,10 +49,8 @@ func TrainCommand(c *console.Console) *cli.Command {
 			"  dml train --data Market-1501/ --size 160x64 --flip --erase 0.5 --student mobilenet --student mobilenet\n" +
 			"The run's folder, runs/NAME, holds config.yaml, metrics.jsonl, results.csv and each\n" +
 			"student's best.ckpt and last.ckpt. Ctrl-C stops after the step with the state saved.",
-		Flags: append(flags, settingFlags()...),
-		Action: func(ctx *cli.Context) error {
-			return runTrain(c, ctx)
-		},
+		Flags:  append(flags, settingFlags()...),
+		Action: func(ctx *cli.Context) error { return runTrain(c, ctx) },
 	}
 }
 
