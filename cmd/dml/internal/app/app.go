@@ -1,5 +1,5 @@
-// Package app is the dml command: it wires the families of verbs together. Results go to standard output, progress
-// and remarks to standard error.
+// Package app is the dml command: it wires the families of verbs together.
+// Results go to standard output, progress and remarks to standard error.
 package app
 
 import (
@@ -34,7 +34,7 @@ const (
 // in good order after the current step.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c := &console.Console{Program: args[0], Stdout: stdout, Stderr: stderr}
-	err := execute(c, ctx, args[1:])
+	err := execute(ctx, c, args[1:])
 	if err == nil {
 		return exitOK
 	}
@@ -59,10 +59,11 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailure
 }
 
-func execute(c *console.Console, ctx context.Context, args []string) error {
+// newApp lists what the command can do.
+func newApp(c *console.Console) *cli.App {
 	app := &cli.App{
 		Name:  "dml",
-		Usage: "train students by deep mutual learning, export them to ONNX, serve them, find persons",
+		Usage: "train students by deep mutual learning, export them to ONNX, infer with them, re-identify people",
 		Description: "A first tour, on built-in data:  dml demo\n" +
 			"On your data:  dml train --data DIR --student resnet20 --student resnet8\n" +
 			"               dml export runs/dml-resnet20-resnet8\n" +
@@ -77,18 +78,23 @@ func execute(c *console.Console, ctx context.Context, args []string) error {
 		ErrWriter:                 c.Stderr,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides about exit codes
 		OnUsageError:              onUsageError,
+		Action: func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return console.Usagef("unknown command %q", ctx.Args().First())
+			}
+			return cli.ShowAppHelp(ctx)
+		},
 		Commands: []*cli.Command{
 			training.TrainCommand(c), exporting.Command(c), inference.InferCommand(c), training.EvalCommand(c),
 			retrieval.Command(c, gallery.Command(c)), training.ModelsCommand(c), setup.DoctorCommand(c), setup.RuntimeCommand(c), tour.Command(c),
 		},
 	}
-	app.Action = func(ctx *cli.Context) error {
-		if ctx.Args().Present() {
-			return console.Usagef("unknown command %q", ctx.Args().First())
-		}
-		return cli.ShowAppHelp(ctx)
-	}
 	prepare(app.Commands)
+	return app
+}
+
+func execute(ctx context.Context, c *console.Console, args []string) error {
+	app := newApp(c)
 	c.Verb = verbOf(app.Commands, args)
 	args, err := flagsFirst(app.Commands, args)
 	if err != nil {
@@ -97,12 +103,23 @@ func execute(c *console.Console, ctx context.Context, args []string) error {
 	return app.RunContext(ctx, append([]string{"dml"}, args...))
 }
 
-// prepare sets what all commands have in common.
-func prepare(commands []*cli.Command) {
+// prepare sets what all commands have in common. A family of verbs, named alone,
+// lists them.
+func prepare(commands []*cli.Command, family ...string) {
 	for _, cmd := range commands {
 		cmd.OnUsageError = onUsageError
 		cmd.HideHelpCommand = true
-		prepare(cmd.Subcommands)
+		if len(cmd.Subcommands) == 0 {
+			continue
+		}
+		words := append(slices.Clone(family), cmd.Name)
+		cmd.Action = func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return console.Usagef("unknown command %q", strings.Join(append(words, ctx.Args().First()), " "))
+			}
+			return cli.ShowSubcommandHelp(ctx)
+		}
+		prepare(cmd.Subcommands, words...)
 	}
 }
 

@@ -9,6 +9,27 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
+// Group puts flags under a heading of the help.
+func Group(heading string, flags ...cli.Flag) []cli.Flag {
+	for _, flag := range flags {
+		switch f := flag.(type) {
+		case *cli.StringFlag:
+			f.Category = heading
+		case *cli.StringSliceFlag:
+			f.Category = heading
+		case *cli.BoolFlag:
+			f.Category = heading
+		case *cli.IntFlag:
+			f.Category = heading
+		case *cli.Uint64Flag:
+			f.Category = heading
+		case *cli.Float64Flag:
+			f.Category = heading
+		}
+	}
+	return flags
+}
+
 // JSONFlag asks for output for programs.
 func JSONFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print JSON for programs"}

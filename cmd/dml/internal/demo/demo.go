@@ -1,7 +1,7 @@
 // Package demo shows mutual learning at work. On built-in digits, the same two
 // small students are trained by mutual learning and independently, exported, and
-// compared in ONNX Runtime; on drawn persons, two students learn together to
-// tell persons apart, and find others in a gallery.
+// compared in ONNX Runtime; on synthetic pedestrians, two students learn together to
+// tell people apart, and find others in a gallery.
 package demo
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// Options of Run and RunPersons. The zero value of a field means its default.
+// Options of Run and RunPeople. The zero value of a field means its default.
 type Options struct {
 	Out     string         // folder of the ONNX files and the sample; default runs/demo
-	Epochs  int            // default 15, of RunPersons PersonsEpochs
+	Epochs  int            // default 15, of RunPeople PeopleEpochs
 	Seed    uint64         // default 1
 	Backend *train.Backend // default: oneDNN where it is found
 	Version string         // of the toolkit, for the files' metadata

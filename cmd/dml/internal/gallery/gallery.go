@@ -33,12 +33,6 @@ func Command(c *console.Console) *cli.Command {
 			"  dml reid gallery rm G --name images/old.jpg\n" +
 			"  dml reid gallery info G --verify",
 		Subcommands: []*cli.Command{createCommand(c), addCommand(c), removeCommand(c), searchCommand(c), infoCommand(c)},
-		Action: func(ctx *cli.Context) error {
-			if ctx.Args().Present() {
-				return console.Usagef("unknown command \"reid gallery %s\"", ctx.Args().First())
-			}
-			return cli.ShowSubcommandHelp(ctx)
-		},
 	}
 }
 

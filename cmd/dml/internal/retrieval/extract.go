@@ -46,14 +46,14 @@ func extractCommand(c *console.Console) *cli.Command {
 
 // ExtractFlags are those of verbs that make features of data.
 func ExtractFlags() []cli.Flag {
-	return slices.Concat([]cli.Flag{
+	return console.Group("Making features of images", slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "data", Usage: "make features of the images of `DIR|LIST.csv`"},
 		&cli.StringFlag{Name: "pattern", DefaultText: "recognised", Usage: "read persons from file names by `PATTERN`: " + strings.Join(identities.Patterns(), ", ") + ", or a regular expression with groups pid and camera"},
 		&cli.StringFlag{Name: "pool", DefaultText: "none", Usage: "`track` averages the features of a track's images: a row a track"},
 		&cli.BoolFlag{Name: "strict", DisableDefaultText: true, Usage: "stop at an image that cannot be read"},
 		&cli.IntFlag{Name: "batch", Value: extract.DefaultBatch, Usage: "`N` images at a time"},
 		console.QuietFlag(),
-	}, EmbedderFlags())
+	}, EmbedderFlags())...)
 }
 
 // checkExtractFlags checks the flags that opening no file can.

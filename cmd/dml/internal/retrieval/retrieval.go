@@ -24,12 +24,6 @@ func Command(c *console.Console, more ...*cli.Command) *cli.Command {
 		Usage:       "re-identify persons: features, scores, rankings, thresholds, drawn data",
 		UsageText:   "dml reid COMMAND [arguments] [flags]",
 		Subcommands: append([]*cli.Command{extractCommand(c), evalCommand(c), rankCommand(c), calibrateCommand(c), sameCommand(c), synthCommand(c)}, more...),
-		Action: func(ctx *cli.Context) error {
-			if ctx.Args().Present() {
-				return console.Usagef("unknown command \"reid %s\"", ctx.Args().First())
-			}
-			return cli.ShowSubcommandHelp(ctx)
-		},
 	}
 }
 

@@ -30,12 +30,6 @@ func RuntimeCommand(c *console.Console) *cli.Command {
 			},
 			Action: func(ctx *cli.Context) error { return runtimeInstall(c, ctx) },
 		}},
-		Action: func(ctx *cli.Context) error {
-			if ctx.Args().Present() {
-				return console.Usagef("unknown command \"runtime %s\"", ctx.Args().First())
-			}
-			return cli.ShowSubcommandHelp(ctx)
-		},
 	}
 }
 

@@ -17,20 +17,21 @@ import (
 func Command(c *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "demo",
-		Usage:     "train, export and serve two students on built-in data; find persons",
+		Usage:     "train, export and try two students on built-in data; re-identify people",
 		UsageText: "dml demo [--out DIR] [--epochs N] [--reid-epochs N] [--seed N] [flags]",
 		Description: "Trains two small students on a part of MNIST, independently and by deep mutual\n" +
 			"learning, from the same initial weights and on the same mini-batches; exports all four to\n" +
 			"ONNX, and compares them in ONNX Runtime on test images. So few images tell the two ways of\n" +
 			"training apart on average only: with other seeds the results differ by a few per mille.\n" +
-			"Then draws persons who walk past cameras, lets two students learn together to tell some\n" +
-			"of them apart, and looks for the others, whom they have never seen, in a gallery: by the\n" +
-			"students' features, and by the images' pixels to compare. Writes a page to look at.",
+			"Then draws pedestrians who walk past cameras, lets two students learn together to tell\n" +
+			"some of them apart, and looks for the others, whom they have never seen, in a gallery: by\n" +
+			"the students' features, and by the images' pixels to compare. Writes a page to look at.\n" +
+			"Example:  dml demo --out tour",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Value: "runs/demo", Usage: "write the ONNX files, a test image, the drawn persons and ranking.html into `DIR`"},
+			&cli.StringFlag{Name: "out", Value: "runs/demo", Usage: "write the ONNX files, a test image, the synthetic pedestrians and ranking.html into `DIR`"},
 			&cli.IntFlag{Name: "epochs", Value: 15, Usage: "`N` passes over the digits"},
-			&cli.IntFlag{Name: "reid-epochs", DefaultText: fmt.Sprintf("%d; %d on the reference kernels", demo.PersonsEpochs, slowEpochs),
-				Usage: "`N` passes over the drawn persons; 0 leaves them out"},
+			&cli.IntFlag{Name: "reid-epochs", DefaultText: fmt.Sprintf("%d; %d on the reference kernels", demo.PeopleEpochs, slowEpochs),
+				Usage: "`N` passes over the pedestrians; 0 leaves them out"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`N` decides initial weights and order, and what is drawn"},
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "train and validate on `N` of the 2,000 digits, and N of the 960 drawn images"},
 			training.BackendFlag(),
@@ -40,7 +41,7 @@ func Command(c *console.Console) *cli.Command {
 	}
 }
 
-// slowEpochs is how long to train on drawn persons where kernels are slow: enough
+// slowEpochs is how long to train on pedestrians where kernels are slow: enough
 // to see that it works.
 const slowEpochs = 2
 
@@ -82,7 +83,7 @@ func runDemo(c *console.Console, ctx *cli.Context) error {
 	if err := printDigits(c, digits, opts); err != nil {
 		return err
 	}
-	opts.Epochs = demo.PersonsEpochs
+	opts.Epochs = demo.PeopleEpochs
 	if backend.Name == "ref" {
 		opts.Epochs = slowEpochs
 	}
@@ -92,11 +93,11 @@ func runDemo(c *console.Console, ctx *cli.Context) error {
 	if opts.Epochs == 0 {
 		return nil
 	}
-	persons, err := demo.RunPersons(ctx.Context, opts)
+	people, err := demo.RunPeople(ctx.Context, opts)
 	if err != nil {
 		return err
 	}
-	return printPersons(c, persons, opts)
+	return printPeople(c, people, opts)
 }
 
 func printDigits(c *console.Console, result demo.Result, opts demo.Options) error {
@@ -117,7 +118,7 @@ func printDigits(c *console.Console, result demo.Result, opts demo.Options) erro
 	return err
 }
 
-func printPersons(c *console.Console, result demo.Persons, opts demo.Options) error {
+func printPeople(c *console.Console, result demo.People, opts demo.Options) error {
 	rows := [][]string{{"FEATURES OF", "PARAMETERS", "mAP", "RANK 1"}}
 	for _, r := range result.Rows {
 		name, parameters := r.Name, ""
@@ -126,13 +127,13 @@ func printPersons(c *console.Console, result demo.Persons, opts demo.Options) er
 		}
 		rows = append(rows, []string{name, parameters, console.Percent(r.MAP), console.Percent(r.CMC[1])})
 	}
-	fmt.Fprintf(c.Stdout, "\nPersons found, by %s queries in a gallery of %s, after mutual learning on %s of %d others (seed %d):\n",
+	fmt.Fprintf(c.Stdout, "\nPeople re-identified, by %s queries in a gallery of %s, after mutual learning on %s of %d others (seed %d):\n",
 		console.Grouped(result.Queries), console.Count(result.Others, "image"), console.Count(result.TrainImages, "image"), result.Identities, opts.Seed)
 	if err := console.Table(c.Stdout, rows); err != nil {
 		return err
 	}
 	evaluate := append(append([]string{"reid", "eval"}, result.Files...), "--data", result.Data)
-	_, err := fmt.Fprintf(c.Stdout, "ONNX files:\n  %s\nDrawn persons:\n  %s\nThe worst queries and what was found; open in a browser:\n  %s\nEvaluate again, in full:  %s\n",
+	_, err := fmt.Fprintf(c.Stdout, "ONNX files:\n  %s\nSynthetic pedestrians:\n  %s\nThe worst queries and what was found; open in a browser:\n  %s\nEvaluate again, in full:  %s\n",
 		strings.Join(result.Files, "\n  "), result.Data, result.Ranking, c.Command(evaluate...))
 	return err
 }

@@ -24,16 +24,40 @@ func settingFlags() []cli.Flag {
 		if strings.HasPrefix(standard, "none") {
 			standard = ""
 		}
+		var flag cli.Flag
 		switch {
 		case s.Repeated():
-			flags = append(flags, &cli.StringSliceFlag{Name: s.Flag, Usage: s.Help})
+			flag = &cli.StringSliceFlag{Name: s.Flag, Usage: s.Help}
 		case s.Type() == "true or false":
-			flags = append(flags, &cli.BoolFlag{Name: s.Flag, Usage: s.Help, DefaultText: standard, DisableDefaultText: standard == "false"})
+			flag = &cli.BoolFlag{Name: s.Flag, Usage: s.Help, DefaultText: standard, DisableDefaultText: standard == "false"}
 		default:
-			flags = append(flags, &cli.StringFlag{Name: s.Flag, Usage: s.Help, DefaultText: standard})
+			flag = &cli.StringFlag{Name: s.Flag, Usage: s.Help, DefaultText: standard}
 		}
+		flags = append(flags, console.Group(heading(s.Key), flag)...)
 	}
 	return flags
+}
+
+// heading is that of the help for the setting with that key.
+func heading(key string) string {
+	section, _, _ := strings.Cut(strings.TrimSuffix(key, "[].init"), ".")
+	switch section {
+	case "data":
+		return "Data"
+	case "students":
+		return "Students"
+	case "mode", "order", "views", "mimicry", "teacher", "label_smoothing":
+		return "Learning from each other"
+	case "epochs", "batch", "optimizer", "schedule":
+		return "Optimizer and learning rate"
+	case "augment":
+		return "Augmentation of training images"
+	case "stop":
+		return "Stopping early"
+	case "threads", "no_winograd", "bfloat16", "backend":
+		return "Computing"
+	}
+	return ""
 }
 
 // givenSettings lists the settings that the command line gives.

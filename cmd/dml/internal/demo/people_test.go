@@ -13,9 +13,9 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// TestPersons trains for a fraction of the demonstration's time: students find
-// persons better than pixels do, and the page is there.
-func TestPersons(t *testing.T) {
+// TestPeople trains for a fraction of the demonstration's time: students find
+// people better than pixels do, and the page is there.
+func TestPeople(t *testing.T) {
 	backend, err := train.OpenBackend("onednn")
 	if err != nil {
 		t.Skipf("training on the reference kernels takes minutes, and oneDNN is not there: %v", err)
@@ -24,7 +24,7 @@ func TestPersons(t *testing.T) {
 		t.Skipf("nothing can be exported: %v", err)
 	}
 	out := t.TempDir()
-	r, err := demo.RunPersons(context.Background(), demo.Options{Out: out, Epochs: 6, Backend: backend})
+	r, err := demo.RunPeople(context.Background(), demo.Options{Out: out, Epochs: 6, Backend: backend})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,14 +48,14 @@ func TestPersons(t *testing.T) {
 	}
 }
 
-// TestPersonsOfAnotherSet does not draw over what is there.
-func TestPersonsOfAnotherSet(t *testing.T) {
+// TestPeopleOfAnotherSet does not draw over what is there.
+func TestPeopleOfAnotherSet(t *testing.T) {
 	out := t.TempDir()
 	mine := filepath.Join(out, "walkers", "mine")
 	if err := os.MkdirAll(mine, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := demo.RunPersons(context.Background(), demo.Options{Out: out}); !errors.Is(err, walkers.ErrNotEmpty) {
+	if _, err := demo.RunPeople(context.Background(), demo.Options{Out: out}); !errors.Is(err, walkers.ErrNotEmpty) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(mine); err != nil {

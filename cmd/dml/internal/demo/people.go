@@ -19,9 +19,9 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// Persons is what the demonstration of re-identification found: how well
-// features find persons whom no student was trained on.
-type Persons struct {
+// People is what the demonstration of re-identification found: how well
+// features find people whom no student was trained on.
+type People struct {
 	Data            string // folder of the drawn images
 	Images          walkers.Counts
 	Identities      int // trained on
@@ -29,78 +29,78 @@ type Persons struct {
 	Queries, Others int // of the test, and the images searched for them
 	// Rows are the images' pixels, the students, and last the cohort, whose
 	// features are the students' side by side.
-	Rows  []PersonsRow
+	Rows  []PeopleRow
 	Files []string // ONNX files, a student each
 	// Ranking is the page that shows what the cohort found.
 	Ranking string
 }
 
-// PersonsRow is the scores of one kind of features.
-type PersonsRow struct {
+// PeopleRow is the scores of one kind of features.
+type PeopleRow struct {
 	Name, Arch string
 	Parameters int // 0 for pixels, and for the cohort
 	reid.Scores
 }
 
-// seekers are the students that learn to tell persons apart.
+// seekers are the students that learn to tell people apart.
 var seekers = []train.Student{{Name: "student-1", Arch: "resnet8"}, {Name: "student-2", Arch: "resnet8"}}
 
-// PersonsEpochs is how long RunPersons trains by default. Small pictures make
+// PeopleEpochs is how long RunPeople trains by default. Small pictures make
 // that short: in the same time, more epochs of these students found more than
 // larger pictures, or larger networks.
-const PersonsEpochs = 24
+const PeopleEpochs = 24
 
 const (
 	inputHeight, inputWidth = 32, 16
 	shownQueries, shown     = 30, 10 // on the page, and results of each
 )
 
-// RunPersons draws persons, trains students on them by mutual learning, exports
-// these and lets them find other persons. Options' Epochs, by default
-// PersonsEpochs, and Limit are of this training. A cancelled context ends it
+// RunPeople draws pedestrians, trains students on them by mutual learning, exports
+// these and lets them find other people. Options' Epochs, by default
+// PeopleEpochs, and Limit are of this training. A cancelled context ends it
 // with an error.
-func RunPersons(ctx context.Context, opts Options) (Persons, error) {
-	opts.Epochs = cmp.Or(opts.Epochs, PersonsEpochs)
+func RunPeople(ctx context.Context, opts Options) (People, error) {
+	opts.Epochs = cmp.Or(opts.Epochs, PeopleEpochs)
 	opts = opts.withDefaults()
 	set, err := walkers.New(walkers.Options{Seed: opts.Seed, TrainPersons: 60, TestPersons: 20, Distractors: 0.2, Junk: 0.1})
 	if err != nil {
-		return Persons{}, err
+		return People{}, err
 	}
-	result := Persons{Data: filepath.Join(opts.Out, "walkers"), Images: set.Counts(), Identities: set.Options().TrainPersons}
-	opts.Stage("drawing persons who walk past cameras", nil)
+	result := People{Data: filepath.Join(opts.Out, "walkers"), Images: set.Counts(), Identities: set.Options().TrainPersons}
+	opts.Stage("drawing pedestrians who walk past cameras", nil)
 	if err := drawn(ctx, set, result.Data); err != nil {
-		return Persons{}, err
+		return People{}, err
 	}
-	splits, err := personsToLearn(result.Data, opts)
+	splits, err := peopleToLearn(result.Data, opts)
 	if err != nil {
-		return Persons{}, err
+		return People{}, err
 	}
 	result.TrainImages = splits.Train.Len()
 	cfg := train.Config{Mode: train.ModeDML, Students: seekers, Epochs: opts.Epochs, Seed: opts.Seed, Batch: 32,
 		Height: inputHeight, Width: inputWidth, Augment: dataset.Augment{Flip: true, PadCrop: 2}}.WithDefaults()
-	files, err := fit(ctx, cfg, splits, "training two students to tell persons apart, by deep mutual learning", "persons-", opts)
+	files, err := fit(ctx, cfg, splits, "training two students to tell people apart, by deep mutual learning", "people-", opts)
 	if err != nil {
-		return Persons{}, err
+		return People{}, err
 	}
 	result.Files = files.paths
-	opts.Stage("looking for other persons", nil)
+	opts.Stage("looking for other people", nil)
 	err = result.find(ctx, files, filepath.Join(opts.Out, "ranking.html"))
 	return result, err
 }
 
-// find looks for the persons of the test by all kinds of features, and writes
+// find looks for the people of the test by all kinds of features, and writes
 // the page of the last, the cohort's.
-func (p *Persons) find(ctx context.Context, files exported, page string) error {
-	query, err := readPersons(p.Data, identities.Query)
+func (p *People) find(ctx context.Context, files exported, page string) error {
+	query, err := readPeople(p.Data, identities.Query)
 	if err != nil {
 		return err
 	}
-	gallery, err := readPersons(p.Data, identities.Gallery)
+	gallery, err := readPeople(p.Data, identities.Gallery)
 	if err != nil {
 		return err
 	}
 	p.Queries, p.Others = len(query.images), len(gallery.images)
-	evaluate := func(row PersonsRow, e reid.Embedder) error {
+	evaluate := func(row PeopleRow, e reid.Embedder) error {
 		q, err := query.embed(ctx, e)
 		if err != nil {
 			return err
@@ -117,21 +117,21 @@ func (p *Persons) find(ctx context.Context, files exported, page string) error {
 		p.Rows = append(p.Rows, row)
 		return nil
 	}
-	if err := evaluate(PersonsRow{Name: "pixels"}, pixels{}); err != nil {
+	if err := evaluate(PeopleRow{Name: "pixels"}, pixels{}); err != nil {
 		return err
 	}
 	for i, path := range files.paths {
-		row := PersonsRow{Name: files.names[i], Arch: seekers[i].Arch, Parameters: files.parameters[i]}
+		row := PeopleRow{Name: files.names[i], Arch: seekers[i].Arch, Parameters: files.parameters[i]}
 		if err := withCohort([]string{path}, func(c *infer.Cohort) error { return evaluate(row, c) }); err != nil {
 			return err
 		}
 	}
-	if err := withCohort(files.paths, func(c *infer.Cohort) error { return evaluate(PersonsRow{Name: "both"}, c) }); err != nil {
+	if err := withCohort(files.paths, func(c *infer.Cohort) error { return evaluate(PeopleRow{Name: "both"}, c) }); err != nil {
 		return err
 	}
 	found, _, err := ranking.Build(p.Rows[len(p.Rows)-1].Scores, query.items, gallery.items, ranking.BuildOptions{
-		Title: "Persons found by two students together", Order: ranking.Worst, Limit: shownQueries,
-		Remarks: []string{"Drawn persons, whom the students were not trained on; cosine distances of their features."}})
+		Title: "People found by two students together", Order: ranking.Worst, Limit: shownQueries,
+		Remarks: []string{"Synthetic pedestrians, whom the students were not trained on; cosine distances of their features."}})
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func drawn(ctx context.Context, set *walkers.Set, dir string) error {
 	return set.Write(ctx, dir, walkers.WriteOptions{})
 }
 
-// personsToLearn reads the training part of the set in dir.
-func personsToLearn(dir string, opts Options) (dataset.Splits, error) {
+// peopleToLearn reads the training part of the set in dir.
+func peopleToLearn(dir string, opts Options) (dataset.Splits, error) {
 	splits, err := dataset.Open(dir, dataset.Options{Kind: dataset.Market1501})
 	if err != nil {
 		return dataset.Splits{}, err
@@ -168,7 +168,7 @@ type gathered struct {
 	items  []ranking.Item
 }
 
-func readPersons(dir string, part identities.Part) (gathered, error) {
+func readPeople(dir string, part identities.Part) (gathered, error) {
 	list, err := identities.List(os.DirFS(dir), part, identities.Options{Root: dir})
 	if err != nil {
 		return gathered{}, err
@@ -181,7 +181,7 @@ func readPersons(dir string, part identities.Part) (gathered, error) {
 			return gathered{}, err
 		}
 		item := ranking.Item{Image: ranking.File(path), Label: reid.Label{PID: reid.Number(m.PID), Camera: reid.Number(m.Camera)}}
-		item.Note = fmt.Sprintf("person %d, camera %d", m.PID, m.Camera)
+		item.Note = fmt.Sprintf("identity %d, camera %d", m.PID, m.Camera)
 		g.images, g.items = append(g.images, img), append(g.items, item)
 	}
 	return g, nil
