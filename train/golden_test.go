@@ -16,7 +16,7 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-// The golden files hold what testdata/dml_step.py computed with PyTorch in
+// The golden files hold what testdata/train/dml_step.py computed with PyTorch in
 // float64; it describes their arrays and the formula of weights and samples.
 const (
 	goldenSeed         = 89
@@ -84,7 +84,7 @@ func readArrays(t *testing.T, files ...string) map[string][]float32 {
 	t.Helper()
 	arrays := make(map[string][]float32)
 	for _, file := range files {
-		r, err := npz.Open(filepath.Join("testdata", file))
+		r, err := npz.Open(filepath.Join("..", "testdata", "train", file))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,10 +11,10 @@ import (
 	"github.com/deepmutual/dml/train/optim"
 )
 
-// TestOlderStatesGoOn: testdata/identity.json is what a session wrote into its
+// TestOlderStatesGoOn: testdata/train/identity.json is what a session wrote into its
 // states when settings were those of a configuration file.
 func TestOlderStatesGoOn(t *testing.T) {
-	old, err := os.ReadFile(filepath.Join("testdata", "identity.json"))
+	old, err := os.ReadFile(filepath.Join("..", "testdata", "train", "identity.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

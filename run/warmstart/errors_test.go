@@ -46,11 +46,11 @@ func tensorsFile(header string, values []byte) []byte {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	short, err := os.ReadFile(filepath.Join("testdata", "resnet.safetensors"))
+	short, err := os.ReadFile(filepath.Join("..", "..", "testdata", "warmstart", "resnet.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := os.ReadFile(filepath.Join("testdata", "folded.onnx"))
+	model, err := os.ReadFile(filepath.Join("..", "..", "testdata", "warmstart", "folded.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestAmbiguousNames(t *testing.T) {
 
 func TestMatchRefuses(t *testing.T) {
 	net := residual(t, 5)
-	whole := open(t, filepath.Join("testdata", "resnet.safetensors"))
+	whole := open(t, filepath.Join("..", "..", "testdata", "warmstart", "resnet.safetensors"))
 
 	wide, err := models.Build("convnet", models.Shape{C: 3, H: 8, W: 8}, 5)
 	if err != nil {
@@ -165,7 +165,7 @@ func TestMatchRefuses(t *testing.T) {
 	}
 
 	for role, bad := range map[models.Role]float32{models.RoleWeight: float32(math.NaN()), models.RoleRunningVar: -1} {
-		src := open(t, filepath.Join("testdata", "resnet.safetensors"))
+		src := open(t, filepath.Join("..", "..", "testdata", "warmstart", "resnet.safetensors"))
 		for _, l := range src.layers {
 			if tensor := l.tensors[role]; tensor != nil {
 				tensor.data[len(tensor.data)-1] = bad
@@ -177,7 +177,7 @@ func TestMatchRefuses(t *testing.T) {
 		}
 	}
 
-	src := open(t, filepath.Join("testdata", "folded.onnx"))
+	src := open(t, filepath.Join("..", "..", "testdata", "warmstart", "folded.onnx"))
 	src.layers[0].tensors[models.RoleBias].data[0] = float32(math.Inf(1)) // becomes beta
 	if _, _, err := src.Match(net, seeded(t, net), Options{}); !errors.Is(err, ErrValues) {
 		t.Errorf("an infinite bias: %v", err)

@@ -11,7 +11,7 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// residual is the network of testdata/make.py, for that many classes.
+// residual is the network of testdata/warmstart/make.py, for that many classes.
 func residual(t testing.TB, classes int) *models.Network {
 	t.Helper()
 	b := models.NewBuilder("residual", models.Shape{C: 3, H: 8, W: 8}, classes)
@@ -80,7 +80,7 @@ func logits(t testing.TB, net *models.Network, w models.Weights, inputs []float3
 // expected returns the inputs and the logits that PyTorch computed.
 func expected(t testing.TB) (inputs, want []float32) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "expected.safetensors"))
+	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "warmstart", "expected.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 func TestSafetensors(t *testing.T) {
 	inputs, want := expected(t)
 	net := residual(t, 5)
-	w, report := match(t, open(t, filepath.Join("testdata", "resnet.safetensors")), net)
+	w, report := match(t, open(t, filepath.Join("..", "..", "testdata", "warmstart", "resnet.safetensors")), net)
 	near(t, logits(t, net, w, inputs), want, 1e-5)
 	if report.Format != Safetensors || report.Matching != "names" || report.Naming != "PyTorch" || len(report.SHA256) != 64 {
 		t.Errorf("%+v", report)
@@ -42,7 +42,7 @@ func TestSafetensors(t *testing.T) {
 func TestFolded(t *testing.T) {
 	inputs, want := expected(t)
 	net := residual(t, 5)
-	w, report := match(t, open(t, filepath.Join("testdata", "folded.onnx")), net)
+	w, report := match(t, open(t, filepath.Join("..", "..", "testdata", "warmstart", "folded.onnx")), net)
 	near(t, logits(t, net, w, inputs), want, 1e-5)
 	if report.Format != ONNX || report.Matching != "names" || len(report.Neutral) != 3*6 || len(report.Missing) > 0 || len(report.Skipped) > 0 {
 		t.Errorf("%+v", report)
@@ -89,7 +89,7 @@ func nameless(t *testing.T, path string) *Source {
 func TestPositions(t *testing.T) {
 	inputs, want := expected(t)
 	net := residual(t, 5)
-	src := nameless(t, filepath.Join("testdata", "folded.onnx"))
+	src := nameless(t, filepath.Join("..", "..", "testdata", "warmstart", "folded.onnx"))
 	w, report := match(t, src, net)
 	near(t, logits(t, net, w, inputs), want, 1e-5)
 	if report.Matching != "positions" || report.Naming != "" || len(report.Missing) > 0 || len(report.Neutral) != 18 {
@@ -118,7 +118,7 @@ func TestPositions(t *testing.T) {
 func TestClassifierOfOtherClasses(t *testing.T) {
 	net := residual(t, 7)
 	initial := seeded(t, net)
-	w, report, err := open(t, filepath.Join("testdata", "resnet.safetensors")).Match(net, initial, Options{})
+	w, report, err := open(t, filepath.Join("..", "..", "testdata", "warmstart", "resnet.safetensors")).Match(net, initial, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

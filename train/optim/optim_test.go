@@ -9,10 +9,10 @@ import (
 	"github.com/sbinet/npyio/npz"
 )
 
-// golden reads an array of testdata/golden.npz; testdata/golden.py describes it.
+// golden reads an array of testdata/optim/golden.npz; testdata/optim/golden.py describes it.
 func golden[T float32 | float64](t *testing.T, name string) []T {
 	t.Helper()
-	r, err := npz.Open(filepath.Join("testdata", "golden.npz"))
+	r, err := npz.Open(filepath.Join("..", "..", "testdata", "optim", "golden.npz"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-// What testdata/architectures.py computed with PyTorch in float64; it describes
+// What testdata/lower/architectures.py computed with PyTorch in float64; it describes
 // the arrays, and the formula of weights and samples.
 const (
 	goldenBatch   = 4
@@ -229,7 +229,7 @@ func thinned(v []float32) []float32 {
 // readArrays reads the float32 arrays of a file in testdata by name.
 func readArrays(t *testing.T, file string) map[string][]float32 {
 	t.Helper()
-	r, err := npz.Open(filepath.Join("testdata", file))
+	r, err := npz.Open(filepath.Join("..", "..", "..", "testdata", "lower", file))
 	if err != nil {
 		t.Fatal(err)
 	}
