@@ -10,7 +10,7 @@ import (
 
 // Two exported students answer together, by the mean of their posteriors.
 func Example() {
-	students, err := infer.OpenCohort([]string{"resnet20-1.onnx", "resnet8-1.onnx"}, infer.Options{})
+	students, err := infer.Open(infer.Options{}, "resnet20-1.onnx", "resnet8-1.onnx")
 	if err != nil {
 		log.Fatal(err)
 	}

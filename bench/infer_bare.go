@@ -12,7 +12,7 @@ import (
 // serveBare runs a session on tensors that are made once.
 func serveBare(model string, work Work, o *orders) error {
 	// Opened only to load the library and make its environment.
-	m, err := infer.Open(model, infer.Options{})
+	m, err := infer.Open(infer.Options{}, model)
 	if err != nil {
 		return err
 	}

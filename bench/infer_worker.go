@@ -50,7 +50,7 @@ func repeat(o *orders, about string, step func() error) error {
 }
 
 func serveInfer(ctx context.Context, model string, work Work, o *orders) error {
-	m, err := infer.Open(model, infer.Options{Threads: work.Threads})
+	m, err := infer.Open(infer.Options{Threads: work.Threads}, model)
 	if err != nil {
 		return err
 	}
@@ -92,9 +92,9 @@ func serveCrops(ctx context.Context, role, model string, work Work, o *orders) e
 	}
 	var m *infer.Model
 	if role == rolePrepare {
-		m, err = infer.New(idle{work}, opts)
+		m, err = infer.New(opts, idle{work})
 	} else {
-		m, err = infer.Open(model, opts)
+		m, err = infer.Open(opts, model)
 	}
 	if err != nil {
 		return err

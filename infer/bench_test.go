@@ -51,35 +51,25 @@ func wide(b *testing.B) *models.Network {
 	return net
 }
 
-// BenchmarkBatcher has 32 callers of one sample each, without a batcher and
-// with: of a network that computes much with few weights, and of a wide one;
+// BenchmarkJoin has 32 callers of one sample each, whose calls are not joined and
+// are: of a network that computes much with few weights, and of a wide one;
 // with all threads a call, and with one.
-func BenchmarkBatcher(b *testing.B) {
+func BenchmarkJoin(b *testing.B) {
 	const callers = 32
 	cores := runtime.GOMAXPROCS(0)
 	for _, net := range []*models.Network{exporttest.Network(b, "resnet20", cifar, 10), wide(b)} {
 		data := exporttest.Student(b, net, 1, export.Options{})
 		for _, threads := range slices.Compact([]int{cores, 1}) {
 			for _, bc := range []struct {
-				name  string
-				opts  BatcherOptions
-				plain bool
+				name string
+				join *Joining
 			}{
-				{name: "without", plain: true},
-				{name: "no wait", opts: BatcherOptions{Parallel: cores / threads}},
-				{name: "wait 2ms", opts: BatcherOptions{MaxWait: 2 * time.Millisecond, Parallel: cores / threads}},
+				{"without", nil},
+				{"no wait", &Joining{Parallel: cores / threads}},
+				{"wait 2ms", &Joining{MaxWait: 2 * time.Millisecond, Parallel: cores / threads}},
 			} {
 				b.Run(fmt.Sprintf("%s/threads %d/%s", net.Name, threads, bc.name), func(b *testing.B) {
-					m := openBytes(b, data, Options{Threads: threads})
-					var p Predictor = m
-					if !bc.plain {
-						batcher, err := NewBatcher(m, bc.opts)
-						if err != nil {
-							b.Fatal(err)
-						}
-						defer batcher.Close()
-						p = batcher
-					}
+					m := openBytes(b, data, Options{Threads: threads, Join: bc.join})
 					var left atomic.Int64
 					left.Store(int64(b.N))
 					b.ResetTimer()
@@ -88,7 +78,7 @@ func BenchmarkBatcher(b *testing.B) {
 						batch := noise(net.Input.Size(), uint64(g))
 						wg.Go(func() {
 							for left.Add(-1) >= 0 {
-								if _, err := p.Run(context.Background(), batch, 1); err != nil {
+								if _, err := m.Run(context.Background(), batch, 1); err != nil {
 									b.Error(err)
 									return
 								}

@@ -15,7 +15,7 @@ import (
 )
 
 // TestCohortFile: a file that holds a cohort gives each student's outputs, from
-// a Model, a Batcher and a Cohort, with any batch.
+// a Model of one file and of several, with joined calls, with any batch.
 func TestCohortFile(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 3, H: 16, W: 12}
@@ -61,10 +61,7 @@ func TestCohortFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(name, got, 0, n, name == "logits too")
-		b, err := NewBatcher(m, BatcherOptions{MaxWait: 50 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := openBytes(t, exporttest.Cohort(t, o, nets...), Options{Join: &Joining{MaxWait: 50 * time.Millisecond}})
 		var wg sync.WaitGroup
 		for i := range n {
 			wg.Go(func() {
@@ -73,16 +70,13 @@ func TestCohortFile(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				check(name+", batcher", got, i, i+1, name == "logits too")
+				check(name+", joined", got, i, i+1, name == "logits too")
 			})
 		}
 		wg.Wait()
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 	path, single := saved(t, "cohort.onnx", exporttest.Cohort(t, opts, nets...)), saved(t, "single.onnx", exporttest.Student(t, nets[0], 1, opts))
-	c, err := OpenCohort([]string{path, single}, Options{})
+	c, err := Open(Options{}, path, single)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,15 +69,7 @@ func TestCloseWhileRunning(t *testing.T) {
 	in := models.Shape{C: 3, H: 16, W: 16}
 	data := exporttest.Student(t, exporttest.Network(t, "resnet8", in, 4), 1, export.Options{})
 	for range 5 {
-		a, err := OpenBytes(data, Options{Threads: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := OpenBytes(data, Options{Threads: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := NewCohort(a, b)
+		c, err := OpenBytes(Options{Threads: 1}, data, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,11 +107,8 @@ func TestCloseWhileRunning(t *testing.T) {
 		if refused.Load() != 16 || finished.Load() == 0 {
 			t.Errorf("%d finished, %d refused", finished.Load(), refused.Load())
 		}
-		if _, err := a.Run(context.Background(), noise(in.Size(), 1), 1); !errors.Is(err, ErrClosed) {
-			t.Errorf("a student of a closed cohort: %v", err)
-		}
 		if _, err := c.Predict(context.Background(), FromImage(picture(16, 16, 1))); !errors.Is(err, ErrClosed) {
-			t.Errorf("closed cohort: %v", err)
+			t.Errorf("closed: %v", err)
 		}
 	}
 	if ort.IsInitialized() {
@@ -192,7 +181,7 @@ func TestEnvironment(t *testing.T) {
 	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	use := func() {
 		t.Helper()
-		m, err := OpenBytes(data, Options{})
+		m, err := OpenBytes(Options{}, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +219,7 @@ func TestEnvironment(t *testing.T) {
 	use()
 
 	m := openBytes(t, data, Options{})
-	if _, err := OpenBytes(data, Options{Library: lib.Path + ".other"}); !errors.Is(err, ErrNoRuntime) {
+	if _, err := OpenBytes(Options{Library: lib.Path + ".other"}, data); !errors.Is(err, ErrNoRuntime) {
 		t.Errorf("a second library: %v", err)
 	}
 	if err := m.Close(); err != nil {
@@ -241,11 +230,11 @@ func TestEnvironment(t *testing.T) {
 func TestNoRuntime(t *testing.T) {
 	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	missing := saved(t, "lib.so", nil) + ".missing"
-	if _, err := OpenBytes(data, Options{Library: missing}); !errors.Is(err, ErrNoRuntime) || !errors.Is(err, ortlib.ErrNotFound) {
+	if _, err := OpenBytes(Options{Library: missing}, data); !errors.Is(err, ErrNoRuntime) || !errors.Is(err, ortlib.ErrNotFound) {
 		t.Errorf("missing: %v", err)
 	}
 	t.Setenv(ortlib.EnvLibrary, missing)
-	if _, err := OpenBytes(data, Options{}); !errors.Is(err, ErrNoRuntime) {
+	if _, err := OpenBytes(Options{}, data); !errors.Is(err, ErrNoRuntime) {
 		t.Errorf("missing by environment: %v", err)
 	}
 }

@@ -1,31 +1,31 @@
-// Package infer runs students, and cohorts of them, on ONNX Runtime.
+// Package infer runs students, and ensembles of them, on ONNX Runtime.
 //
-// [Open] opens one exported student, [OpenCohort] several as an ensemble; both
-// are a [Predictor]. Images are prepared as the model's metadata says, by the
-// code that prepared them for training:
+// [Open] opens one ONNX file, or several as an ensemble. Images are prepared as the
+// files' metadata says, by the code that prepared them for training:
 //
-//	m, err := infer.Open("student.onnx", infer.Options{})
+//	m, err := infer.Open(infer.Options{}, "student.onnx")
 //	if err != nil { ... }
 //	defer m.Close()
 //	predictions, err := m.Predict(ctx, infer.FromFile("cat.jpg"))
 //
-// ONNX files of other origin open too: a [Preset] says how to prepare images
-// for them, or they take raw tensors by Run. A network whose batch is fixed
-// serves any number of images. One that takes 8-bit pixels and normalises them
-// itself is given them as they are.
+// Third-party ONNX files open too: a [Preset] says how to prepare images for them,
+// or they take raw tensors by Run. A network whose batch is fixed takes any number
+// of images. One that takes 8-bit pixels and normalises them itself is given them as
+// they are.
 //
-// An [Ensemble] says how a cohort joins its students: by the mean of their
-// probabilities or logits, weighted or not, and their embeddings side by side
-// or averaged.
+// An [Ensemble] says how several networks answer together: by the mean of their
+// probabilities or logits, weighted or not, and their embeddings side by side or
+// averaged. [Joining] joins concurrent calls into batches. [Model.Replace] puts other
+// networks in the place of those that work, while calls run. [Model.Stats] tells what
+// a model has done.
 //
-// A [Batcher] joins concurrent calls, and a [Slot] lets one model replace
-// another while both serve. [New] makes a model of another [Backend], such as
-// infer/gorgonia's; infer/infertest gives stand-ins for the tests of programs
-// that use this package.
+// An [Engine] other than ONNX Runtime is infer/gorgonia's. infer/infertest gives
+// stand-ins for the tests of programs that use this package.
 //
-// A Predictor is safe for concurrent use. It may be closed at any time: calls
-// under way finish, later ones get [ErrClosed]. A cancelled context stops a
-// call, within the network too, with [ErrCancelled] and the context's cause.
+// A Model is safe for concurrent use. It may be closed at any time: calls under way
+// finish, later ones get [ErrClosed]. A cancelled context stops a call, within the
+// network too, with [ErrCancelled] and the context's cause. Images that cannot be
+// read fail alone: see [ImagesError].
 //
 // ONNX Runtime's library is loaded when the first model opens. It is looked
 // for at Options.Library, at the path in ONNXRUNTIME_SHARED_LIBRARY_PATH, in
@@ -40,8 +40,8 @@
 //
 // Model files are trusted input: ONNX Runtime, which is C++, executes what they
 // describe, may load further files that they name, and takes as much memory as
-// they ask for. Only a quick check that a file is a whole ONNX model comes
-// before it. Do not open files from strangers in a process that matters.
-// Images are untrusted input: they are decoded by Go's own decoders, and one of
-// huge dimensions is refused by its header.
+// they ask for. Only a quick check that a file is a whole ONNX model, and of the size
+// of what goes in, comes before it. Do not open files from strangers in a process
+// that matters. Images are untrusted input: they are decoded by Go's own decoders,
+// and Options.MaxPixels and Options.Decodes bound the memory for their pixels.
 package infer

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// Ensemble says how a cohort joins its students' outputs. The zero value takes
+// Ensemble says how several networks join their outputs. The zero value takes
 // the mean of their probabilities, and their embeddings side by side.
 type Ensemble struct {
 	// Logits averages the logits instead of the probabilities; the
@@ -21,15 +21,6 @@ type Ensemble struct {
 	// side they take the root of their student's weight: the cosine of two joint
 	// embeddings is then the weighted mean of the students' cosines.
 	AverageEmbeddings bool
-}
-
-func (e Ensemble) validate() error {
-	for i, w := range e.Weights {
-		if !(w > 0) || math.IsInf(w, 0) {
-			return fmt.Errorf("infer: weight %d of the ensemble is %v; it must be positive", i+1, w)
-		}
-	}
-	return nil
 }
 
 // weights are those of n students, of sum 1.
@@ -76,7 +67,7 @@ func (e Ensemble) outputs(each []Outputs) (Outputs, error) {
 		if e.Logits {
 			scores = append(scores, o.Logits)
 		} else {
-			scores = append(scores, o.posterior())
+			scores = append(scores, o.Posterior())
 		}
 		embeddings = append(embeddings, o.Embedding)
 	}
@@ -85,7 +76,7 @@ func (e Ensemble) outputs(each []Outputs) (Outputs, error) {
 		return Outputs{}, fmt.Errorf("%w: scores: %w", ErrMismatch, err)
 	}
 	if out.Probabilities = mean; e.Logits {
-		out.Logits, out.Probabilities = mean, Outputs{N: out.N, Logits: mean}.posterior()
+		out.Logits, out.Probabilities = mean, Outputs{N: out.N, Logits: mean}.Posterior()
 	}
 	if out.Embedding, err = e.embeddings(embeddings, weights, out.N); err != nil {
 		return Outputs{}, fmt.Errorf("%w: embeddings: %w", ErrMismatch, err)

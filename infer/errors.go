@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // What can go wrong, besides errors of files and contexts; test with
@@ -14,14 +15,14 @@ var (
 	// ErrRuntimeTooOld: the library found lacks the API needed. The error is a
 	// *RuntimeTooOldError.
 	ErrRuntimeTooOld = errors.New("ONNX Runtime is too old")
-	// ErrNotONNX: a file is no ONNX model, or only part of one.
+	// ErrNotONNX: a file is not an ONNX model, or only part of one.
 	ErrNotONNX = errors.New("not an ONNX model")
 	// ErrUnsupported: ONNX Runtime, or this package, cannot run the model.
 	ErrUnsupported = errors.New("model cannot be run")
 	// ErrNoMetadata: the model does not say how to prepare images for it.
 	ErrNoMetadata = errors.New("the model has no metadata about its images")
-	// ErrMismatch: models do not fit together as a cohort.
-	ErrMismatch = errors.New("the models are no cohort")
+	// ErrMismatch: networks do not fit together as an ensemble.
+	ErrMismatch = errors.New("the models do not fit together")
 	// ErrWrongInput: a tensor of the wrong type or size, or no images at all.
 	ErrWrongInput = errors.New("wrong input")
 	// ErrWrongSize: a tensor of the wrong size. Such an error is a *SizeError,
@@ -46,7 +47,7 @@ var (
 type RuntimeTooOldError struct {
 	Path    string // of the library
 	Version string // such as "1.14.1"; "unknown" where the library does not say
-	Needed  string // oldest version that serves, such as "1.29"
+	Needed  string // oldest version that works, such as "1.29"
 	Remedy  string // what to do, which depends on where it was found
 }
 
@@ -56,6 +57,67 @@ func (e *RuntimeTooOldError) Error() string {
 }
 
 func (e *RuntimeTooOldError) Unwrap() error { return ErrRuntimeTooOld }
+
+// ImagesError says which images of a call are at fault, while the others have
+// answers. errors.Is and errors.As look into all of Errs.
+type ImagesError struct {
+	Errs []error // of each image, in the call's order; nil where it has an answer
+}
+
+// imagesError returns the error of a call with these faults, nil if there are none.
+func imagesError(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return &ImagesError{errs}
+		}
+	}
+	return nil
+}
+
+func isOfImages(err error) bool {
+	var images *ImagesError
+	return errors.As(err, &images)
+}
+
+// Error names the first few.
+func (e *ImagesError) Error() string {
+	const most = 3
+	var text strings.Builder
+	text.WriteString("infer: ")
+	faults := 0
+	for i, err := range e.Errs {
+		if err == nil {
+			continue
+		}
+		if faults++; faults > most {
+			continue
+		}
+		if faults > 1 {
+			text.WriteString("; ")
+		}
+		if len(e.Errs) > 1 {
+			fmt.Fprintf(&text, "image %d: ", i+1)
+		}
+		text.WriteString(err.Error())
+	}
+	if faults > most {
+		fmt.Fprintf(&text, "; and %d more of %d images", faults-most, len(e.Errs))
+	}
+	return text.String()
+}
+
+// ImageErrors returns Errs: for packages that know this type only by an interface.
+func (e *ImagesError) ImageErrors() []error { return e.Errs }
+
+func (e *ImagesError) Unwrap() []error {
+	var out []error
+	for _, err := range e.Errs {
+		if err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
+}
 
 // SizeError says how long a raw batch is and how long it should be. errors.Is
 // finds ErrWrongSize and ErrWrongInput in it.

@@ -78,7 +78,7 @@ func ExampleOpen() {
 	dir := folder() // holds files that dml export wrote, and an image
 	defer os.RemoveAll(dir)
 
-	m, err := infer.Open(filepath.Join(dir, "student-1.onnx"), infer.Options{TopK: 1})
+	m, err := infer.Open(infer.Options{TopK: 1}, filepath.Join(dir, "student-1.onnx"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -92,12 +92,12 @@ func ExampleOpen() {
 	// Output: emu with probability 0.48
 }
 
-func ExampleOpenCohort() {
+func ExampleOpen_ensemble() {
 	dir := folder()
 	defer os.RemoveAll(dir)
 
 	students := []string{filepath.Join(dir, "student-1.onnx"), filepath.Join(dir, "student-2.onnx")}
-	c, err := infer.OpenCohort(students, infer.Options{Ensemble: infer.Ensemble{Weights: []float64{2, 1}}})
+	c, err := infer.Open(infer.Options{Ensemble: infer.Ensemble{Weights: []float64{2, 1}}}, students...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func TestForeignInterfaces(t *testing.T) {
 		"dynamic sample": oneNode(t, "Relu", x("n", 2, "h"), floatTensor("y", "n", 2, "h")),
 		"integer input":  oneNode(t, "Relu", []*onnxpb.ValueInfoProto{integers}, floatTensor("y", "n", 2)),
 	} {
-		if _, err := OpenBytes(data, Options{}); !errors.Is(err, ErrUnsupported) {
+		if _, err := OpenBytes(Options{}, data); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -143,7 +143,7 @@ func TestPretrained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(model, Options{})
+	m, err := Open(Options{}, model)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,13 @@ func saved(t testing.TB, name string, data []byte) string {
 	return path
 }
 
+// backendOf is what a model of one network computes with.
+func backendOf(m *Model) Backend { return m.current.Load().networks[0].backend }
+
 func openBytes(t testing.TB, data []byte, opts Options) *Model {
 	t.Helper()
 	needRuntime(t)
-	m, err := OpenBytes(data, opts)
+	m, err := OpenBytes(opts, data)
 	if err != nil {
 		t.Fatal(err)
 	}

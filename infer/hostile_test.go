@@ -103,12 +103,9 @@ func TestOddModels(t *testing.T) {
 		if got, err := m.RunPixels(ctx, batch, 2); err != nil || largest(got.Logits, want.Logits) > 1e-5 {
 			t.Error(got.Logits, want.Logits, err)
 		}
-		slot := NewSlot(m)
-		if got, err := slot.RunPixels(ctx, batch, 2); err != nil || largest(got.Logits, want.Logits) > 1e-5 {
+		joined := openBytes(t, changed(t, rgb, export.Options{Uint8Input: true}, foreign), Options{Join: &Joining{}})
+		if got, err := joined.RunPixels(ctx, batch, 2); err != nil || largest(got.Logits, want.Logits) > 1e-5 {
 			t.Error(got.Logits, want.Logits, err)
-		}
-		if _, err := NewSlot(struct{ Predictor }{m}).RunPixels(ctx, batch, 2); !errors.Is(err, ErrUnsupported) {
-			t.Error(err)
 		}
 		if _, err := m.Predict(ctx, img); !errors.Is(err, ErrNoMetadata) || !strings.Contains(err.Error(), "RunPixels") {
 			t.Error(err)
@@ -153,7 +150,7 @@ func TestOddModels(t *testing.T) {
 			shape.Dim[2], shape.Dim[3] = extent(1<<31), extent(1<<32)
 			m.Graph.Output[0].Type.GetTensorType().Shape.Dim[1] = &onnxpb.TensorShapeProto_Dimension{}
 		})
-		if m, err := OpenBytes(data, Options{}); !errors.Is(err, ErrUnsupported) {
+		if m, err := OpenBytes(Options{}, data); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%v, %v", m, err)
 		}
 	})
@@ -163,8 +160,8 @@ func TestOddModels(t *testing.T) {
 				metadata(m, "other."+strconv.Itoa(i), "x")
 			}
 		}), Options{})
-		if info := m.Info(); info.Architecture != "convnet" || len(m.desc.Metadata) > 20 {
-			t.Errorf("%+v with %d entries", info, len(m.desc.Metadata))
+		if info := m.Info(); info.Architecture != "convnet" || len(m.current.Load().networks[0].desc.Metadata) > 20 {
+			t.Errorf("%+v with %d entries", info, len(m.current.Load().networks[0].desc.Metadata))
 		}
 	})
 }
@@ -180,7 +177,7 @@ func TestDropped(t *testing.T) {
 	}
 	before := users()
 	func() {
-		m, err := OpenBytes(data, Options{Threads: 1})
+		m, err := OpenBytes(Options{Threads: 1}, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,44 +194,51 @@ func TestDropped(t *testing.T) {
 	t.Errorf("%d users of the environment, %d before", users(), before)
 }
 
-// TestSwapNothing: neither nil nor the model in place ends what serves.
-func TestSwapNothing(t *testing.T) {
+// TestReplaceByNothing: neither nil, nor the model itself, nor a closed one ends
+// what works.
+func TestReplaceByNothing(t *testing.T) {
 	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 4), 1, export.Options{}), Options{})
-	slot := NewSlot(m)
-	for _, next := range []Predictor{nil, m} {
-		if err := slot.Swap(next); !errors.Is(err, ErrWrongInput) {
+	closed := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 4), 1, export.Options{}), Options{})
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, next := range []*Model{nil, m, closed} {
+		if err := m.Replace(next); !errors.Is(err, ErrWrongInput) {
 			t.Errorf("%v: %v", next, err)
 		}
-		if _, err := slot.Run(context.Background(), make([]float32, 64), 1); err != nil {
+		if _, err := m.Run(context.Background(), make([]float32, 64), 1); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// TestBatcherCloseDoesNotWait: calls that wait for others are computed when the
-// batcher is closed.
-func TestBatcherCloseDoesNotWait(t *testing.T) {
-	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 4), 1, export.Options{}), Options{})
-	b, err := NewBatcher(m, BatcherOptions{MaxBatch: 100, MaxWait: 24 * time.Hour})
-	if err != nil {
-		t.Fatal(err)
+// TestCloseDoesNotWait: calls that wait for others are computed when the model is
+// closed or replaced.
+func TestCloseDoesNotWait(t *testing.T) {
+	needRuntime(t)
+	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 4), 1, export.Options{})
+	for name, end := range map[string]func(m *Model) error{
+		"close":   func(m *Model) error { return m.Close() },
+		"replace": func(m *Model) error { return m.Replace(openBytes(t, data, Options{})) },
+	} {
+		m := openBytes(t, data, Options{MaxBatch: 100, Join: &Joining{MaxWait: 24 * time.Hour}})
+		const calls = 8
+		var wg, entered sync.WaitGroup
+		entered.Add(calls)
+		for i := range calls {
+			img := announced{picture(8, 8, uint64(i)), sync.OnceFunc(entered.Done)}
+			wg.Go(func() {
+				if p, err := m.Predict(context.Background(), FromImage(img)); err != nil || len(p) != 1 {
+					t.Errorf("%s: %v, %v", name, p, err)
+				}
+			})
+		}
+		entered.Wait()
+		if err := end(m); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
 	}
-	const calls = 8
-	var wg, entered sync.WaitGroup
-	entered.Add(calls)
-	for i := range calls {
-		img := announced{picture(8, 8, uint64(i)), sync.OnceFunc(entered.Done)}
-		wg.Go(func() {
-			if p, err := b.Predict(context.Background(), FromImage(img)); err != nil || len(p) != 1 {
-				t.Errorf("%v, %v", p, err)
-			}
-		})
-	}
-	entered.Wait()
-	if err := b.Close(); err != nil {
-		t.Error(err)
-	}
-	wg.Wait()
 }
 
 // announced is an image that tells when it is looked at.
@@ -258,7 +262,7 @@ func TestNoNumbers(t *testing.T) {
 		}
 	}), Options{})
 	img := FromImage(picture(8, 8, 1))
-	if p, err := m.Predict(context.Background(), img); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "image 1") {
+	if p, err := m.Predict(context.Background(), img, img); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "image 1: model cannot be run: its probabilities") || len(p) != 2 || p[0].Probabilities != nil {
 		t.Errorf("%v, %v", p, err)
 	}
 	if v, err := m.Embed(context.Background(), img); !errors.Is(err, ErrUnsupported) {

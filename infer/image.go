@@ -1,6 +1,8 @@
 package infer
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -30,22 +32,42 @@ func FromBytes(data []byte) Image { return Image{encoded: data} }
 func FromFile(path string) Image { return Image{path: path} }
 
 // Decode returns the picture that Predict and Embed would take, grey or opaque
-// colour; what FromImage was given it returns as it is. The error wraps
-// ErrImage, except that of a file that cannot be opened or read.
-func (m Image) Decode() (image.Image, error) {
-	if m.decoded != nil {
-		return m.decoded, nil
+// colour, within Options.MaxPixels and Options.Decodes; what FromImage was given it
+// returns as it is. The error wraps ErrImage, except that of a file that cannot be
+// opened or read.
+func (m *Model) Decode(ctx context.Context, img Image) (image.Image, error) {
+	if img.decoded != nil {
+		return img.decoded, nil
 	}
-	loaded, err := m.load()
+	g, _, err := m.begin()
 	if err != nil {
 		return nil, err
+	}
+	defer g.gate.leave()
+	loaded, err := g.load(ctx, img)
+	if err != nil {
+		return nil, fmt.Errorf("infer: %w", err)
 	}
 	return loaded.Standard(), nil
 }
 
-// load returns the pixels. The error wraps ErrImage, except that of a file
-// that cannot be opened or read.
-func (m Image) load() (pixels.Image, error) {
+// load returns an image's pixels when its turn comes.
+func (g *group) load(ctx context.Context, m Image) (pixels.Image, error) {
+	select {
+	case g.decodes <- struct{}{}:
+		defer func() { <-g.decodes }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return pixels.Image{}, cancelled(ctx)
+	}
+	return m.load(g.opts.maxPixels())
+}
+
+// load returns the pixels, which as the decoder holds them must not take more than
+// so many bytes. The error wraps ErrImage, except that of a file that cannot be
+// opened or read.
+func (m Image) load(most int) (pixels.Image, error) {
 	switch {
 	case m.decoded != nil:
 		size := m.decoded.Bounds().Size()
@@ -55,21 +77,17 @@ func (m Image) load() (pixels.Image, error) {
 		}
 		return pixels.FromImage(m.decoded), nil
 	case m.encoded != nil:
-		return decoded(pixels.Decode(m.encoded))
+		img, err := decode(m.encoded, most)
+		if err != nil {
+			return img, fmt.Errorf("%w: %w", ErrImage, err)
+		}
+		return img, nil
 	case m.path != "":
-		info, err := os.Stat(m.path) // opening a special file could block for ever
-		if err != nil {
-			return pixels.Image{}, err
+		data, err := read(m.path)
+		var img pixels.Image
+		if err == nil {
+			img, err = decode(data, most)
 		}
-		if !info.Mode().IsRegular() {
-			return pixels.Image{}, fmt.Errorf("%w: %s: it is a folder or special file", ErrImage, m.path)
-		}
-		f, err := os.Open(m.path)
-		if err != nil {
-			return pixels.Image{}, err
-		}
-		defer f.Close()
-		img, err := pixels.DecodeFrom(f)
 		if errors.Is(err, pixels.ErrFormat) || errors.Is(err, pixels.ErrTooLarge) || errors.Is(err, pixels.ErrCorrupt) {
 			err = fmt.Errorf("%w: %s: %w", ErrImage, m.path, err)
 		}
@@ -78,11 +96,35 @@ func (m Image) load() (pixels.Image, error) {
 	return pixels.Image{}, fmt.Errorf("%w: it is empty", ErrImage)
 }
 
-func decoded(img pixels.Image, err error) (pixels.Image, error) {
-	if err != nil {
-		return img, fmt.Errorf("%w: %w", ErrImage, err)
+func decode(data []byte, most int) (pixels.Image, error) {
+	if size := pixels.DecodedBytes(data); size > most {
+		return pixels.Image{}, fmt.Errorf("%w: %d bytes once decoded; the limit is %d (Options.MaxPixels)", pixels.ErrTooLarge, size, most)
 	}
-	return img, nil
+	return pixels.Decode(data)
+}
+
+// read returns the bytes of an image's file.
+func read(path string) ([]byte, error) {
+	info, err := os.Stat(path) // opening a special file could block for ever
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s: it is a folder or special file", ErrImage, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var buf bytes.Buffer
+	if size := info.Size(); size <= pixels.MaxEncodedBytes {
+		buf.Grow(int(size) + bytes.MinRead) // for ReadFrom to see the end
+	}
+	if err := pixels.ReadEncoded(&buf, f); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 // tooLarge reports a size beyond what is decoded.

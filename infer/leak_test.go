@@ -109,7 +109,7 @@ func TestOpenLeaksNothing(t *testing.T) {
 	})
 	openBytes(t, good, Options{Threads: 1}) // keeps the environment
 	cycle := func() {
-		m, err := OpenBytes(good, Options{Threads: 1})
+		m, err := OpenBytes(Options{Threads: 1}, good)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,13 +119,13 @@ func TestOpenLeaksNothing(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenBytes(contradicting, Options{Threads: 1}); !errors.Is(err, ErrUnsupported) {
+		if _, err := OpenBytes(Options{Threads: 1}, contradicting); !errors.Is(err, ErrUnsupported) {
 			t.Fatal(err)
 		}
-		if _, err := OpenBytes(good, Options{Threads: 1, Preset: &Preset{}}); !errors.Is(err, ErrUnsupported) {
+		if _, err := OpenBytes(Options{Threads: 1, Preset: &Preset{}}, good); !errors.Is(err, ErrUnsupported) {
 			t.Fatal(err)
 		}
-		if _, err := OpenBytes(good, Options{Threads: 1, Provider: Provider{Name: "none"}}); !errors.Is(err, ErrNoProvider) {
+		if _, err := OpenBytes(Options{Threads: 1, Provider: Provider{Name: "none"}}, good); !errors.Is(err, ErrNoProvider) {
 			t.Fatal(err)
 		}
 	}

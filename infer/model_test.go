@@ -38,7 +38,7 @@ func TestInfo(t *testing.T) {
 	net := exporttest.Network(t, "convnet", models.Shape{C: 3, H: 16, W: 12}, 3)
 	path := saved(t, "a.onnx", exporttest.Student(t, net, 1, tinyOptions()))
 	needRuntime(t)
-	m, err := Open(path, Options{Threads: 1})
+	m, err := Open(Options{Threads: 1}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,20 +301,20 @@ func TestOpenFaults(t *testing.T) {
 		"broken metadat": {edit(onnxmeta.KeyHeight+"\x12\x0216", onnxmeta.KeyHeight+"\x12\x02xx"), ErrUnsupported},
 	} {
 		path := saved(t, "a.onnx", tc.data)
-		if m, err := Open(path, Options{}); !errors.Is(err, tc.is) || !strings.Contains(err.Error(), path) {
+		if m, err := Open(Options{}, path); !errors.Is(err, tc.is) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, %v, want %v", name, m, err, tc.is)
 		}
-		if m, err := OpenBytes(tc.data, Options{}); !errors.Is(err, tc.is) {
+		if m, err := OpenBytes(Options{}, tc.data); !errors.Is(err, tc.is) {
 			t.Errorf("%s from bytes: %v, %v, want %v", name, m, err, tc.is)
 		}
 	}
-	if _, err := Open(saved(t, "a", nil)+".missing", Options{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(Options{}, saved(t, "a", nil)+".missing"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
-	if _, err := Open(t.TempDir(), Options{}); !errors.Is(err, ErrNotONNX) {
+	if _, err := Open(Options{}, t.TempDir()); !errors.Is(err, ErrNotONNX) {
 		t.Errorf("folder: %v", err)
 	}
-	if _, err := OpenBytes(good, Options{Threads: -1, TopK: -1}); err == nil || !strings.Contains(err.Error(), "Threads") || !strings.Contains(err.Error(), "TopK") {
+	if _, err := OpenBytes(Options{Threads: -1, TopK: -1}, good); err == nil || !strings.Contains(err.Error(), "Threads") || !strings.Contains(err.Error(), "TopK") {
 		t.Errorf("options: %v", err)
 	}
 	if ort.IsInitialized() {
@@ -358,10 +358,10 @@ func TestCheckModelTruncated(t *testing.T) {
 // TestFolderForAFile gives folders where files are needed.
 func TestFolderForAFile(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := FromFile(dir).load(); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), dir) {
+	if _, err := FromFile(dir).load(1 << 30); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("image: %v", err)
 	}
-	if err := (source{path: dir}).check(); !errors.Is(err, ErrNotONNX) || !strings.Contains(err.Error(), dir) {
+	if _, err := Open(Options{}, dir); !errors.Is(err, ErrNotONNX) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("model: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestWithoutCgo(t *testing.T) {
-	if _, err := Open("student.onnx", Options{}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
+	if _, err := Open(Options{}, "student.onnx"); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func BenchmarkOverhead(b *testing.B) {
 	defer cancel()
 	for _, net := range measured(b) {
 		m := openBytes(b, exporttest.Student(b, net, 1, export.Options{}), Options{})
-		session := m.backend.(*ortSession)
+		session := backendOf(m).(*ortSession)
 		for _, n := range []int{1, 8, 64} {
 			for _, c := range []struct {
 				name string

@@ -103,7 +103,7 @@ func TestUint8Input(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := largest(wantRaw.first(1).Probabilities, want[0].Probabilities); d > 1e-6 {
+	if d := largest(wantRaw.part(0, 1).Probabilities, want[0].Probabilities); d > 1e-6 {
 		t.Errorf("raw pixels and images differ by %v", d)
 	}
 	for _, batch := range []int{0, 2, 4} {
@@ -136,8 +136,8 @@ func TestUint8Input(t *testing.T) {
 			t.Errorf("wrong size: %v", err)
 		}
 	}
-	if _, err := NewCohort(reference, openBytes(t, normalising(t, plain, opts.Mean, opts.Std, 0), Options{})); !errors.Is(err, ErrMismatch) {
-		t.Errorf("a cohort of both: %v", err)
+	if _, err := OpenBytes(Options{}, plain, normalising(t, plain, opts.Mean, opts.Std, 0)); !errors.Is(err, ErrMismatch) {
+		t.Errorf("both together: %v", err)
 	}
 }
 

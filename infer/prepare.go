@@ -80,15 +80,9 @@ type workspace struct {
 }
 
 // sample writes the image to dst, one sample.
-func (p *preparer) sample(w *workspace, dst Input, m Image) error {
-	if p.channels != 1 && p.channels != 3 {
-		return fmt.Errorf("%w on images: its input has %d channels, an image has 1 or 3", ErrUnsupported, p.channels)
-	}
-	img, err := m.load()
+func (p *preparer) sample(w *workspace, dst Input, img pixels.Image) error {
+	img, err := p.fit(w, pixels.Convert(img, p.channels))
 	if err != nil {
-		return err
-	}
-	if img, err = p.fit(w, pixels.Convert(img, p.channels)); err != nil {
 		return err
 	}
 	if p.bgr {

@@ -52,6 +52,15 @@ func TestCentralCrop(t *testing.T) {
 	}
 }
 
+// sampleOf prepares one image.
+func sampleOf(prep *preparer, dst Input, m Image) error {
+	img, err := m.load(1 << 30)
+	if err != nil {
+		return err
+	}
+	return prep.sample(new(workspace), dst, img)
+}
+
 // TestPreparation checks channel order and layouts pixel by pixel.
 func TestPreparation(t *testing.T) {
 	img := congruential(2, 2, 3)
@@ -77,7 +86,7 @@ func TestPreparation(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := make([]float32, 12)
-		if err := prep.sample(new(workspace), Input{Float32: got}, FromBytes(pngOf(t, img))); err != nil {
+		if err := sampleOf(prep, Input{Float32: got}, FromBytes(pngOf(t, img))); err != nil {
 			t.Fatal(err)
 		}
 		for i, v := range got {
@@ -91,7 +100,7 @@ func TestPreparation(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make([]float32, 4)
-	if err := grey.sample(new(workspace), Input{Float32: got}, FromBytes(pngOf(t, img))); err != nil {
+	if err := sampleOf(grey, Input{Float32: got}, FromBytes(pngOf(t, img))); err != nil {
 		t.Fatal(err)
 	}
 	if want := float32(pixels.Luma(img.Pix[3], img.Pix[4], img.Pix[5])) / 255; got[1] != want {
@@ -137,15 +146,15 @@ func TestPresetFaults(t *testing.T) {
 func TestAssign(t *testing.T) {
 	a, b := TensorInfo{Name: "a"}, TensorInfo{Name: onnxmeta.Embedding}
 	var d Description
-	if d.Assign([]TensorInfo{a, b}, nil); d.Logits.Name != "" || d.Embedding.Name != onnxmeta.Embedding {
+	if err := d.Assign([]TensorInfo{a, b}, Options{}); err != nil || d.Logits.Name != "" || d.Embedding.Name != onnxmeta.Embedding {
 		t.Errorf("by name: %+v", d)
 	}
 	d = Description{}
-	if d.Assign([]TensorInfo{a}, nil); d.Logits.Name != "a" {
+	if err := d.Assign([]TensorInfo{a}, Options{}); err != nil || d.Logits.Name != "a" {
 		t.Errorf("unnamed: %+v", d)
 	}
 	d = Description{}
-	if d.Assign([]TensorInfo{a}, &Preset{Output: onnxmeta.Embedding}); d.Logits.Name != "" || d.Embedding.Name != "a" {
+	if err := d.Assign([]TensorInfo{a}, Options{Preset: &Preset{Output: onnxmeta.Embedding}}); err != nil || d.Logits.Name != "" || d.Embedding.Name != "a" {
 		t.Errorf("unnamed, by the preset: %+v", d)
 	}
 }
@@ -165,7 +174,7 @@ func FuzzPrepare(f *testing.F) {
 			t.Fatal(err)
 		}
 		got := make([]float32, 3*9*7)
-		if err := prep.sample(new(workspace), Input{Float32: got}, FromBytes(data)); err != nil {
+		if err := sampleOf(prep, Input{Float32: got}, FromBytes(data)); err != nil {
 			if !errors.Is(err, ErrImage) {
 				t.Errorf("untyped error %v", err)
 			}

@@ -1,9 +1,6 @@
 package infer
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // Provider asks for one of ONNX Runtime's execution providers. The zero value
 // is the processor.
@@ -14,13 +11,6 @@ type Provider struct {
 	Name string
 	// Options go to the provider as they are, such as device_id of CUDA.
 	Options map[string]string
-}
-
-func (p Provider) validate() error {
-	if p.Name == "" && len(p.Options) > 0 {
-		return errors.New("infer: Provider has options but no name")
-	}
-	return nil
 }
 
 func (p Provider) String() string {

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/deepmutual/dml/internal/onnx/onnxmeta"
 )
 
 // runner holds the tensors of one call of n samples.
@@ -57,7 +59,9 @@ func newRunner(n int, s *ortSession) (_ *runner, err error) {
 	for _, output := range s.outputs {
 		var buffer []float32
 		var out ort.Value
-		if output.Sample() > 0 {
+		// One that is too large to be right is left to ONNX Runtime, which fails
+		// where there is no memory for it, while Go's allocator would end the program.
+		if sample := output.Sample(); sample > 0 && sample <= onnxmeta.MaxSample/n {
 			buffer = make([]float32, r.n*output.Sample())
 			if out, err = tensor(r.shape(output), buffer, &r.pin); err != nil {
 				return r, err
@@ -181,7 +185,7 @@ func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 			if err == nil {
 				at := len(all)
 				all = append(all, buffer...)
-				*out.at(s.places[i], len(s.desc.Students)) = all[at:len(all):len(all)]
+				out.put(s.places[i], len(s.desc.Students), all[at:len(all):len(all)])
 			}
 			continue
 		}
@@ -189,7 +193,7 @@ func (r *runner) collect(s *ortSession, err error) (Outputs, error) {
 			continue
 		}
 		if t, ok := r.outputs[i].(*ort.Tensor[float32]); ok && len(t.GetData()) > 0 && len(t.GetData())%r.n == 0 {
-			*out.at(s.places[i], len(s.desc.Students)) = slices.Clone(t.GetData())
+			out.put(s.places[i], len(s.desc.Students), slices.Clone(t.GetData()))
 		} else if err == nil {
 			err = fmt.Errorf("%w: output %q has the shape %v for %d samples", ErrUnsupported, output.Name, r.outputs[i].GetShape(), r.n)
 		}

@@ -61,7 +61,7 @@ func TestRuntimeTooOld(t *testing.T) {
 	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	for version, want := range map[string]string{"1.14.1": "1.14.1", "": "unknown"} {
 		path := oldLibrary(t, version)
-		_, err := OpenBytes(data, Options{Library: path})
+		_, err := OpenBytes(Options{Library: path}, data)
 		var old *RuntimeTooOldError
 		if !errors.Is(err, ErrRuntimeTooOld) || !errors.As(err, &old) || old.Path != path || old.Version != want || old.Needed != "1.29" {
 			t.Errorf("version %q: %v", version, err)
@@ -80,21 +80,21 @@ func TestBrokenLibrary(t *testing.T) {
 	}
 	for name, content := range map[string][]byte{"text": []byte("not a library"), "truncated": whole[:len(whole)/3]} {
 		path := saved(t, name+".so", content)
-		if _, err := OpenBytes(data, Options{Library: path}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), path) ||
+		if _, err := OpenBytes(Options{Library: path}, data); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), path) ||
 			!strings.HasSuffix(err.Error(), "fetches one") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	other := otherLibrary(t)
-	if _, err := OpenBytes(data, Options{Library: other}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), other+" (the path given) is another library: ") {
+	if _, err := OpenBytes(Options{Library: other}, data); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), other+" (the path given) is another library: ") {
 		t.Errorf("a library of something else: %v", err)
 	}
 	t.Setenv(ortlib.EnvLibrary, other)
-	if _, err := OpenBytes(data, Options{}); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), "is another library: unset "+ortlib.EnvLibrary) {
+	if _, err := OpenBytes(Options{}, data); !errors.Is(err, ErrNoRuntime) || !strings.Contains(err.Error(), "is another library: unset "+ortlib.EnvLibrary) {
 		t.Errorf("a library of something else in the environment: %v", err)
 	}
 	t.Setenv(ortlib.EnvLibrary, oldLibrary(t, ""))
-	if _, err := OpenBytes(data, Options{}); !errors.Is(err, ErrRuntimeTooOld) || !strings.Contains(err.Error(), "is needed: unset "+ortlib.EnvLibrary) {
+	if _, err := OpenBytes(Options{}, data); !errors.Is(err, ErrRuntimeTooOld) || !strings.Contains(err.Error(), "is needed: unset "+ortlib.EnvLibrary) {
 		t.Errorf("an old library in the environment: %v", err)
 	}
 }

@@ -3,11 +3,9 @@
 package infer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,9 +27,12 @@ type ortSession struct {
 	idle []*runner
 }
 
-// openSession loads a model. What opening needed is undone on an error.
-func openSession(src source, opts Options) (_ Backend, err error) {
-	if err := src.check(); err != nil {
+// onnxRuntime is the standard Engine.
+type onnxRuntime struct{}
+
+// Load loads a model. What loading needed is undone on an error.
+func (onnxRuntime) Load(src Source, opts Options) (_ Backend, err error) {
+	if err := src.Check(); err != nil {
 		return nil, err
 	}
 	if err := joinEnvironment(opts.Library); err != nil {
@@ -40,10 +41,11 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 	s := &ortSession{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("%s: %w", src, err), s.Close())
+			err = errors.Join(err, s.Close())
 		}
 	}()
-	inputs, outputs, err := src.describe()
+	model := ortModel(src)
+	inputs, outputs, err := model.describe()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
@@ -56,8 +58,10 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 			all = append(all, TensorInfo{Name: out.Name, Dims: out.Dimensions})
 		}
 	}
-	s.desc.Assign(all, opts.Preset)
-	if err := s.findStudents(src, all); err != nil {
+	if err := s.desc.Assign(all, opts); err != nil {
+		return nil, err
+	}
+	if err := s.findStudents(model, all); err != nil {
 		return nil, err
 	}
 	s.outputs, s.places = s.desc.wanted()
@@ -68,7 +72,7 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: it has no float32 output", ErrUnsupported)
 	}
-	if s.session, err = src.session(s.desc.Input.Name, names, opts); err != nil {
+	if s.session, err = model.session(s.desc.Input.Name, names, opts); err != nil {
 		if errors.Is(err, ErrNoProvider) {
 			return nil, err
 		}
@@ -83,39 +87,19 @@ func openSession(src source, opts Options) (_ Backend, err error) {
 			return nil, fmt.Errorf("%w: its metadata: %w", ErrUnsupported, err)
 		}
 	}
-	s.desc.Path, s.desc.Runtime = src.path, ort.GetVersion()
+	s.desc.Path, s.desc.Runtime = src.Path, ort.GetVersion()
 	// One that is dropped without Close would end the program otherwise: pinned
 	// memory must not become garbage.
 	runtime.SetFinalizer(s, func(s *ortSession) { _ = s.Close() })
 	return s, nil
 }
 
-// check looks at the bytes before ONNX Runtime does.
-func (s source) check() error {
-	if s.data != nil {
-		return checkModel(bytes.NewReader(s.data), int64(len(s.data)))
-	}
-	info, err := os.Stat(s.path) // opening a special file could block for ever
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w: it is a folder or special file", s.path, ErrNotONNX)
-	}
-	f, err := os.Open(s.path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := checkModel(f, info.Size()); err != nil {
-		return fmt.Errorf("%s: %w", s.path, err)
-	}
-	return nil
-}
+// ortModel is a source as ONNX Runtime reads it.
+type ortModel Source
 
-func (s source) describe() (inputs, outputs []ort.InputOutputInfo, err error) {
-	if s.data != nil {
-		return ort.GetInputOutputInfoWithONNXData(s.data)
+func (s ortModel) describe() (inputs, outputs []ort.InputOutputInfo, err error) {
+	if s.Data != nil {
+		return ort.GetInputOutputInfoWithONNXData(s.Data)
 	}
 	// This loads the model a first time, only to read its interface.
 	o, err := ort.NewSessionOptions()
@@ -126,10 +110,10 @@ func (s source) describe() (inputs, outputs []ort.InputOutputInfo, err error) {
 	if err := o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll); err != nil {
 		return nil, nil, err
 	}
-	return ort.GetInputOutputInfoWithOptions(s.path, o)
+	return ort.GetInputOutputInfoWithOptions(s.Path, o)
 }
 
-func (s source) session(input string, outputs []string, opts Options) (*ort.DynamicAdvancedSession, error) {
+func (s ortModel) session(input string, outputs []string, opts Options) (*ort.DynamicAdvancedSession, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -145,10 +129,10 @@ func (s source) session(input string, outputs []string, opts Options) (*ort.Dyna
 	if err := opts.Provider.add(o); err != nil {
 		return nil, err
 	}
-	if s.data != nil {
-		return ort.NewDynamicAdvancedSessionWithONNXData(s.data, []string{input}, outputs, o)
+	if s.Data != nil {
+		return ort.NewDynamicAdvancedSessionWithONNXData(s.Data, []string{input}, outputs, o)
 	}
-	return ort.NewDynamicAdvancedSession(s.path, []string{input}, outputs, o)
+	return ort.NewDynamicAdvancedSession(s.Path, []string{input}, outputs, o)
 }
 
 func isTensor(t ort.InputOutputInfo, of ort.TensorElementDataType) bool {
@@ -170,17 +154,13 @@ func soleInput(inputs []ort.InputOutputInfo, preset *Preset) (TensorInfo, error)
 		return TensorInfo{}, fmt.Errorf("%w: its input is %s, a tensor of float32 or uint8 is needed", ErrUnsupported, inputs[0].String())
 	}
 	in := preset.fix(TensorInfo{Name: inputs[0].Name, Dims: inputs[0].Dimensions, Uint8: isUint8})
-	if in.Sample() == 0 {
-		return TensorInfo{}, fmt.Errorf("%w: its input %q has the shape %v; only the batch may be dynamic, and the height and width where a preset of its layout gives them; a sample has at most %d values",
-			ErrUnsupported, in.Name, inputs[0].Dimensions, onnxmeta.MaxSample)
-	}
-	return in, nil
+	return in, in.CheckInput()
 }
 
 // findStudents looks for the outputs of each student in a file that holds a
 // cohort. A session is made for chosen outputs, so this must come before it: the
 // metadata are read ahead, from files alone that have outputs of such names.
-func (s *ortSession) findStudents(src source, outputs []TensorInfo) error {
+func (s *ortSession) findStudents(src ortModel, outputs []TensorInfo) error {
 	if !slices.ContainsFunc(outputs, func(t TensorInfo) bool { return onnxmeta.IsStudentOutput(t.Name) }) {
 		return nil
 	}
@@ -193,17 +173,17 @@ func (s *ortSession) findStudents(src source, outputs []TensorInfo) error {
 	}
 	meta, err := onnxmeta.Parse(s.desc.Metadata)
 	if err != nil {
-		return nil // newModel tells what that means
+		return nil // newNetwork tells what that means
 	}
-	s.desc.named(meta.Students, outputs)
+	s.desc.findStudents(meta.Students)
 	return nil
 }
 
-func (s source) metadata() (*ort.ModelMetadata, error) {
-	if s.data != nil {
-		return ort.GetModelMetadataWithONNXData(s.data)
+func (s ortModel) metadata() (*ort.ModelMetadata, error) {
+	if s.Data != nil {
+		return ort.GetModelMetadataWithONNXData(s.Data)
 	}
-	return ort.GetModelMetadata(s.path)
+	return ort.GetModelMetadata(s.Path)
 }
 
 // metadata returns those entries of m that this toolkit knows, and frees it. ONNX

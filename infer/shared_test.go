@@ -49,7 +49,7 @@ func TestPretrainedByPreset(t *testing.T) {
 	preset.Output = "logits"
 	preset.Classes = []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 	for _, depth := range []string{"20", "32", "44", "56"} {
-		m, err := Open(datatest.Shared(t, "pretrained", "resnet"+depth+"-cifar10.onnx"), Options{Preset: &preset, TopK: 1})
+		m, err := Open(Options{Preset: &preset, TopK: 1}, datatest.Shared(t, "pretrained", "resnet"+depth+"-cifar10.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestPretrainedByPreset(t *testing.T) {
 		}
 	}
 	preset.Classes = preset.Classes[1:]
-	if _, err := Open(datatest.Shared(t, "pretrained", "resnet20-cifar10.onnx"), Options{Preset: &preset}); err == nil || !strings.Contains(err.Error(), "9 classes") {
+	if _, err := Open(Options{Preset: &preset}, datatest.Shared(t, "pretrained", "resnet20-cifar10.onnx")); err == nil || !strings.Contains(err.Error(), "9 classes") {
 		t.Errorf("nine classes: %v", err)
 	}
 }
@@ -92,7 +92,7 @@ func TestMobileNetByPreset(t *testing.T) {
 		"0.25": {0: {684, "684", 0.047156595}, 7: {339, "339", 0.8474337}, 11: {743, "743", 0.16322425}},
 		"0.75": {0: {382, "382", 0.2003874}, 7: {339, "339", 0.68207097}, 11: {275, "275", 0.40837842}},
 	} {
-		m, err := Open(datatest.Shared(t, "pretrained", "mobilenet_v1_"+width+"_imagenet.onnx"), Options{Preset: &preset})
+		m, err := Open(Options{Preset: &preset}, datatest.Shared(t, "pretrained", "mobilenet_v1_"+width+"_imagenet.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestMobileNetByPreset(t *testing.T) {
 	}
 	// A backbone without a classifier: its map of features is an embedding.
 	preset.Output = "embedding"
-	m, err := Open(datatest.Shared(t, "pretrained", "mobilenet_v1_1.0_imagenet_partial.onnx"), Options{Preset: &preset})
+	m, err := Open(Options{Preset: &preset}, datatest.Shared(t, "pretrained", "mobilenet_v1_1.0_imagenet_partial.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestOSNetByPreset(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := Open(datatest.Shared(t, "osnet_x0_25_msmt17.onnx"), Options{Preset: &preset})
+		m, err := Open(Options{Preset: &preset}, datatest.Shared(t, "osnet_x0_25_msmt17.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestOSNetOnMarket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(datatest.Shared(t, "osnet_x0_25_msmt17.onnx"), Options{Preset: &preset})
+	m, err := Open(Options{Preset: &preset}, datatest.Shared(t, "osnet_x0_25_msmt17.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

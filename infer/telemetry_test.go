@@ -22,7 +22,7 @@ func TestNoTelemetry(t *testing.T) {
 	const child = "DML_TEST_TELEMETRY_CHILD"
 	if os.Getenv(child) != "" {
 		net := exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2)
-		m, err := OpenBytes(exporttest.Student(t, net, 1, export.Options{}), Options{})
+		m, err := OpenBytes(Options{}, exporttest.Student(t, net, 1, export.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/export/verify"
+	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -27,21 +28,25 @@ type AccuracyRow struct {
 }
 
 // compareAccuracy returns nil for a file without class scores.
-func compareAccuracy(ctx context.Context, model []byte, states []train.State, format export.Options, opts ExportOptions) (_ *AccuracyReport, failure error) {
-	m, err := verify.Open(model, verify.Options{}.Runtime)
+func compareAccuracy(ctx context.Context, model []byte, states []train.State, outputs []string, pixels bool, opts ExportOptions) (_ *AccuracyReport, failure error) {
+	rows := scoreOutputs(states, outputs)
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	names := make([]string, len(rows))
+	for i, row := range rows {
+		names[i] = row.output
+	}
+	m, err := infer.OpenBytes(infer.Options{Outputs: names}, model)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { failure = errors.Join(failure, m.Close()) }()
-	rows := scoreOutputs(states, m.Outputs())
-	if len(rows) == 0 {
-		return nil, nil
-	}
 	trained, err := train.Evaluate(ctx, states, opts.Validation, opts.Evaluate)
 	if err != nil {
 		return nil, err
 	}
-	correct, err := countCorrect(ctx, m, states[0], rows, format.Uint8Input, opts)
+	correct, err := countCorrect(ctx, m, states[0], rows, pixels, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +98,7 @@ func scoreOutputs(states []train.State, have []string) []scored {
 }
 
 // countCorrect counts, for each output, the images whose class it finds.
-func countCorrect(ctx context.Context, m *verify.Model, st train.State, rows []scored, pixels bool, opts ExportOptions) ([]int, error) {
+func countCorrect(ctx context.Context, m *infer.Model, st train.State, rows []scored, pixels bool, opts ExportOptions) ([]int, error) {
 	batch := opts.Evaluate.Batch
 	if batch == 0 {
 		batch = 64
@@ -116,19 +121,22 @@ func countCorrect(ctx context.Context, m *verify.Model, st train.State, rows []s
 		if err != nil {
 			return nil, err
 		}
-		samples := verify.Samples{N: b.N, Inputs: b.Images}
+		var out infer.Outputs
 		if pixels {
-			samples, _ = asPixels(samples, in, st.Norm)
+			samples, _ := asPixels(verify.Samples{N: b.N, Inputs: b.Images}, in, st.Norm)
+			out, err = m.RunPixels(ctx, samples.Pixels, b.N)
+		} else {
+			out, err = m.Run(ctx, b.Images, b.N)
 		}
-		out, err := m.Run(ctx, samples, 0)
 		if err != nil {
 			return nil, err
 		}
 		for i, row := range rows {
-			classes := len(out[row.output]) / b.N
+			scores := out.Named[row.output]
+			classes := len(scores) / b.N
 			for j, label := range b.Labels[:b.N] {
-				scores := out[row.output][j*classes : (j+1)*classes]
-				if slices.Index(scores, slices.Max(scores)) == int(label) {
+				row := scores[j*classes : (j+1)*classes]
+				if slices.Index(row, slices.Max(row)) == int(label) {
 					correct[i]++
 				}
 			}

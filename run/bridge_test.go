@@ -70,9 +70,9 @@ func TestExportLeavesNoUnverifiedFile(t *testing.T) {
 	}
 }
 
-// TestEvaluateCohort compares with the training code, on data whose size is no
+// TestEvaluateFiles compares with the training code, on data whose size is no
 // multiple of the batch.
-func TestEvaluateCohort(t *testing.T) {
+func TestEvaluateFiles(t *testing.T) {
 	states := []train.State{state(t, "one", 1), state(t, "two", 2)}
 	var paths []string
 	for _, st := range states {
@@ -82,13 +82,13 @@ func TestEvaluateCohort(t *testing.T) {
 		}
 		paths = append(paths, path)
 	}
-	cohort, err := infer.OpenCohort(paths, infer.Options{})
+	cohort, err := infer.Open(infer.Options{}, paths...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cohort.Close()
 	ds := datatest.Random(t, 23, 3, dataset.Shape{Channels: 1, Height: 12, Width: 12}, 7)
-	got, err := EvaluateCohort(t.Context(), cohort, []string{"one", "two"}, ds, 8)
+	got, err := EvaluateFiles(t.Context(), cohort, []string{"one", "two"}, ds, 8)
 	if err != nil {
 		t.Fatal(err)
 	}

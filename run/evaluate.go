@@ -15,12 +15,15 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// EvaluateCohort scores exported students and their ensemble on every sample of
-// ds, batch samples at a time. files are the names of the cohort's models; the
+// EvaluateFiles scores exported students and their ensemble on every sample of
+// ds, batch samples at a time. files are the names of the model's files; the
 // students of a file that holds a cohort are scored one by one, under their own
 // names, where it gives class scores of each.
-func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, files []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
-	info := cohort.Info()
+func EvaluateFiles(ctx context.Context, model *infer.Model, files []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
+	info := model.Info()
+	if !info.Images {
+		return train.Evaluation{}, infer.ErrNoMetadata
+	}
 	loader, err := dataset.NewLoader(ds, dataset.LoaderOptions{
 		Batch: batch,
 		Shape: dataset.Shape{Channels: info.Channels, Height: info.Height, Width: info.Width},
@@ -31,7 +34,7 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, files []string, d
 	}
 	epoch := loader.Epoch(ctx, 0, 0)
 	defer epoch.Close()
-	names := studentNames(cohort, files)
+	names := studentNames(model, files)
 	var ensemble train.Tally
 	students := make([]train.Tally, len(names))
 	for {
@@ -42,7 +45,7 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, files []string, d
 		if err != nil {
 			return train.Evaluation{}, err
 		}
-		joint, each, err := classScores(ctx, cohort, b)
+		joint, each, err := classScores(ctx, model, b)
 		if err != nil {
 			return train.Evaluation{}, err
 		}
@@ -64,9 +67,9 @@ func EvaluateCohort(ctx context.Context, cohort *infer.Cohort, files []string, d
 
 // studentNames names every student: after its file, or as a file that holds a
 // cohort does.
-func studentNames(cohort *infer.Cohort, files []string) []string {
+func studentNames(m *infer.Model, files []string) []string {
 	var names []string
-	for i, model := range cohort.StudentInfo() {
+	for i, model := range m.Networks() {
 		if model.StudentNames == nil {
 			names = append(names, files[i])
 		}
@@ -83,36 +86,33 @@ func studentNames(cohort *infer.Cohort, files []string) []string {
 // classScores gives the posteriors of a batch, the cohort's and each student's;
 // none of these for one file that gives the cohort's alone. It takes the softmax
 // of the logits of files that have no probabilities.
-func classScores(ctx context.Context, cohort *infer.Cohort, b *dataset.Batch) (joint []float32, students [][]float32, err error) {
-	info := cohort.Info()
+func classScores(ctx context.Context, m *infer.Model, b *dataset.Batch) (joint []float32, students [][]float32, err error) {
+	info := m.Info()
 	var all infer.Outputs
 	if info.Uint8 {
 		shape := models.Shape{C: info.Channels, H: info.Height, W: info.Width}
 		in, _ := asPixels(verify.Samples{N: b.N, Inputs: b.Images}, shape, dataset.Norm{Mean: info.Mean, Std: info.Std})
-		all, err = cohort.RunPixels(ctx, in.Pixels, b.N)
+		all, err = m.RunPixels(ctx, in.Pixels, b.N)
 	} else {
-		all, err = cohort.Run(ctx, b.Images, b.N)
+		all, err = m.Run(ctx, b.Images, b.N)
 	}
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case all.Probabilities == nil:
+	case all.Posterior() == nil:
 		return nil, nil, errors.New("a file has no class scores: it cannot be evaluated")
-	case all.Students == nil && len(cohort.StudentInfo()) > 1:
+	case all.Students == nil && len(m.Networks()) > 1:
 		return nil, nil, errors.New("a file that holds a cohort gives no class scores of each student: evaluate it by itself")
 	}
-	if slices.ContainsFunc(all.Probabilities, func(p float32) bool { return p != p }) {
-		return nil, nil, errors.New("a file gives class scores that are no numbers (NaN): it cannot be evaluated")
+	joint = all.Posterior()
+	if slices.ContainsFunc(joint, func(p float32) bool { return p != p }) {
+		return nil, nil, errors.New("a file gives class scores that are not numbers (NaN): it cannot be evaluated")
 	}
 	for i, o := range all.Students {
-		switch {
-		case o.Probabilities != nil:
-			students = append(students, o.Probabilities)
-		case o.Logits != nil:
-			students = append(students, softmax(o.Logits, b.N))
-		default:
+		if o.Posterior() == nil {
 			return nil, nil, fmt.Errorf("student %d has no class scores: it cannot be evaluated", i+1)
 		}
+		students = append(students, o.Posterior())
 	}
-	return all.Probabilities, students, nil
+	return joint, students, nil
 }

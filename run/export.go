@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,7 +119,7 @@ func write(ctx context.Context, path string, states []train.State, marshal func(
 	}
 	report.Output, report.Deviation = checked.Output, checked.Relative()
 	if opts.Validation != nil {
-		if report.Accuracy, err = compareAccuracy(ctx, model, states, format, opts); err != nil {
+		if report.Accuracy, err = compareAccuracy(ctx, model, states, slices.Sorted(maps.Keys(want)), format.Uint8Input, opts); err != nil {
 			return ExportReport{}, err
 		}
 	}

@@ -153,8 +153,8 @@ func TestEvaluateFormats(t *testing.T) {
 	}
 }
 
-// TestEvaluateCohortFile: one file gives the scores of all its students.
-func TestEvaluateCohortFile(t *testing.T) {
+// TestEvaluateFilesFile: one file gives the scores of all its students.
+func TestEvaluateFilesFile(t *testing.T) {
 	states := []train.State{state(t, "one", 1), state(t, "two", 2)}
 	ds := datatest.Random(t, 23, 3, dataset.Shape{Channels: 1, Height: 12, Width: 12}, 7)
 	want, err := train.Evaluate(t.Context(), states, ds, train.EvaluateOptions{Batch: 8})
@@ -201,12 +201,12 @@ func TestEvaluateCohortFile(t *testing.T) {
 
 func evaluateFiles(t *testing.T, ds dataset.Dataset, paths ...string) (train.Evaluation, error) {
 	t.Helper()
-	cohort, err := infer.OpenCohort(paths, infer.Options{})
+	cohort, err := infer.Open(infer.Options{}, paths...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cohort.Close()
-	return EvaluateCohort(t.Context(), cohort, paths, ds, 8)
+	return EvaluateFiles(t.Context(), cohort, paths, ds, 8)
 }
 
 // TestPixels: what asPixels takes back, the graph's normalisation restores.

@@ -46,7 +46,7 @@ type Teacher struct {
 
 // OpenTeacher opens the classifier in an ONNX file. Errors name the file.
 func OpenTeacher(path string, opts TeacherOptions) (*Teacher, error) {
-	model, err := infer.Open(path, opts.Infer)
+	model, err := infer.Open(opts.Infer, path)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ import (
 )
 
 func main() {
-	m, err := infer.Open(os.Args[1], infer.Options{})
+	m, err := infer.Open(infer.Options{}, os.Args[1:]...)
 	if errors.Is(err, infer.ErrNoRuntime) {
 		fmt.Println("no runtime:", err)
 		return

@@ -10,12 +10,15 @@ import (
 	"github.com/deepmutual/dml/infer"
 )
 
-// maxImage is the largest image accepted, in bytes.
-const maxImage = 16 << 20
+// Bodies of so many requests, of at most so many bytes each, are in memory at a time:
+// one that is sent slowly, or never to its end, holds no more.
+const (
+	maxRequests = 32
+	maxImage    = 8 << 20
+)
 
-// handler answers by what p predicts. That may be a model, a cohort, or in
-// tests a fake.
-func handler(p infer.Predictor) http.Handler {
+// handler answers by what p predicts.
+func handler(p *infer.Model) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /predict", func(w http.ResponseWriter, r *http.Request) {
 		image, ok := body(w, r)
@@ -41,10 +44,24 @@ func handler(p infer.Predictor) http.Handler {
 		}
 		answer(w, http.StatusOK, vectors[0])
 	})
-	mux.HandleFunc("GET /model", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, p.Info())
+	mux.HandleFunc("GET /model", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.Info()) })
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.Stats()) })
+	return atOnce(maxRequests, mux)
+}
+
+// atOnce lets so many requests be answered at a time and refuses others.
+func atOnce(n int, h http.Handler) http.Handler {
+	places := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			h.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			answer(w, http.StatusServiceUnavailable, fault{"too many requests at once"})
+		}
 	})
-	return mux
 }
 
 // body reads the image that a request carries.

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"image"
 	"image/png"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/infer/infertest"
@@ -44,7 +48,7 @@ func post(t *testing.T, url string, body []byte) (int, []byte) {
 func newFake(t *testing.T, class int) *infertest.Fake {
 	t.Helper()
 	f, err := infertest.New(infertest.Options{
-		Classes: []string{"cat", "dog"}, Features: 4,
+		Classes: []string{"cat", "dog"}, Features: 4, Infer: infer.Options{Join: &infer.Joining{}},
 		Logits: func([]float32) []float32 {
 			logits := make([]float32, 2)
 			logits[class] = 1
@@ -59,12 +63,7 @@ func newFake(t *testing.T, class int) *infertest.Fake {
 
 func TestService(t *testing.T) {
 	fake := newFake(t, 0)
-	batcher, err := infer.NewBatcher(fake.Model, infer.BatcherOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slot := infer.NewSlot(batcher)
-	server := httptest.NewServer(handler(slot))
+	server := httptest.NewServer(handler(fake.Model))
 	defer server.Close()
 
 	var wg sync.WaitGroup
@@ -93,7 +92,7 @@ func TestService(t *testing.T) {
 	if status, data := post(t, server.URL+"/predict", picture(t)); status != http.StatusInternalServerError || !strings.Contains(string(data), "no luck") {
 		t.Errorf("a fault: %d %s", status, data)
 	}
-	if err := slot.Swap(newFake(t, 1)); err != nil {
+	if err := fake.Replace(newFake(t, 1).Model); err != nil {
 		t.Error(err)
 	}
 	if _, data := post(t, server.URL+"/predict", picture(t)); !strings.HasPrefix(string(data), `[{"class":1,"label":"dog"`) {
@@ -108,7 +107,7 @@ func TestService(t *testing.T) {
 	if err := json.NewDecoder(r.Body).Decode(&info); err != nil || info.Architecture != "fake" {
 		t.Errorf("model: %+v, %v", info, err)
 	}
-	if err := slot.Close(); err != nil {
+	if err := fake.Close(); err != nil {
 		t.Error(err)
 	}
 	if status, _ := post(t, server.URL+"/predict", picture(t)); status != http.StatusServiceUnavailable {
@@ -116,8 +115,61 @@ func TestService(t *testing.T) {
 	}
 }
 
+// halfSent begins a request whose body never ends, and waits until the server reads
+// it.
+func halfSent(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	// The server asks for the body when its handler reads.
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := io.WriteString(c, "half"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestEndWithHalfSentBody: a client that never sends its body whole does not keep the
+// service from ending well.
+func TestEndWithHalfSentBody(t *testing.T) {
+	listener, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- answerUntil(ctx, listener, handler(newFake(t, 0).Model), 50*time.Millisecond) }()
+	halfSent(t, listener.Addr().String())
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHalfSentBodies: they hold places for a bounded number of requests, and others
+// are refused meanwhile.
+func TestHalfSentBodies(t *testing.T) {
+	server := httptest.NewServer(handler(newFake(t, 0).Model))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	for range maxRequests {
+		halfSent(t, server.Listener.Addr().String())
+	}
+	if status, data := post(t, server.URL+"/predict", picture(t)); status != http.StatusServiceUnavailable {
+		t.Errorf("beside %d half-sent bodies: %d %s", maxRequests, status, data)
+	}
+}
+
 func TestMissingModel(t *testing.T) {
-	if err := run("localhost:0", 0, []string{"missing.onnx"}); err == nil || !strings.Contains(err.Error(), "missing.onnx") {
+	if err := run(t.Context(), "localhost:0", 0, []string{"missing.onnx"}); err == nil || !strings.Contains(err.Error(), "missing.onnx") {
 		t.Errorf("got %v", err)
 	}
 }

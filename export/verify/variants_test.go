@@ -13,6 +13,7 @@ import (
 	"github.com/x448/float16"
 
 	"github.com/deepmutual/dml/export"
+	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/models"
 )
 
@@ -214,11 +215,11 @@ func TestCohortAgainstDefinition(t *testing.T) {
 			want = map[string][]float32{export.Embedding: ref[export.Embedding]}
 		}
 		check(t, name, data, o.Uint8Input, want, n, pixels, normalised)
-		m, err := Open(data, Options{}.Runtime)
+		m, err := infer.OpenBytes(infer.Options{}, data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := m.Outputs(); len(got) != len(want) {
+		if got := m.Info().Outputs; len(got) != len(want) {
 			t.Errorf("%s: outputs %v, want %d", name, got, len(want))
 		}
 		if err := m.Close(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/infer"
 )
 
@@ -45,7 +46,7 @@ type Options struct {
 	Tolerance float64
 	// BatchSize is how many samples run at once; 0 means all.
 	BatchSize int
-	// Runtime opens the model; of it, Library and Threads matter.
+	// Runtime opens the model; its Outputs are the reference's.
 	Runtime infer.Options
 }
 
@@ -104,21 +105,26 @@ func Bytes(ctx context.Context, model []byte, ref Reference, opts Options) (_ Re
 	if err := ref.validate(); err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
-	m, err := Open(model, opts.Runtime)
+	if err := export.Check(model); err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	runtime := opts.Runtime
+	runtime.Outputs = slices.Sorted(maps.Keys(ref.Outputs))
+	m, err := infer.OpenBytes(runtime, model)
 	if err != nil {
-		return Report{}, err
+		return Report{}, fmt.Errorf("verify: %w", err)
 	}
 	defer func() { failure = errors.Join(failure, m.Close()) }()
-	got, err := m.Run(ctx, ref.Samples, opts.BatchSize)
+	got, err := ref.Samples.run(ctx, m, opts.BatchSize)
 	if err != nil {
-		return Report{}, err
+		return Report{}, fmt.Errorf("verify: %w", err)
 	}
 	tolerance := opts.Tolerance
 	if tolerance == 0 {
 		tolerance = DefaultTolerance
 	}
 	var worst Report
-	for _, name := range slices.Sorted(maps.Keys(ref.Outputs)) {
+	for _, name := range runtime.Outputs {
 		want := ref.Outputs[name]
 		if len(got[name]) != len(want) {
 			return Report{}, fmt.Errorf("verify: the model gives %d values of %s for %d samples, the reference has %d", len(got[name]), name, ref.N, len(want))
@@ -133,6 +139,35 @@ func Bytes(ctx context.Context, model []byte, ref Reference, opts Options) (_ Re
 		return worst, &MismatchError{Report: worst}
 	}
 	return worst, nil
+}
+
+// run returns what each output that m was opened with holds for the samples. At
+// most batch samples, 0 for all, run at a time.
+func (s Samples) run(ctx context.Context, m *infer.Model, batch int) (map[string][]float32, error) {
+	if batch <= 0 {
+		batch = s.N
+	}
+	width := (len(s.Inputs) + len(s.Pixels)) / s.N
+	all := make(map[string][]float32)
+	for start := 0; start < s.N; start += batch {
+		n := min(batch, s.N-start)
+		var out infer.Outputs
+		var err error
+		if s.Pixels == nil {
+			out, err = m.Run(ctx, s.Inputs[start*width:(start+n)*width], n)
+		} else if !m.Info().Uint8 {
+			err = fmt.Errorf("%w: the input takes normalised values, not pixels", infer.ErrWrongInput)
+		} else {
+			out, err = m.RunPixels(ctx, s.Pixels[start*width:(start+n)*width], n)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for name, values := range out.Named {
+			all[name] = append(all[name], values...)
+		}
+	}
+	return all, nil
 }
 
 func (s Samples) validate() error {

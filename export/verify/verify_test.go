@@ -221,7 +221,7 @@ func compareWithDefinition(t *testing.T, net *models.Network, keepBatchNorm bool
 	if r.Samples != samples || r.Scale <= 0 {
 		t.Errorf("%+v", r)
 	}
-	m, err := infer.OpenBytes(data, infer.Options{})
+	m, err := infer.OpenBytes(infer.Options{}, data)
 	if err != nil {
 		t.Fatal(err)
 	}

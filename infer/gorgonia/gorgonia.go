@@ -1,16 +1,17 @@
 // Package gorgonia runs ONNX models on Gorgonia, through onnx-go, behind the
 // interface of package infer.
 //
+//	m, err := infer.Open(infer.Options{Engine: gorgonia.Engine{}}, "student.onnx")
+//
 // It is a second opinion on a model that needs no shared library and no cgo,
 // and shares no code with ONNX Runtime: results of the two that agree are
 // hardly both wrong. It is slow, reads plain convolutional networks only, and
-// computes one call at a time. To serve, use package infer.
+// computes one call at a time. For a service, use ONNX Runtime.
 package gorgonia
 
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 
@@ -24,42 +25,24 @@ import (
 	"github.com/deepmutual/dml/internal/onnx/onnxpb"
 )
 
-// Open loads a model from a file. Of the options, those of ONNX Runtime
-// (Library, Threads, Provider) have no effect. The error wraps that of reading
-// the file, infer.ErrNotONNX, or infer.ErrUnsupported; operators that cannot be
-// computed give an *OperatorError.
-func Open(path string, opts infer.Options) (*infer.Model, error) {
-	info, err := os.Stat(path) // opening a special file could block for ever
-	if err != nil {
-		return nil, fmt.Errorf("infer/gorgonia: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("infer/gorgonia: %s: %w: it is a folder or special file", path, infer.ErrNotONNX)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("infer/gorgonia: %w", err)
-	}
-	return open(path, data, opts)
-}
+// Engine is onnx-go, for infer.Options. Of the options, those of ONNX Runtime
+// (Library, Threads, Provider) have no effect. Operators that cannot be computed
+// give an *OperatorError.
+type Engine struct{}
 
-// OpenBytes loads a model from the bytes of an ONNX file, as Open does.
-func OpenBytes(model []byte, opts infer.Options) (*infer.Model, error) {
-	return open("", model, opts)
-}
+var _ infer.Engine = Engine{}
 
-func open(path string, data []byte, opts infer.Options) (*infer.Model, error) {
-	if err := opts.Validate(); err != nil {
+// Load implements infer.Engine.
+func (Engine) Load(src infer.Source, opts infer.Options) (infer.Backend, error) {
+	data, err := src.Bytes()
+	if err != nil {
 		return nil, err
 	}
-	b, err := newBackend(path, data, opts.Preset)
+	b, err := newBackend(src.Path, data, opts)
 	if err != nil {
-		if path != "" {
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-		return nil, fmt.Errorf("infer/gorgonia: %w", err)
+		return nil, err // not b, which would be a Backend of no value
 	}
-	return infer.New(b, opts)
+	return b, nil
 }
 
 // backend holds a model reduced to each of its outputs: onnx-go leaves all but
@@ -77,7 +60,7 @@ type reduced struct {
 	put   func(*infer.Outputs, []float32)
 }
 
-func newBackend(path string, data []byte, preset *infer.Preset) (*backend, error) {
+func newBackend(path string, data []byte, opts infer.Options) (*backend, error) {
 	m := new(onnxpb.ModelProto)
 	if err := proto.Unmarshal(data, m); err != nil {
 		return nil, fmt.Errorf("%w: %w", infer.ErrNotONNX, err)
@@ -99,16 +82,52 @@ func newBackend(path string, data []byte, preset *infer.Preset) (*backend, error
 			outputs = append(outputs, info)
 		}
 	}
-	b.desc.Assign(outputs, preset)
-	var faults []string
-	for _, out := range []struct {
+	if err := b.desc.Assign(outputs, opts); err != nil {
+		return nil, err
+	}
+	faults, err := b.reduce(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(faults) > 0 {
+		return nil, &OperatorError{Operators: faults}
+	}
+	if len(b.reduced) == 0 {
+		return nil, fmt.Errorf("%w: it has no float32 output", infer.ErrUnsupported)
+	}
+	return b, nil
+}
+
+// reduce makes a model of each output that is asked for, and lists what onnx-go
+// lacks for them.
+func (b *backend) reduce(m *onnxpb.ModelProto) (faults []string, err error) {
+	type output struct {
 		name string
 		put  func(*infer.Outputs, []float32)
-	}{
+	}
+	outputs := []output{
 		{b.desc.Logits.Name, func(o *infer.Outputs, v []float32) { o.Logits = v }},
 		{b.desc.Probabilities.Name, func(o *infer.Outputs, v []float32) { o.Probabilities = v }},
 		{b.desc.Embedding.Name, func(o *infer.Outputs, v []float32) { o.Embedding = v }},
-	} {
+	}
+	for _, named := range b.desc.Named {
+		put := func(o *infer.Outputs, v []float32) {
+			if o.Named == nil {
+				o.Named = make(map[string][]float32)
+			}
+			o.Named[named.Name] = v
+		}
+		if i := slices.IndexFunc(outputs, func(o output) bool { return o.name == named.Name }); i >= 0 {
+			role := outputs[i].put
+			outputs[i].put = func(o *infer.Outputs, v []float32) {
+				role(o, v)
+				put(o, v)
+			}
+		} else {
+			outputs = append(outputs, output{named.Name, put})
+		}
+	}
+	for _, out := range outputs {
 		if out.name == "" {
 			continue
 		}
@@ -126,16 +145,10 @@ func newBackend(path string, data []byte, preset *infer.Preset) (*backend, error
 		}
 		b.reduced = append(b.reduced, reduced{&onnxpb.ModelProto{IrVersion: m.IrVersion, OpsetImport: m.OpsetImport, Graph: one}, out.put})
 	}
-	if len(faults) > 0 {
-		return nil, &OperatorError{Operators: faults}
-	}
-	if len(b.reduced) == 0 {
-		return nil, fmt.Errorf("%w: it has no float32 output", infer.ErrUnsupported)
-	}
-	return b, nil
+	return faults, nil
 }
 
-// soleInput returns the one input of a graph that is no weight.
+// soleInput returns the one input of a graph that is not a weight.
 func soleInput(g *onnxpb.GraphProto) (infer.TensorInfo, error) {
 	weights := make(map[string]bool)
 	for _, w := range g.Initializer {
@@ -151,11 +164,10 @@ func soleInput(g *onnxpb.GraphProto) (infer.TensorInfo, error) {
 		return infer.TensorInfo{}, fmt.Errorf("%w: it has %d inputs, one is needed", infer.ErrUnsupported, len(inputs))
 	}
 	info, elem := describe(inputs[0])
-	if elem != onnxpb.TensorProto_FLOAT || info.Sample() == 0 {
-		return infer.TensorInfo{}, fmt.Errorf("%w: its input %q is %v %v; a float32 tensor is needed, of which only the batch may be dynamic",
-			infer.ErrUnsupported, info.Name, elem, info.Dims)
+	if elem != onnxpb.TensorProto_FLOAT {
+		return infer.TensorInfo{}, fmt.Errorf("%w: its input %q is %v, a float32 tensor is needed", infer.ErrUnsupported, info.Name, elem)
 	}
-	return info, nil
+	return info, info.CheckInput()
 }
 
 func describe(v *onnxpb.ValueInfoProto) (infer.TensorInfo, onnxpb.TensorProto_DataType) {

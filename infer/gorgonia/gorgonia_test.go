@@ -63,7 +63,7 @@ func TestAgreesWithONNXRuntime(t *testing.T) {
 	} {
 		in := models.Shape{C: 3, H: tc.side, W: tc.side}
 		data := student(t, tc.arch, in, export.Options{KeepBatchNorm: tc.keep})
-		got, err := gorgonia.OpenBytes(data, infer.Options{})
+		got, err := infer.OpenBytes(infer.Options{Engine: gorgonia.Engine{}}, data)
 		var lacking *gorgonia.OperatorError
 		if errors.As(err, &lacking) {
 			t.Logf("%s: %v", tc.arch, err)
@@ -83,7 +83,7 @@ func TestAgreesWithONNXRuntime(t *testing.T) {
 		if err != nil || len(tc.refused) > 0 {
 			t.Fatalf("%s: %v, want a refusal of %q", tc.arch, err, tc.refused)
 		}
-		want, err := infer.OpenBytes(data, infer.Options{})
+		want, err := infer.OpenBytes(infer.Options{}, data)
 		if errors.Is(err, infer.ErrNoRuntime) || errors.Is(err, infer.ErrRuntimeTooOld) {
 			t.Skipf("skipped: %v", err)
 		}
@@ -114,19 +114,17 @@ func TestAgreesWithONNXRuntime(t *testing.T) {
 	}
 }
 
-// TestPredictor uses it as any other Predictor, and a file.
-func TestPredictor(t *testing.T) {
+// TestFile uses it as any other model, and a file.
+func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.onnx")
 	opts := export.Options{Mean: []float32{.5, .5, .5}, Std: []float32{.2, .2, .2}}
 	if err := os.WriteFile(path, student(t, "convnet", models.Shape{C: 3, H: 16, W: 16}, opts), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var p infer.Predictor
-	m, err := gorgonia.Open(path, infer.Options{TopK: 2})
+	p, err := infer.Open(infer.Options{Engine: gorgonia.Engine{}, TopK: 2}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = m
 	if info := p.Info(); info.Path != path || info.Architecture != "convnet" || info.Height != 16 {
 		t.Errorf("%+v", info)
 	}
@@ -159,7 +157,7 @@ func TestForeignModels(t *testing.T) {
 		"pretrained/resnet20-cifar10.onnx":           {"Slice", "Pad"},
 		"pretrained/mobilenet_v1_0.75_imagenet.onnx": {"Clip"},
 	} {
-		_, err := gorgonia.Open(datatest.Shared(t, file), infer.Options{})
+		_, err := infer.Open(infer.Options{Engine: gorgonia.Engine{}}, datatest.Shared(t, file))
 		var lacking *gorgonia.OperatorError
 		if !errors.As(err, &lacking) {
 			t.Errorf("%s: %v", file, err)
@@ -184,14 +182,14 @@ func TestFaults(t *testing.T) {
 		"empty":     {nil, infer.ErrNotONNX},
 		"truncated": {good[:len(good)/2], infer.ErrNotONNX},
 	} {
-		if _, err := gorgonia.OpenBytes(tc.data, infer.Options{}); !errors.Is(err, tc.is) {
+		if _, err := infer.OpenBytes(infer.Options{Engine: gorgonia.Engine{}}, tc.data); !errors.Is(err, tc.is) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := gorgonia.Open(filepath.Join(t.TempDir(), "none.onnx"), infer.Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := infer.Open(infer.Options{Engine: gorgonia.Engine{}}, filepath.Join(t.TempDir(), "none.onnx")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
-	if _, err := gorgonia.Open(t.TempDir(), infer.Options{}); !errors.Is(err, infer.ErrNotONNX) {
+	if _, err := infer.Open(infer.Options{Engine: gorgonia.Engine{}}, t.TempDir()); !errors.Is(err, infer.ErrNotONNX) {
 		t.Errorf("a folder: %v", err)
 	}
 	// A node of no operator and no input.
@@ -205,7 +203,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := gorgonia.OpenBytes(data, infer.Options{}); !errors.Is(err, infer.ErrUnsupported) {
+	if _, err := infer.OpenBytes(infer.Options{Engine: gorgonia.Engine{}}, data); !errors.Is(err, infer.ErrUnsupported) {
 		t.Errorf("a node of nothing: %v", err)
 	}
 	// Attributes that onnx-go reads otherwise than ONNX says.
@@ -228,7 +226,7 @@ func TestFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		var lacking *gorgonia.OperatorError
-		if _, err := gorgonia.OpenBytes(data, infer.Options{}); !errors.As(err, &lacking) || !slices.Contains(lacking.Operators, name) {
+		if _, err := infer.OpenBytes(infer.Options{Engine: gorgonia.Engine{}}, data); !errors.As(err, &lacking) || !slices.Contains(lacking.Operators, name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -82,7 +82,7 @@ func changed(t testing.TB, model []byte, seed uint64, n int) []byte {
 // tells whether the model ran.
 func tryOut(t *testing.T, data []byte) bool {
 	t.Helper()
-	m, err := gorgonia.OpenBytes(data, infer.Options{})
+	m, err := infer.OpenBytes(infer.Options{Engine: gorgonia.Engine{}}, data)
 	if report, unreadable := inspect.Bytes(data); unreadable == nil && err == nil && !report.Gorgonia.Runs {
 		t.Errorf("it opens, but inspect says %q", report.Gorgonia.Notes)
 	}
@@ -103,7 +103,7 @@ func tryOut(t *testing.T, data []byte) bool {
 		t.Errorf("it opens and does not run: %v", err)
 		return false
 	}
-	runtime, err := infer.OpenBytes(data, infer.Options{Threads: 1})
+	runtime, err := infer.OpenBytes(infer.Options{Threads: 1}, data)
 	if err != nil {
 		return true // stricter, or not there
 	}
@@ -167,7 +167,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{0x3a, 0x00})
 	f.Add([]byte{0x3a, 0x04, 0x0a, 0x02, 0x0a, 0x00})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := gorgonia.OpenBytes(data, infer.Options{})
+		m, err := infer.OpenBytes(infer.Options{Engine: gorgonia.Engine{}}, data)
 		if err != nil {
 			return
 		}

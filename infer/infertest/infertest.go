@@ -28,19 +28,21 @@ type Options struct {
 	Embedding func(sample []float32) []float32
 	// Delay is how long a call takes, unless its context ends before.
 	Delay time.Duration
-	// Infer are the options of the model: TopK, MaxBatch and Ensemble.
+	// Infer are the options of the model, such as TopK, MaxBatch and Join.
 	Infer infer.Options
 }
 
-// Fake is a Predictor that runs no network. All else is real: images are
-// decoded and scaled, sizes checked, contexts heeded, and Close closes it. Its Model
-// is for what takes an *infer.Model, such as infer.NewBatcher and infer.NewCohort.
+// Fake is an infer.Model that runs no network. All else is real: images are
+// decoded and scaled, sizes checked, contexts heeded, calls joined where its options
+// say so, and Close closes it. Its Backend is for infer.New, which makes an ensemble
+// of the Backends of several.
 type Fake struct {
 	*infer.Model
 	backend *backend
 }
 
-var _ infer.Predictor = (*Fake)(nil)
+// Backend is what the fake computes with.
+func (f *Fake) Backend() infer.Backend { return f.backend }
 
 // New makes a fake. The error says what is wrong with the options.
 func New(opts Options) (*Fake, error) {
@@ -71,7 +73,7 @@ func New(opts Options) (*Fake, error) {
 		return nil, fmt.Errorf("infertest: Features is %d; it cannot be negative", opts.Features)
 	}
 	b := &backend{opts: opts, meta: meta}
-	m, err := infer.New(b, opts.Infer)
+	m, err := infer.New(opts.Infer, b)
 	if err != nil {
 		return nil, fmt.Errorf("infertest: %w", err)
 	}

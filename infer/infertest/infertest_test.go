@@ -68,27 +68,29 @@ func TestFakeInRoles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := infer.NewCohort(a.Model, b.Model)
+	c, err := infer.New(infer.Options{Join: &infer.Joining{}}, a.Backend(), b.Backend())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Info().Features != 10 || c.Info().Students != 2 {
 		t.Errorf("%+v", c.Info())
 	}
-	batcher, err := infer.NewBatcher(c, infer.BatcherOptions{})
+	m, err := infertest.New(infertest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slot := infer.NewSlot(batcher)
+	if err := m.Replace(c); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := slot.Predict(ctx, plain(color.White)); !errors.Is(err, infer.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := m.Predict(ctx, plain(color.White)); !errors.Is(err, infer.ErrCancelled) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("slow: %v", err)
 	}
 	if a.Samples() != 1 || b.Samples() != 0 {
 		t.Errorf("%d and %d samples", a.Samples(), b.Samples())
 	}
-	if err := slot.Close(); err != nil {
+	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -53,29 +53,29 @@ type Options struct {
 // Embedder is models that make features together; those of several are put side
 // by side. It is a reid.Embedder, and safe for concurrent use.
 type Embedder struct {
-	images reid.Embedder // the cohort, mirrored where so asked
-	cohort *infer.Cohort
+	images reid.Embedder // the model, mirrored where so asked
+	model  *infer.Model
 	recipe features.Recipe
 }
 
 // Open opens every file. Close the Embedder after use. The error wraps
 // infer.ErrNoMetadata where a model needs a preset, infer.ErrNoOutput where one
-// has no embedding; see also infer.OpenCohort.
+// has no embedding; see also infer.Open.
 func Open(paths []string, opts Options) (*Embedder, error) {
 	if e := opts.Infer.Ensemble; e.Logits || e.AverageEmbeddings || len(e.Weights) > 0 {
 		return nil, fmt.Errorf("%w: embedder: Infer.Ensemble: features are put side by side, in equal weight", reid.ErrOptions)
 	}
-	cohort, err := infer.OpenCohort(paths, opts.Infer)
+	model, err := infer.Open(opts.Infer, paths...)
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := recipeOf(cohort, paths, opts)
+	recipe, err := recipeOf(model, paths, opts)
 	if err != nil {
-		return nil, errors.Join(err, cohort.Close())
+		return nil, errors.Join(err, model.Close())
 	}
-	e := &Embedder{images: cohort, cohort: cohort, recipe: recipe}
+	e := &Embedder{images: model, model: model, recipe: recipe}
 	if opts.Flip {
-		e.images = extract.Mirrored(cohort)
+		e.images = extract.Mirrored(model)
 	}
 	return e, nil
 }
@@ -95,12 +95,12 @@ func (e *Embedder) EmbedImages(ctx context.Context, images ...image.Image) ([][]
 // fault, and wraps infer.ErrImage where that cannot be decoded.
 func (e *Embedder) Embed(ctx context.Context, images ...infer.Image) ([][]float32, error) {
 	if !e.recipe.Flip {
-		return e.cohort.Embed(ctx, images...)
+		return e.model.Embed(ctx, images...)
 	}
 	decoded := make([]image.Image, len(images))
 	for i, m := range images {
 		var err error
-		if decoded[i], err = m.Decode(); err != nil {
+		if decoded[i], err = e.model.Decode(ctx, m); err != nil {
 			return nil, fmt.Errorf("image %d: %w", i, err)
 		}
 	}
@@ -108,11 +108,14 @@ func (e *Embedder) Embed(ctx context.Context, images ...infer.Image) ([][]float3
 }
 
 // Close frees the models when calls under way have finished.
-func (e *Embedder) Close() error { return e.cohort.Close() }
+func (e *Embedder) Close() error { return e.model.Close() }
 
-// recipeOf tells how a cohort of these files makes features.
-func recipeOf(cohort *infer.Cohort, paths []string, opts Options) (features.Recipe, error) {
-	info := cohort.Info()
+// recipeOf tells how a model of these files makes features.
+func recipeOf(model *infer.Model, paths []string, opts Options) (features.Recipe, error) {
+	info := model.Info()
+	if !info.Images {
+		return features.Recipe{}, fmt.Errorf("%s: %w", strings.Join(paths, ", "), infer.ErrNoMetadata)
+	}
 	if info.Features == 0 {
 		return features.Recipe{}, fmt.Errorf("%s: %w %q of a fixed length", strings.Join(paths, ", "), infer.ErrNoOutput, "embedding")
 	}
@@ -137,7 +140,7 @@ func recipeOf(cohort *infer.Cohort, paths []string, opts Options) (features.Reci
 	for len(p.Std) < info.Channels {
 		p.Std = append(p.Std, 1)
 	}
-	for i, student := range cohort.StudentInfo() {
+	for i, student := range model.Networks() {
 		sum, err := fileSHA256(paths[i])
 		if err != nil {
 			return features.Recipe{}, err

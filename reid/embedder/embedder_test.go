@@ -72,7 +72,7 @@ func TestFeatures(t *testing.T) {
 	if err := png.Encode(&data, img); err != nil {
 		t.Fatal(err)
 	}
-	cohort, err := infer.OpenCohort(paths, infer.Options{})
+	cohort, err := infer.Open(infer.Options{}, paths...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func runtimeOutputs(t *testing.T, path string, inputs []float32, n int) infer.Ou
 	if _, err := ortlib.Find(""); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	m, err := infer.Open(path, infer.Options{})
+	m, err := infer.Open(infer.Options{}, path)
 	if err != nil {
 		t.Fatal(err)
 	}

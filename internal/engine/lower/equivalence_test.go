@@ -19,7 +19,7 @@ import (
 // where that is not installed.
 func openExported(t *testing.T, model []byte) *infer.Model {
 	t.Helper()
-	m, err := infer.OpenBytes(model, infer.Options{})
+	m, err := infer.OpenBytes(infer.Options{}, model)
 	if errors.Is(err, infer.ErrNoRuntime) || errors.Is(err, infer.ErrRuntimeTooOld) {
 		t.Skipf("not compared with ONNX Runtime: %v", err)
 	}

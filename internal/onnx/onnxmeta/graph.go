@@ -33,6 +33,15 @@ func (t Tensor) Sample() int {
 	return int(n)
 }
 
+// CheckBatch reports a batch that is fixed and larger than any memory is for:
+// MaxSample bounds its values, too.
+func (t Tensor) CheckBatch() error {
+	if len(t.Dims) > 0 && t.Dims[0] > 0 && int64(t.Sample()) > MaxSample/t.Dims[0] {
+		return fmt.Errorf("%q has a fixed batch of %d samples of %d values; at most %d values are computed at once", t.Name, t.Dims[0], t.Sample(), MaxSample)
+	}
+	return nil
+}
+
 // CheckGraph reports every contradiction between m and a graph with that input
 // and those outputs, joined. Outputs that m says nothing of are passed over.
 func (m Metadata) CheckGraph(input Tensor, outputs []Tensor) error {
@@ -48,12 +57,28 @@ func (m Metadata) CheckGraph(input Tensor, outputs []Tensor) error {
 	if input.Uint8 != m.NormalisedInGraph {
 		fault("its metadata says %s=%v, which does not go with its type of input", KeyNormalised, m.NormalisedInGraph)
 	}
+	for _, student := range m.Students {
+		for _, kind := range []string{Logits, Probabilities} {
+			if promised(kind, outputs) && !has(StudentOutput(student, kind), outputs) {
+				fault("it gives %s of students, but not of %q, whom its metadata names", kind, student)
+			}
+		}
+	}
 	for _, out := range outputs {
 		if m.scores(out.Name) && out.Sample() != len(m.Classes) {
 			fault("its output %q has the shape %v for %d classes", out.Name, out.Dims, len(m.Classes))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// promised tells whether a file gives an output of that kind of any student.
+func promised(kind string, outputs []Tensor) bool {
+	return slices.ContainsFunc(outputs, func(t Tensor) bool { return IsStudentOutput(t.Name) && strings.HasSuffix(t.Name, "/"+kind) })
+}
+
+func has(name string, outputs []Tensor) bool {
+	return slices.ContainsFunc(outputs, func(t Tensor) bool { return t.Name == name })
 }
 
 // scores tells whether an output of that name has a value for each class.

@@ -105,6 +105,14 @@ func (m Metadata) Validate() error {
 	if len(m.Classes) < 2 {
 		fault("%s has %d names, needs at least 2", KeyClasses, len(m.Classes))
 	}
+	seen := make(map[string]bool, len(m.Classes))
+	for _, name := range m.Classes {
+		if seen[name] {
+			fault("%s holds %q twice: predictions could not tell these classes apart", KeyClasses, name)
+			break
+		}
+		seen[name] = true
+	}
 	const maxSide = 1 << 16
 	if m.Channels < 1 || m.Channels > maxSide {
 		fault("%s is %d: want 1 to %d", KeyChannels, m.Channels, maxSide)

@@ -141,11 +141,11 @@ func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Opti
 	if err != nil {
 		return train.Evaluation{}, exported{}, err
 	}
-	cohort, err := infer.OpenCohort(files.paths, infer.Options{})
+	cohort, err := infer.Open(infer.Options{}, files.paths...)
 	if err != nil {
 		return train.Evaluation{}, exported{}, err
 	}
 	defer cohort.Close()
-	evaluation, err := run.EvaluateCohort(ctx, cohort, files.names, splits.Test, 100)
+	evaluation, err := run.EvaluateFiles(ctx, cohort, files.names, splits.Test, 100)
 	return evaluation, files, err
 }

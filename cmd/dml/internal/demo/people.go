@@ -122,11 +122,11 @@ func (p *People) find(ctx context.Context, files exported, page string) error {
 	}
 	for i, path := range files.paths {
 		row := PeopleRow{Name: files.names[i], Arch: seekers[i].Arch, Parameters: files.parameters[i]}
-		if err := withCohort([]string{path}, func(c *infer.Cohort) error { return evaluate(row, c) }); err != nil {
+		if err := withModel([]string{path}, func(c *infer.Model) error { return evaluate(row, c) }); err != nil {
 			return err
 		}
 	}
-	if err := withCohort(files.paths, func(c *infer.Cohort) error { return evaluate(PeopleRow{Name: "both"}, c) }); err != nil {
+	if err := withModel(files.paths, func(c *infer.Model) error { return evaluate(PeopleRow{Name: "both"}, c) }); err != nil {
 		return err
 	}
 	found, _, err := ranking.Build(p.Rows[len(p.Rows)-1].Scores, query.items, gallery.items, ranking.BuildOptions{
@@ -218,13 +218,13 @@ func (g gathered) embed(ctx context.Context, e reid.Embedder) (reid.Set, error) 
 	return set, nil
 }
 
-func withCohort(paths []string, do func(*infer.Cohort) error) error {
-	cohort, err := infer.OpenCohort(paths, infer.Options{})
+func withModel(paths []string, do func(*infer.Model) error) error {
+	m, err := infer.Open(infer.Options{}, paths...)
 	if err != nil {
 		return err
 	}
-	defer cohort.Close()
-	return do(cohort)
+	defer m.Close()
+	return do(m)
 }
 
 // pixels are what to be better than: the mean colours of an image's blocks,

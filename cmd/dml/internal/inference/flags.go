@@ -96,7 +96,7 @@ type embedded struct {
 }
 
 // embed prints the images' embeddings.
-func embed(c *console.Console, ctx *cli.Context, predictor infer.Predictor, models, images []string) error {
+func embed(c *console.Console, ctx *cli.Context, predictor *infer.Model, models, images []string) error {
 	ask := func(ctx context.Context, images []infer.Image, paths []string) ([]embedded, error) {
 		vectors, err := predictor.Embed(ctx, images...)
 		if err != nil {

@@ -73,7 +73,6 @@ func runInfer(c *console.Console, ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	// A cohort of one, too: it insists on knowing how to prepare images.
 	cohort, err := OpenCohort(models, opts)
 	if err != nil {
 		return err
@@ -95,12 +94,15 @@ func runInfer(c *console.Console, ctx *cli.Context) error {
 }
 
 // OpenCohort opens ONNX files that dml export wrote.
-func OpenCohort(paths []string, opts infer.Options) (*infer.Cohort, error) {
-	cohort, err := infer.OpenCohort(paths, opts)
+func OpenCohort(paths []string, opts infer.Options) (*infer.Model, error) {
+	m, err := infer.Open(opts, paths...)
+	if err == nil && !m.Info().Images {
+		err = errors.Join(fmt.Errorf("%s: %w", paths[0], infer.ErrNoMetadata), m.Close())
+	}
 	if errors.Is(err, infer.ErrNoMetadata) {
 		err = fmt.Errorf("%w: give files that dml export wrote; dml infer takes others with --preprocess", err)
 	}
-	return cohort, err
+	return m, err
 }
 
 func printClasses(c *console.Console, asJSON bool, models []string, results []classified) error {
@@ -178,7 +180,7 @@ func IsUnreadable(err error) bool {
 }
 
 // predict asks for classes.
-func predict(predictor infer.Predictor) asker[classified] {
+func predict(predictor *infer.Model) asker[classified] {
 	return func(ctx context.Context, images []infer.Image, paths []string) ([]classified, error) {
 		predictions, err := predictor.Predict(ctx, images...)
 		if err != nil {

@@ -14,9 +14,6 @@ import (
 // What package infer makes fits package reid, though neither knows the other.
 var (
 	_ reid.Embedder = (*infer.Model)(nil)
-	_ reid.Embedder = (*infer.Cohort)(nil)
-	_ reid.Embedder = (*infer.Batcher)(nil)
-	_ reid.Embedder = (*infer.Slot)(nil)
 	_ reid.Embedder = (*infertest.Fake)(nil)
 )
 
@@ -26,25 +23,24 @@ func TestEmbedImages(t *testing.T) {
 	model := func() *infertest.Fake {
 		return must(infertest.New(infertest.Options{Features: 5}))
 	}
-	cohort := must(infer.NewCohort(model().Model, model().Model))
-	batcher := must(infer.NewBatcher(model().Model, infer.BatcherOptions{}))
-	slot := infer.NewSlot(model())
+	several := must(infer.New(infer.Options{}, model().Backend(), model().Backend()))
+	joined := must(infer.New(infer.Options{Join: &infer.Joining{}}, model().Backend()))
 	img := image.NewGray(image.Rect(0, 0, 9, 7))
 	for i := range img.Pix {
 		img.Pix[i] = uint8(i * 40)
 	}
-	for _, p := range []infer.Predictor{model(), cohort, batcher, slot} {
+	for name, p := range map[string]*infer.Model{"fake": model().Model, "several": several, "joined": joined} {
 		want := must(p.Embed(t.Context(), infer.FromImage(img)))
-		got, err := p.(reid.Embedder).EmbedImages(t.Context(), img, img)
+		got, err := p.EmbedImages(t.Context(), img, img)
 		if err != nil || len(got) != 2 || !slices.Equal(got[0], want[0]) || !slices.Equal(got[1], want[0]) {
-			t.Errorf("%T: %v, %v, want %v", p, got, err, want)
+			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
 		}
 		var length float64
 		for _, v := range want[0] {
 			length += float64(v) * float64(v)
 		}
 		if math.Abs(length-1) > 1e-5 {
-			t.Errorf("%T: features of squared length %v", p, length)
+			t.Errorf("%s: features of squared length %v", name, length)
 		}
 		if err := p.Close(); err != nil {
 			t.Error(err)

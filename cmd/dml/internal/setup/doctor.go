@@ -107,7 +107,7 @@ func tryRuntime(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	model, err := infer.OpenBytes(file, infer.Options{})
+	model, err := infer.OpenBytes(infer.Options{}, file)
 	if err != nil {
 		return err
 	}

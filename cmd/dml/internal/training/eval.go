@@ -311,7 +311,7 @@ func evalModels(ctx *cli.Context, paths []string) (measured, error) {
 	if err := sameClasses(paths[0], cohort.Info().Classes, ds); err != nil {
 		return measured{}, err
 	}
-	result, err := run.EvaluateCohort(ctx.Context, cohort, studentNames(paths), ds, ds.batch(ctx))
+	result, err := run.EvaluateFiles(ctx.Context, cohort, studentNames(paths), ds, ds.batch(ctx))
 	return ds.measured(result), err
 }
 

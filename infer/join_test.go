@@ -29,8 +29,8 @@ func (c *counted) Run(ctx context.Context, n int, fill func(Input) error) (Outpu
 	return c.Backend.Run(ctx, n, fill)
 }
 
-// TestBatcher joins concurrent calls; each must get the results of its own.
-func TestBatcher(t *testing.T) {
+// TestJoin joins concurrent calls; each must get the results of its own.
+func TestJoin(t *testing.T) {
 	in := models.Shape{C: 1, H: 12, W: 12}
 	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{}), Options{Threads: 1})
 	const calls = 30
@@ -48,13 +48,9 @@ func TestBatcher(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := &counted{Backend: m.backend}
-	inner, err := New(count, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	count := &counted{Backend: backendOf(m)}
 	// A long wait, so that calls that come together are joined for certain.
-	b, err := NewBatcher(inner, BatcherOptions{MaxBatch: 8, MaxWait: 200 * time.Millisecond})
+	b, err := New(Options{MaxBatch: 8, Join: &Joining{MaxWait: 200 * time.Millisecond}}, count)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,31 +101,20 @@ func TestBatcher(t *testing.T) {
 	if b.Info().Classes == nil {
 		t.Errorf("%+v", b.Info())
 	}
-	b.gate.close()
+	g := b.current.Load() // not Close, which would close the backend under m
+	g.gate.close()
 	if _, err := b.Embed(context.Background(), images...); !errors.Is(err, ErrClosed) || strings.Count(err.Error(), "infer:") != 1 {
 		t.Errorf("closed: %v", err)
 	}
-	close(b.queue) // not Close, which would close the backend under m
-	b.ended.Wait()
+	g.join.end()
+	if s := b.Stats(); s.Queue != 0 || s.Batches.Count != uint64(len(count.batches)-1) || s.Batches.Sum != float64(samples+20) {
+		t.Errorf("%+v, want %d batches of %d samples", s, len(count.batches)-1, samples+20)
+	}
 }
 
-func TestBatcherFaults(t *testing.T) {
-	err := BatcherOptions{MaxBatch: -1, MaxWait: -1, Parallel: -1}.Validate()
+func TestJoinFaults(t *testing.T) {
+	err := Options{MaxBatch: -1, Join: &Joining{MaxWait: -1, Parallel: -1}}.Validate()
 	if err == nil || !strings.Contains(err.Error(), "Parallel") || !strings.Contains(err.Error(), "MaxBatch") || !strings.Contains(err.Error(), "MaxWait") {
 		t.Errorf("options: %v", err)
-	}
-	m := openBytes(t, exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{}), Options{})
-	if _, err := NewBatcher(NewSlot(m), BatcherOptions{}); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("a slot: %v", err)
-	}
-	b, err := NewBatcher(m, BatcherOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(b.Close(), b.Close()); err != nil {
-		t.Error(err)
-	}
-	if _, err := m.Run(context.Background(), make([]float32, 64), 1); !errors.Is(err, ErrClosed) {
-		t.Errorf("the model of a closed batcher: %v", err)
 	}
 }

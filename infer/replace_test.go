@@ -19,16 +19,16 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-// TestSwap replaces a model again and again under load: no call may fail, and
+// TestReplace replaces a model again and again under load: no call may fail, and
 // each gets the answer of one model or the other.
-func TestSwap(t *testing.T) {
+func TestReplace(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 1, H: 8, W: 8}
 	net := exporttest.Network(t, "convnet", in, 4)
 	data := [][]byte{exporttest.Student(t, net, 1, export.Options{}), exporttest.Student(t, net, 2, export.Options{})}
 	batch := noise(in.Size(), 1)
 	open := func(i int) *Model {
-		m, err := OpenBytes(data[i], Options{Threads: 1})
+		m, err := OpenBytes(Options{Threads: 1}, data[i])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,14 +45,14 @@ func TestSwap(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	slot := NewSlot(open(0))
+	m := open(0)
 	var done atomic.Bool
 	var served [2]atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for !done.Load() {
-				out, err := slot.Run(context.Background(), batch, 1)
+				out, err := m.Run(context.Background(), batch, 1)
 				if err != nil {
 					t.Error(err)
 					return
@@ -73,22 +73,22 @@ func TestSwap(t *testing.T) {
 				break
 			}
 		}
-		if err := slot.Swap(open(1 - i%2)); err != nil {
+		if err := m.Replace(open(1 - i%2)); err != nil {
 			t.Error(err)
 		}
 	}
 	done.Store(true)
 	wg.Wait()
-	t.Logf("served by the first %d calls, by the second %d, over 20 swaps", served[0].Load(), served[1].Load())
-	if err := errors.Join(slot.Close(), slot.Close()); err != nil {
+	t.Logf("served by the first %d calls, by the second %d, over 20 replacements", served[0].Load(), served[1].Load())
+	if err := errors.Join(m.Close(), m.Close()); err != nil {
 		t.Error(err)
 	}
-	if _, err := slot.Predict(context.Background(), FromImage(picture(8, 8, 1))); !errors.Is(err, ErrClosed) {
+	if _, err := m.Predict(context.Background(), FromImage(picture(8, 8, 1))); !errors.Is(err, ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 	next := open(0)
-	if err := slot.Swap(next); !errors.Is(err, ErrClosed) {
-		t.Errorf("swapping into a closed slot: %v", err)
+	if err := m.Replace(next); !errors.Is(err, ErrClosed) {
+		t.Errorf("replacing a closed model: %v", err)
 	}
 	if _, err := next.Run(context.Background(), batch, 1); err != nil {
 		t.Errorf("a model that was not taken: %v", err)
@@ -98,28 +98,23 @@ func TestSwap(t *testing.T) {
 	}
 }
 
-// TestChaos has 64 goroutines calling, swapping, cancelling and closing at
+// TestChaos has 64 goroutines calling, replacing, cancelling and closing at
 // random. Each call must succeed or fail by one of the errors that this
 // explains, and nothing may be left behind.
 func TestChaos(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 1, H: 8, W: 8}
 	data := exporttest.Student(t, exporttest.Network(t, "convnet", in, 4), 1, export.Options{})
-	open := func() Predictor {
-		m, err := OpenBytes(data, Options{Threads: 1, MaxBatch: 2})
-		if err != nil {
-			t.Error(err)
-			return nil
-		}
-		b, err := NewBatcher(m, BatcherOptions{MaxBatch: 4, MaxWait: 100 * time.Microsecond})
+	open := func() *Model {
+		m, err := OpenBytes(Options{Threads: 1, MaxBatch: 2, Join: &Joining{MaxWait: 100 * time.Microsecond}}, data)
 		if err != nil {
 			t.Error(err)
 		}
-		return b
+		return m
 	}
-	slots := make([]atomic.Pointer[Slot], 4)
-	for i := range slots {
-		slots[i].Store(NewSlot(open()))
+	held := make([]atomic.Pointer[Model], 4)
+	for i := range held {
+		held[i].Store(open())
 	}
 	encoded := pngOf(t, congruential(9, 9, 1))
 	var succeeded, cancels, closes atomic.Int64
@@ -128,32 +123,32 @@ func TestChaos(t *testing.T) {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(g), 7))
 			for range 25 {
-				at := &slots[rng.IntN(len(slots))]
-				slot := at.Load()
+				at := &held[rng.IntN(len(held))]
+				m := at.Load()
 				ctx, cancel := context.WithCancel(context.Background())
 				var err error
 				switch rng.IntN(12) {
-				case 0: // swap
+				case 0: // replace
 					next := open()
-					if err = slot.Swap(next); err != nil {
+					if err = m.Replace(next); err != nil {
 						_ = next.Close()
 					}
 				case 1: // put another in its place, and close it under those who hold it
-					if fresh := NewSlot(open()); !at.CompareAndSwap(slot, fresh) {
+					if fresh := open(); !at.CompareAndSwap(m, fresh) {
 						_ = fresh.Close()
 					}
-					err = slot.Close()
+					err = m.Close()
 				case 2, 3: // cancel while it runs
 					time.AfterFunc(time.Duration(rng.IntN(300))*time.Microsecond, cancel)
-					_, err = slot.Run(ctx, noise(3*in.Size(), uint64(g)), 3)
+					_, err = m.Run(ctx, noise(3*in.Size(), uint64(g)), 3)
 				case 4: // cancelled before
 					cancel()
-					_, err = slot.Embed(ctx, FromBytes(encoded))
+					_, err = m.Embed(ctx, FromBytes(encoded))
 				case 5, 6, 7:
-					_, err = slot.Predict(ctx, FromBytes(encoded), FromBytes(encoded), FromBytes(encoded))
+					_, err = m.Predict(ctx, FromBytes(encoded), FromBytes(encoded), FromBytes(encoded))
 				default:
 					var out Outputs
-					if out, err = slot.Run(ctx, noise(in.Size(), uint64(g)), 1); err == nil && len(out.Logits) != 4 {
+					if out, err = m.Run(ctx, noise(in.Size(), uint64(g)), 1); err == nil && len(out.Logits) != 4 {
 						t.Errorf("%d logits", len(out.Logits))
 					}
 				}
@@ -172,12 +167,12 @@ func TestChaos(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for i := range slots {
-		if err := slots[i].Load().Close(); err != nil {
+	for i := range held {
+		if err := held[i].Load().Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	t.Logf("%d calls succeeded, %d were cancelled, %d met a closed slot", succeeded.Load(), cancels.Load(), closes.Load())
+	t.Logf("%d calls succeeded, %d were cancelled, %d met a closed model", succeeded.Load(), cancels.Load(), closes.Load())
 	if ort.IsInitialized() {
 		t.Error("the environment outlives the last model")
 	}
@@ -190,7 +185,7 @@ func TestOpenFS(t *testing.T) {
 	needRuntime(t)
 	data := exporttest.Student(t, exporttest.Network(t, "convnet", models.Shape{C: 1, H: 8, W: 8}, 2), 1, export.Options{})
 	fsys := fstest.MapFS{"models/a.onnx": {Data: data}, "models/b.onnx": {Data: data[:99]}}
-	m, err := OpenFS(fsys, "models/a.onnx", Options{})
+	m, err := OpenFS(Options{}, fsys, "models/a.onnx")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,10 +195,10 @@ func TestOpenFS(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := OpenFS(fsys, "models/b.onnx", Options{}); !errors.Is(err, ErrNotONNX) {
+	if _, err := OpenFS(Options{}, fsys, "models/b.onnx"); !errors.Is(err, ErrNotONNX) {
 		t.Errorf("truncated: %v", err)
 	}
-	if _, err := OpenFS(fsys, "models/c.onnx", Options{}); err == nil {
+	if _, err := OpenFS(Options{}, fsys, "models/c.onnx"); err == nil {
 		t.Error("a missing file opened")
 	}
 }
@@ -215,7 +210,7 @@ func TestUnavailableProvider(t *testing.T) {
 		{Name: "Abacus"}, {Name: "OpenVINO"}, {Name: "QNN", Options: map[string]string{"backend_path": "none"}},
 		{Name: "CPU", Options: map[string]string{"beads": "10"}}, {Name: "DirectML", Options: map[string]string{"device_id": "x"}},
 	} {
-		m, err := OpenBytes(data, Options{Provider: p})
+		m, err := OpenBytes(Options{Provider: p}, data)
 		var provider *ProviderError
 		if !errors.Is(err, ErrNoProvider) || !errors.As(err, &provider) || provider.Name != p.Name || provider.Err == nil {
 			t.Errorf("%v: %v, %v", p, m, err)

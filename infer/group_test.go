@@ -17,13 +17,13 @@ import (
 	"github.com/deepmutual/dml/models"
 )
 
-func TestCohort(t *testing.T) {
+func TestSeveral(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 3, H: 16, W: 12}
 	opts := tinyOptions()
 	first := saved(t, "a.onnx", exporttest.Student(t, exporttest.Network(t, "convnet", in, 3), 1, opts))
 	second := saved(t, "b.onnx", exporttest.Student(t, exporttest.Network(t, "resnet8", in, 3), 2, opts))
-	c, err := OpenCohort([]string{first, second}, Options{})
+	c, err := Open(Options{}, first, second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestCohort(t *testing.T) {
 	if info.Architecture != "convnet+resnet8" || info.Students != 2 || info.Features != 128 || info.Path != "" || info.Dataset != "pets" {
 		t.Errorf("%+v", info)
 	}
-	if s := c.StudentInfo(); len(s) != 2 || s[1].Path != second || s[1].Features != 64 {
+	if s := c.Networks(); len(s) != 2 || s[1].Path != second || s[1].Features != 64 {
 		t.Errorf("students %+v", s)
 	}
 
@@ -40,7 +40,7 @@ func TestCohort(t *testing.T) {
 	batch := noise(n*in.Size(), 1)
 	var each []Outputs
 	for _, path := range []string{first, second} {
-		m, err := Open(path, Options{})
+		m, err := Open(Options{}, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestCohort(t *testing.T) {
 	}
 	single := make([][]Prediction, 2)
 	for s, path := range []string{first, second} {
-		m, err := Open(path, Options{})
+		m, err := Open(Options{}, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestCohort(t *testing.T) {
 	}
 }
 
-func TestCohortFaults(t *testing.T) {
+func TestSeveralFaults(t *testing.T) {
 	needRuntime(t)
 	in := models.Shape{C: 3, H: 16, W: 12}
 	opts := tinyOptions()
@@ -135,18 +135,18 @@ func TestCohortFaults(t *testing.T) {
 		"missing": {same + ".missing", fs.ErrNotExist, "missing"},
 		"foreign": {saved(t, "foreign.onnx", foreign(t)), ErrNoMetadata, "foreign.onnx"},
 	} {
-		if _, err := OpenCohort([]string{same, tc.path}, Options{}); !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.text) {
+		if _, err := Open(Options{}, same, tc.path); !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.text) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := OpenCohort(nil, Options{}); !errors.Is(err, ErrMismatch) {
+	if _, err := Open(Options{}); !errors.Is(err, ErrMismatch) {
 		t.Errorf("none: %v", err)
 	}
-	m, err := Open(same, Options{})
+	m, err := Open(Options{}, same)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewCohort(m, m); !errors.Is(err, ErrMismatch) {
+	if _, err := New(Options{}, backendOf(m), backendOf(m)); !errors.Is(err, ErrMismatch) {
 		t.Errorf("the same model twice: %v", err)
 	}
 	if err := m.Close(); err != nil {
