@@ -190,7 +190,7 @@ func (d *Description) check(meta onnxmeta.Metadata) error {
 		found = found || slices.Contains([]string{onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding}, t.Name)
 	}
 	err := meta.CheckGraph(onnxmeta.Tensor(d.Input), tensors)
-	if !found {
+	if !found && d.Named == nil {
 		err = errors.Join(err, fmt.Errorf("it has none of the outputs %q, %q and %q", onnxmeta.Logits, onnxmeta.Probabilities, onnxmeta.Embedding))
 	}
 	return err

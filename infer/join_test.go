@@ -89,6 +89,10 @@ func TestJoin(t *testing.T) {
 	if got, err := b.Run(context.Background(), noise(20*in.Size(), 1), 20); err != nil || got.N != 20 {
 		t.Errorf("a large call: %d, %v", got.N, err)
 	}
+	if s := b.Stats(); s.Queue != 0 || s.Batches.Count != uint64(len(count.batches)) || s.Batches.Sum != float64(samples+20) ||
+		s.Calls != calls+3 || s.Failed != 0 || s.Images != 3 || s.Faulty != 1 || s.Seconds.Count != s.Calls {
+		t.Errorf("%+v, want %d batches of %d samples", s, len(count.batches), samples+20)
+	}
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	time.AfterFunc(5*time.Millisecond, func() { cancel(cause) })
@@ -107,9 +111,6 @@ func TestJoin(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 	g.join.end()
-	if s := b.Stats(); s.Queue != 0 || s.Batches.Count != uint64(len(count.batches)-1) || s.Batches.Sum != float64(samples+20) {
-		t.Errorf("%+v, want %d batches of %d samples", s, len(count.batches)-1, samples+20)
-	}
 }
 
 func TestJoinFaults(t *testing.T) {
