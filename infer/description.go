@@ -126,7 +126,8 @@ func (d *Description) roles() []role {
 	return []role{{onnxmeta.Logits, &d.Logits}, {onnxmeta.Probabilities, &d.Probabilities}, {onnxmeta.Embedding, &d.Embedding}}
 }
 
-// findStudents finds the outputs that the file gives of its students, by name.
+// findStudents finds the outputs that the file gives of its students, by name. None
+// of these is of the whole, too.
 func (d *Description) findStudents(students []string) {
 	find := func(student, kind string) TensorInfo {
 		name := onnxmeta.StudentOutput(student, kind)
@@ -135,6 +136,11 @@ func (d *Description) findStudents(students []string) {
 			among = d.Named
 		}
 		if i := slices.IndexFunc(among, func(t TensorInfo) bool { return t.Name == name }); i >= 0 {
+			for _, role := range d.roles() {
+				if role.info.Name == name {
+					*role.info = TensorInfo{}
+				}
+			}
 			return among[i]
 		}
 		return TensorInfo{}
