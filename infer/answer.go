@@ -74,7 +74,7 @@ func answer[T any](ctx context.Context, m *Model, images []Image, a answers[T]) 
 		for i := range wrong {
 			row := values[i*width : (i+1)*width : (i+1)*width]
 			if wrong[i] == nil && !finite(row) {
-				wrong[i] = fmt.Errorf("%w: its %s are not finite numbers", ErrUnsupported, a.output)
+				wrong[i] = fmt.Errorf("%w: its %s are not finite, such as NaN", ErrUnsupported, a.output)
 			}
 			if wrong[i] == nil {
 				out[start+i] = a.of(g, row)
