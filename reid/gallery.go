@@ -154,6 +154,7 @@ type Gallery struct {
 	closed atomic.Bool
 
 	write  sync.Mutex
+	wait   time.Duration  // for other processes
 	byName map[string]int // rows that are not removed; made by the first change
 
 	scratch sync.Pool // of *scratch
@@ -244,8 +245,55 @@ func (g *Gallery) Refresh() error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	defer g.leave()
-	return fault(g.store.Refresh())
+	err := fault(g.store.Refresh())
+	g.leave()
+	return errors.Join(err, g.trim())
+}
+
+// trim waits for calls under way, which may read the features before a
+// compaction, and lets go of these.
+func (g *Gallery) trim() error {
+	if !g.store.Retired() {
+		return nil
+	}
+	g.open.Lock()
+	defer g.open.Unlock()
+	if g.closed.Load() {
+		return nil
+	}
+	return g.store.Trim()
+}
+
+// WaitForOthers sets how long a change waits for another process that writes the
+// gallery, before it fails with ErrGalleryLocked. Default: not at all.
+func (g *Gallery) WaitForOthers(limit time.Duration) {
+	g.write.Lock()
+	defer g.write.Unlock()
+	g.wait = limit
+}
+
+// Compact gives the room of removed images back and makes their features
+// unreadable: it writes the gallery's files anew, at once or not at all, whenever
+// the process is killed. It needs the room of the images that stay meanwhile, and
+// reads and checks all their features. Rows change, in the images' order. Searches
+// go on, also those of other processes, which see the new files when they refresh.
+func (g *Gallery) Compact(ctx context.Context) error {
+	if err := g.enter(); err != nil {
+		return err
+	}
+	err := g.compact(ctx)
+	g.leave()
+	return errors.Join(err, g.trim())
+}
+
+func (g *Gallery) compact(ctx context.Context) error {
+	g.write.Lock()
+	defer g.write.Unlock()
+	if err := g.lock(); err != nil {
+		return err
+	}
+	g.byName = nil // whose rows change
+	return cmp.Or(fault(g.store.Compact(ctx)), g.lock())
 }
 
 // Verify reads all files and returns a *DamageError about the first damage.
@@ -290,7 +338,7 @@ type GalleryInfo struct {
 	Fingerprint string `json:"fingerprint"`
 	Dim         int    `json:"dim"`
 	Images      int    `json:"images"`
-	// Removed images, whose room is not used again.
+	// Removed images, whose room Compact gives back.
 	Removed    int `json:"removed"`
 	Identities int `json:"identities"` // people: without junk, distractors and unknown ones
 	// Cameras in ascending order, without unknown ones.

@@ -25,8 +25,9 @@ const (
 // many were added.
 //
 // Features that are no numbers, or all zero, a name that comes twice, and bad
-// labels are a *RowError. While another process changes the gallery it fails
-// with ErrGalleryLocked; the first Add or Remove keeps others out until Close.
+// labels are a *RowError. While another process changes the gallery it waits, or
+// fails with ErrGalleryLocked (see WaitForOthers); the first change keeps others
+// out until Close.
 //
 // An Add waits for the disk three times, however many images it adds: add many
 // at once.
@@ -71,7 +72,7 @@ func (g *Gallery) lock() error {
 	if g.byName != nil {
 		return nil
 	}
-	if err := g.store.Lock(); err != nil {
+	if err := g.store.Lock(g.wait); err != nil {
 		return fault(err)
 	}
 	v := g.store.View()
@@ -86,7 +87,7 @@ func (g *Gallery) lock() error {
 
 // Remove removes the images that the filter matches, and returns how many. A
 // filter that matches everything is refused with ErrOptions. What was removed
-// keeps its room on disk, and its features stay readable there.
+// keeps its room on disk, and its features stay readable there, until Compact.
 func (g *Gallery) Remove(f Filter) (int, error) {
 	if err := g.enter(); err != nil {
 		return 0, err

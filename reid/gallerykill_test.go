@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+	if path := os.Getenv(compacterVariable); path != "" {
+		fmt.Fprintln(os.Stderr, keepCompacting(path))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

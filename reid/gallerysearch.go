@@ -62,7 +62,7 @@ func (o SearchOptions) Validate() error {
 // Hit is an image that was found.
 type Hit struct {
 	Entry
-	// Row of the gallery, which stays an image's own as long as it is there.
+	// Row of the gallery, which stays an image's own until Compact.
 	Row int
 	// Distance by cosine, from 0 to 2.
 	Distance float64

@@ -1,48 +1,91 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/deepmutual/dml/internal/files"
 )
 
 // Lock keeps other processes from changing the gallery until Close, and brings
-// the view up to date. Append needs it.
-func (s *Store) Lock() error {
+// the view up to date. Append needs it. It waits so long for another process, and
+// then fails with ErrLocked.
+func (s *Store) Lock(wait time.Duration) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.folder.Locked() {
 		return nil
 	}
-	switch err := s.folder.Lock(lockFile); {
-	case errors.Is(err, files.ErrHeld):
-		return fmt.Errorf("%s: %w", s.dir, ErrLocked)
-	case errors.Is(err, files.ErrReplaced):
-		return errors.Join(replaced(err), s.folder.Unlock())
-	case err != nil:
-		return errors.Join(err, s.folder.Unlock())
+	if err := s.take(wait); err != nil {
+		return err
 	}
-	err := s.checkHeld()
-	if err == nil {
-		err = s.openFiles(os.O_RDWR)
-	}
-	if err == nil {
-		err = s.checkHeld()
-	}
-	if err == nil {
-		err = s.refresh()
-	}
-	if err == nil {
-		// Whoever wrote last may not know whether it is durable, or may have lost a
-		// page: from here on it is, and stands twice.
-		err = s.writeCommit(s.at)
-	}
-	if err != nil {
-		return errors.Join(err, s.folder.Unlock())
+	if err := s.prepare(); err != nil {
+		out := s.out
+		s.out = nil
+		return errors.Join(err, out.close(), s.folder.Unlock())
 	}
 	return nil
+}
+
+// take takes the lock.
+func (s *Store) take(wait time.Duration) error {
+	const often = 20 * time.Millisecond
+	for end := time.Now().Add(wait); ; time.Sleep(often) {
+		err := s.folder.Lock(lockFile)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, files.ErrHeld):
+			return errors.Join(replaced(err), s.folder.Unlock())
+		case time.Now().Before(end):
+			continue
+		case wait > 0:
+			return fmt.Errorf("%s: %w; it did not finish within %v", s.dir, ErrLocked, wait)
+		}
+		return fmt.Errorf("%s: %w", s.dir, ErrLocked)
+	}
+}
+
+// prepare brings the view up to date and opens the files to write, once the lock
+// is held.
+func (s *Store) prepare() error {
+	if err := s.checkFollowed(); err != nil {
+		return err
+	}
+	if err := s.refresh(); err != nil {
+		return err
+	}
+	log, err := s.system.Open(s.file(logFile), 0o644)
+	if err != nil {
+		return err
+	}
+	features, err := s.system.Open(s.file(s.header.features()), 0o644)
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	s.out = &outputs{log, features}
+	if err := s.checkHeld(); err != nil {
+		return err
+	}
+	// Whoever wrote last may not know whether it is durable, or may have lost a
+	// page: from here on it is, and stands twice.
+	if err := s.writeCommit(s.at); err != nil {
+		return err
+	}
+	return s.clean()
+}
+
+// checkFollowed is checkHeld when the lock was just taken: until then others may
+// have compacted.
+func (s *Store) checkFollowed() error {
+	err := s.folder.Check()
+	if err == nil && errors.Is(s.folder.Check(s.log, s.features), files.ErrReplaced) {
+		return s.followCompaction()
+	}
+	return cmp.Or(replaced(err), s.checkHeld())
 }
 
 // Append makes a change, at once or not at all, and durably. The features are
@@ -54,16 +97,8 @@ func (s *Store) Lock() error {
 func (s *Store) Append(c Change) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.failed {
-		return fmt.Errorf("%s: %w", s.dir, ErrFailed)
-	}
-	if err := s.checkHeld(); err != nil {
+	if err := s.ready(); err != nil {
 		return err
-	}
-	if at, err := s.committed(); err != nil {
-		return err
-	} else if at != s.at {
-		return s.otherGallery()
 	}
 	old := s.view.Load()
 	sums := make([]uint32, len(c.Rows))
@@ -113,9 +148,9 @@ func (s *Store) Append(c Change) error {
 func (s *Store) writeCommit(at commit) error {
 	s.failed = true
 	first, page := at.encode(), at.pageOffset()
-	_, err := s.log.WriteAt(first, page+copies[0])
+	_, err := s.out.log.WriteAt(first, page+copies[0])
 	if err == nil {
-		err = s.log.Sync()
+		err = s.out.log.Sync()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", s.dir, ErrUncertain, err)
@@ -124,7 +159,7 @@ func (s *Store) writeCommit(at commit) error {
 	for _, place := range copies[1:] {
 		// It is committed by now. Without this copy readers wait for the disk, and
 		// the page has nothing to spare; the next change writes both again.
-		_, _ = s.log.WriteAt(first, page+place)
+		_, _ = s.out.log.WriteAt(first, page+place)
 	}
 	return nil
 }
@@ -141,19 +176,19 @@ func (s *Store) writeFeatures(first int, features []float32) error {
 		return err
 	}
 	if size := (end + SegmentRows - 1) / SegmentRows * SegmentRows * stride; info.Size() < size {
-		if err := s.features.Truncate(size); err != nil {
+		if err := s.out.features.Truncate(size); err != nil {
 			return err
 		}
 	}
-	if _, err := s.features.WriteAt(bytesOf(features), int64(first)*stride); err != nil {
+	if _, err := s.out.features.WriteAt(bytesOf(features), int64(first)*stride); err != nil {
 		return err
 	}
-	return s.sync(s.features)
+	return s.sync(s.out.features)
 }
 
 // sync notes a failure: the system may have dropped what it could not write, and
 // the next sync would pass.
-func (s *Store) sync(f *os.File) error {
+func (s *Store) sync(f files.Handle) error {
 	err := f.Sync()
 	s.failed = err != nil
 	return err
@@ -162,20 +197,22 @@ func (s *Store) sync(f *os.File) error {
 // writeRecord writes behind the committed log, and cuts what a killed process
 // may have left there.
 func (s *Store) writeRecord(record []byte) error {
-	if err := s.log.Truncate(s.at.end); err != nil {
+	if err := s.out.log.Truncate(s.at.end); err != nil {
 		return err
 	}
-	if _, err := s.log.WriteAt(record, s.at.end); err != nil {
+	if _, err := s.out.log.WriteAt(record, s.at.end); err != nil {
 		return err
 	}
-	return s.sync(s.log)
+	return s.sync(s.out.log)
 }
 
 // Bytes is the room that the files take by their length.
 func (s *Store) Bytes() (int64, error) {
 	var sum int64
-	for _, name := range []string{logFile, featuresFile} {
-		info, err := s.folder.Root().Stat(name)
+	s.write.Lock()
+	defer s.write.Unlock()
+	for _, f := range []*os.File{s.log, s.features} {
+		info, err := f.Stat()
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,8 +14,11 @@ const (
 	// logStart is where the records start.
 	logStart = pageSize * (1 + commitPages)
 
-	magic   = "dmlgalry"
-	version = 1
+	magic = "dmlgalry"
+	// version of galleries that were never compacted, and of others, whose header
+	// goes on with which compaction made it, and the gallery's identity.
+	version          = 1
+	compactedVersion = 2
 
 	// MostFeatures bounds the features of an image.
 	MostFeatures = 1 << 16
@@ -32,6 +36,17 @@ var little = binary.LittleEndian
 type Header struct {
 	Dim         int    // features of an image
 	Fingerprint string // of what computes them
+
+	compactions uint64   // 0 in version 1
+	id          [16]byte // the same after each; in version 1 it follows from the page
+}
+
+// features is the name of the file of features.
+func (h Header) features() string {
+	if h.compactions == 0 {
+		return featuresFile
+	}
+	return fmt.Sprintf("features.%d.f32", h.compactions)
 }
 
 // Check returns the first fault.
@@ -60,11 +75,18 @@ func (h Header) encode() ([]byte, error) {
 	if err := h.Check(); err != nil {
 		return nil, err
 	}
-	b := []byte(magic)
-	b = little.AppendUint32(b, version)
+	b, v := []byte(magic), uint32(version)
+	if h.compactions > 0 {
+		v = compactedVersion
+	}
+	b = little.AppendUint32(b, v)
 	b = little.AppendUint32(b, uint32(h.Dim))
 	b = little.AppendUint32(b, uint32(len(h.Fingerprint)))
-	return sealed(append(b, h.Fingerprint...)), nil
+	b = append(b, h.Fingerprint...)
+	if h.compactions > 0 {
+		b = append(little.AppendUint64(b, h.compactions), h.id[:]...)
+	}
+	return sealed(b), nil
 }
 
 // decodeHeader returns a reason if the page is none.
@@ -76,12 +98,23 @@ func decodeHeader(page []byte) (Header, string) {
 		return Header{}, "the checksum of the header is wrong"
 	}
 	b := page[len(magic):]
-	if v := little.Uint32(b); v != version {
-		return Header{}, fmt.Sprintf("version %d of the format is unknown; this program knows version %d", v, version)
+	v := little.Uint32(b)
+	if v != version && v != compactedVersion {
+		return Header{}, fmt.Sprintf("version %d of the format is unknown; this program knows versions %d and %d", v, version, compactedVersion)
 	}
 	h := Header{Dim: int(little.Uint32(b[4:]))}
 	if length := little.Uint32(b[8:]); length <= longestFingerprint {
 		h.Fingerprint = string(b[12 : 12+length])
+		if v == compactedVersion {
+			h.compactions = little.Uint64(b[12+length:])
+			copy(h.id[:], b[12+length+8:])
+		}
+	}
+	if v == version {
+		sum := sha256.Sum256(page)
+		copy(h.id[:], sum[:])
+	} else if h.compactions == 0 {
+		return Header{}, "the header does not say which compaction made it"
 	}
 	if err := h.Check(); err != nil {
 		return Header{}, err.Error()

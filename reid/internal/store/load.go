@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/deepmutual/dml/internal/files"
 )
@@ -23,14 +24,19 @@ func (s *Store) Refresh() error {
 }
 
 // checkHeld insists on the folder and files that were opened, by what they are
-// and by the header: who copies files over others changes them in place.
+// and by the header: who copies files over others changes them in place. Files
+// that a compaction replaced are followed, unless the lock is held, which keeps
+// others from compacting.
 func (s *Store) checkHeld() error {
-	err := s.folder.Check(s.log, s.features)
-	if errors.Is(err, files.ErrReplaced) {
+	if err := s.folder.Check(); err != nil {
 		return replaced(err)
 	}
+	err := s.folder.Check(s.log, s.features)
+	if errors.Is(err, files.ErrReplaced) && !s.folder.Locked() {
+		return s.followCompaction()
+	}
 	if err != nil {
-		return err
+		return replaced(err)
 	}
 	page := make([]byte, pageSize)
 	if err := s.readLog(page, 0); err != nil {
@@ -42,7 +48,39 @@ func (s *Store) checkHeld() error {
 	return nil
 }
 
-func replaced(err error) error { return fmt.Errorf("%w: %w", ErrReplaced, err) }
+// followCompaction goes on with the files that a compaction of this gallery put
+// in the place of those that are open.
+func (s *Store) followCompaction() (err error) {
+	next, err := s.openContent()
+	if err != nil {
+		return err
+	}
+	if next.header.id != s.header.id || next.header.compactions <= s.header.compactions || next.header.Dim != s.header.Dim || next.header.Fingerprint != s.header.Fingerprint {
+		return errors.Join(s.otherGallery(), next.close())
+	}
+	old, was, view := s.content, s.at, s.view.Load()
+	s.content = next
+	err = s.load()
+	if err == nil && s.at.generation <= was.generation {
+		err = errors.Join(s.otherGallery(), unmap(s.view.Load().segments))
+	}
+	if err != nil {
+		s.content, s.at = old, was
+		s.view.Store(view)
+		return errors.Join(err, next.close())
+	}
+	s.retired = append(s.retired, view.segments...)
+	s.codes = nil
+	return old.close()
+}
+
+// replaced turns an error of the folder into one of this package.
+func replaced(err error) error {
+	if errors.Is(err, files.ErrReplaced) {
+		return fmt.Errorf("%w: %w", ErrReplaced, err)
+	}
+	return err
+}
 
 func (s *Store) otherGallery() error {
 	return fmt.Errorf("%s: %w: another gallery's files were put there", s.dir, ErrReplaced)
@@ -68,7 +106,7 @@ func (s *Store) committed() (commit, error) {
 	if !found.sure && at != s.at {
 		// Its writer died, or is waiting for the disk at this moment: nobody is
 		// shown what a loss of power could undo.
-		if err := s.log.Sync(); err != nil {
+		if err := s.settle(s.log); err != nil {
 			return commit{}, err
 		}
 	}
@@ -113,7 +151,7 @@ func (s *Store) refresh() error {
 	if to == s.at {
 		return nil
 	}
-	if err := s.replay(to); err != nil {
+	if err := s.replay(s.view.Load(), to); err != nil {
 		if s.at.generation > 0 && !s.continues() {
 			return s.otherGallery()
 		}
@@ -139,8 +177,9 @@ func (s *Store) continues() bool {
 	return chain == s.at.chain
 }
 
-// replay reads the log up to a commit.
-func (s *Store) replay(to commit) error {
+// replay reads the log up to a commit, and shows it on top of a view of what was
+// committed before.
+func (s *Store) replay(old *View, to commit) error {
 	info, err := s.log.Stat()
 	if err != nil {
 		return err
@@ -156,7 +195,6 @@ func (s *Store) replay(to commit) error {
 	if more < 0 || more > int64(len(log)/rowMin) {
 		return s.damaged(s.at.end, "%d bytes cannot hold the %d images that are committed", len(log), more)
 	}
-	old := s.view.Load()
 	next := old.grown(int(more))
 	chain := s.at.chain
 	for at := 0; at < len(log); {
@@ -192,7 +230,7 @@ func (s *Store) show(old, next *View) error {
 	size := SegmentRows * stride
 	count := (int64(next.Rows()) + SegmentRows - 1) / SegmentRows
 	if info.Size() < count*size {
-		return &Damage{File: s.file(featuresFile), Offset: info.Size(), Reason: fmt.Sprintf("it ends here; the %d rows of the log need %d bytes", next.Rows(), count*size)}
+		return &Damage{File: s.file(next.file), Offset: info.Size(), Reason: fmt.Sprintf("it ends here; the %d rows of the log need %d bytes", next.Rows(), count*size)}
 	}
 	lo := int64(old.Rows()) * stride
 	for i, seg := range next.segments { // those that were not full
@@ -214,17 +252,21 @@ func (s *Store) show(old, next *View) error {
 	return nil
 }
 
-func (v *View) unmapBeyond(n int) error {
+func (v *View) unmapBeyond(n int) error { return unmap(v.segments[n:]) }
+
+func unmap(segments []*segment) error {
 	var errs []error
-	for _, seg := range v.segments[n:] {
+	for _, seg := range segments {
 		errs = append(errs, seg.unmap())
 	}
 	return errors.Join(errs...)
 }
 
 // readLog fills b; the log is at least that long unless it is damaged.
-func (s *Store) readLog(b []byte, offset int64) error {
-	n, err := s.log.ReadAt(b, offset)
+func (s *Store) readLog(b []byte, offset int64) error { return s.readAt(s.log, b, offset) }
+
+func (s *Store) readAt(log *os.File, b []byte, offset int64) error {
+	n, err := log.ReadAt(b, offset)
 	if errors.Is(err, io.EOF) {
 		return s.damaged(offset+int64(n), "it ends here")
 	}

@@ -45,7 +45,7 @@ func TestLostPage(t *testing.T) {
 				if got := s.View().Rows(); got != rows {
 					t.Errorf("changes %v, page %d lost (the newest: %v): %d rows of %d", changes, page, newest, got, rows)
 				}
-				if err := errors.Join(check(s), s.Lock(), grow(t, s, 2), s.Close()); err != nil {
+				if err := errors.Join(check(s), s.Lock(0), grow(t, s, 2), s.Close()); err != nil {
 					t.Fatal(err)
 				}
 				again := opened(t, torn, systemMapper)
@@ -67,7 +67,7 @@ func TestLostPageOfReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = log.WriteAt(make([]byte, pageSize), commit{generation: 2}.pageOffset())
-	if err := errors.Join(err, log.Close(), s.Refresh(), s.Lock(), grow(t, s, 1), check(s)); err != nil || s.View().Rows() != 6 {
+	if err := errors.Join(err, log.Close(), s.Refresh(), s.Lock(0), grow(t, s, 1), check(s)); err != nil || s.View().Rows() != 6 {
 		t.Errorf("%d rows, %v", s.View().Rows(), err)
 	}
 }
@@ -81,7 +81,7 @@ func TestLockRepairs(t *testing.T) {
 		clear(content[commit{generation: 2}.pageOffset()+place:][:commitSize])
 		torn := copied(t, dir, logFile, content)
 		s := opened(t, torn, systemMapper)
-		if err := errors.Join(s.Lock(), s.Close()); err != nil {
+		if err := errors.Join(s.Lock(0), s.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(contents(t, torn)[logFile], whole) {

@@ -65,7 +65,7 @@ func TestReplaced(t *testing.T) {
 					dir := made(t, 5, 8)
 					s := opened(t, dir, systemMapper)
 					if written {
-						if err := errors.Join(s.Lock(), grow(t, s, 1)); err != nil {
+						if err := errors.Join(s.Lock(0), grow(t, s, 1)); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -80,7 +80,7 @@ func TestReplaced(t *testing.T) {
 							t.Errorf("refresh: %v", err)
 						}
 					}
-					err := s.Lock()
+					err := s.Lock(0)
 					if err == nil && written {
 						err = grow(t, s, 2)
 					}
@@ -96,7 +96,7 @@ func TestReplaced(t *testing.T) {
 						t.Error(err)
 					}
 					again := opened(t, dir, systemMapper)
-					if err := errors.Join(again.Lock(), again.Close()); err != nil {
+					if err := errors.Join(again.Lock(0), again.Close()); err != nil {
 						t.Errorf("the gallery that was put there: %v", err)
 					}
 				})

@@ -80,7 +80,7 @@ func rowSum(row int, features []float32) uint32 {
 
 // guard calls f. Reading a mapped file that somebody has cut meanwhile faults,
 // which would end the program.
-func (s *Store) guard(f func() error) (err error) {
+func (v *View) guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		r := recover()
@@ -94,18 +94,18 @@ func (s *Store) guard(f func() error) (err error) {
 		if !ok {
 			panic(r)
 		}
-		at, ours := s.locate(fault.Addr())
+		at, ours := v.locate(fault.Addr())
 		if !ours {
 			panic(r)
 		}
-		err = &Damage{File: s.file(featuresFile), Offset: at, Reason: fmt.Sprintf("the file cannot be read; it may have been cut while in use (%v)", fault)}
+		err = &Damage{File: v.store.file(v.file), Offset: at, Reason: fmt.Sprintf("the file cannot be read; it may have been cut while in use (%v)", fault)}
 	}()
 	return f()
 }
 
 // locate returns what place in the file of features is mapped at an address.
-func (s *Store) locate(address uintptr) (offset int64, ok bool) {
-	for i, seg := range s.View().segments {
+func (v *View) locate(address uintptr) (offset int64, ok bool) {
+	for i, seg := range v.segments {
 		size := uintptr(len(seg.data) * 4)
 		if start := uintptr(unsafe.Pointer(unsafe.SliceData(seg.data))); address >= start && address < start+size {
 			return int64(i)*int64(size) + int64(address-start), true

@@ -4,6 +4,10 @@
 //	features.f32  the feature vectors, float32, row after row, little-endian
 //	lock          held by the process that writes
 //
+// Compacting writes both anew, without what was removed: features.N.f32 for the
+// N-th time, then a log that names it, which is renamed over the old one, and at
+// last removes the old features. Who has the old files open goes on with them.
+//
 // Nothing that is committed is written over. The log starts with three pages:
 // the header, and two pages that hold, in turn, how far the log is committed
 // (see commit). A change writes the features beyond the committed ones, then a
@@ -27,9 +31,11 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -73,24 +79,46 @@ func (d *Damage) Error() string {
 // Store is an open gallery. Its methods may be called from any goroutine, but
 // none after or during Close.
 type Store struct {
-	dir       string
-	folder    *files.Folder
-	header    Header
-	headerSum uint32 // of its page
-	view      atomic.Pointer[View]
-	// mapping overrides how segments get into memory, for tests.
+	dir    string
+	folder *files.Folder
+	made   Header
+	view   atomic.Pointer[View]
+	// What follows is the operating system's, but in tests: what gets segments
+	// into memory, and what writes.
 	mapping mapper
+	system  files.System
+	settle  func(*os.File) error // makes what a writer left durable
 
-	write    sync.Mutex // guards what follows, and changes of view
-	log      *os.File
-	features *os.File
-	at       commit // what view shows
-	failed   bool
-	codes    map[string]int32 // of texts; made by the first change
+	write   sync.Mutex // guards what follows, and changes of view
+	content            // what is open
+	out     *outputs   // nil unless the lock is held
+	at      commit     // what view shows
+	failed  bool
+	codes   map[string]int32 // of texts; made by the first change
+	retired []*segment       // of views before a compaction
+}
+
+// content is the files of a gallery, open to read.
+type content struct {
+	header        Header
+	headerSum     uint32 // of its page
+	log, features *os.File
+}
+
+// outputs are the same files, open to write.
+type outputs struct{ log, features files.Handle }
+
+func (o *outputs) close() error {
+	if o == nil {
+		return nil
+	}
+	return errors.Join(o.log.Close(), o.features.Close())
 }
 
 // Create makes the folder of an empty gallery, whole or not at all.
-func Create(dir string, h Header) error {
+func Create(dir string, h Header) error { return create(files.OS{}, dir, h) }
+
+func create(system files.System, dir string, h Header) error {
 	page, err := h.encode()
 	if err != nil {
 		return err
@@ -99,79 +127,102 @@ func Create(dir string, h Header) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("%s: %w", dir, ErrExists)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*.tmp")
-	if err != nil {
+	tmp := filepath.Join(filepath.Dir(dir), fmt.Sprintf(".%s.%016x.tmp", filepath.Base(dir), rand.Uint64()))
+	if err := system.Mkdir(tmp, 0o755); err != nil {
 		return fmt.Errorf("creating %s: %w", dir, err)
 	}
 	first := commit{end: logStart, chain: checksum(page)}
 	page = append(page, bytes.Repeat(first.page(), commitPages)...)
-	err = errors.Join(os.Chmod(tmp, 0o755), writeSynced(filepath.Join(tmp, logFile), page), writeSynced(filepath.Join(tmp, featuresFile), nil), syncFolder(tmp))
+	log, features := filepath.Join(tmp, logFile), filepath.Join(tmp, featuresFile)
+	err = cmp.Or(writeSynced(system, log, page), writeSynced(system, features, nil), system.SyncDir(tmp))
 	if err == nil {
-		err = os.Rename(tmp, dir)
+		err = system.Rename(tmp, dir)
 	}
 	if err != nil {
-		return fmt.Errorf("creating %s: %w", dir, errors.Join(err, os.RemoveAll(tmp)))
+		for _, path := range []string{log, features, tmp} {
+			if gone := system.Remove(path); !errors.Is(gone, fs.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
+		}
+		return fmt.Errorf("creating %s: %w", dir, err)
 	}
-	return syncFolder(filepath.Dir(dir))
+	if err := system.SyncDir(filepath.Dir(dir)); err != nil {
+		return fmt.Errorf("creating %s: %w: %w", dir, ErrUncertain, err)
+	}
+	return nil
 }
 
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func writeSynced(system files.System, path string, data []byte) error {
+	f, err := system.Create(path, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncFolder makes names durable, where the system can sync folders.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.Sync()
 	}
-	_ = f.Sync()
-	return f.Close()
+	return errors.Join(err, f.Close())
 }
 
 // Open opens a gallery to read; the first change locks it for this process.
-func Open(dir string) (*Store, error) { return open(dir, systemMapper) }
+func Open(dir string) (*Store, error) { return open(files.OS{}, dir, systemMapper) }
 
-func open(dir string, m mapper) (*Store, error) {
-	s := &Store{dir: filepath.Clean(dir), mapping: m}
+func open(system files.System, dir string, m mapper) (*Store, error) {
+	s := &Store{dir: filepath.Clean(dir), mapping: m, system: system, settle: (*os.File).Sync}
 	var err error
 	if s.folder, err = files.OpenFolder(s.dir); err != nil {
 		return nil, err
 	}
-	if err = s.openFiles(os.O_RDONLY); err == nil {
+	if s.content, err = s.openContent(); err == nil {
 		err = s.load()
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.made = Header{Dim: s.header.Dim, Fingerprint: s.header.Fingerprint}
 	return s, nil
 }
 
-// openFiles replaces the open files, both or none.
-func (s *Store) openFiles(flag int) error {
-	log, err := s.openFile(logFile, flag)
+// openContent opens the files that are there now.
+func (s *Store) openContent() (content, error) {
+	for {
+		c, err := s.tryContent()
+		if err == nil || c.log == nil {
+			return c, err
+		}
+		// A compaction may have removed the features that this log names.
+		again := errors.Is(err, fs.ErrNotExist) && errors.Is(s.folder.Check(c.log), files.ErrReplaced)
+		err = errors.Join(err, c.log.Close())
+		if !again {
+			return content{}, err
+		}
+	}
+}
+
+// tryContent returns at least the log where it could be opened.
+func (s *Store) tryContent() (c content, err error) {
+	c.log, err = s.openFile(logFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%s holds no gallery: %w", s.dir, err)
 	}
 	if err != nil {
-		return err
+		return content{}, err
 	}
-	features, err := s.openFile(featuresFile, flag)
-	if err != nil {
-		return errors.Join(err, log.Close())
+	page := make([]byte, pageSize)
+	if err := s.readAt(c.log, page, 0); err != nil {
+		return c, err
 	}
-	err = s.closeFiles()
-	s.log, s.features = log, features
-	return err
+	h, reason := decodeHeader(page)
+	if reason != "" {
+		return c, s.damaged(0, "%s", reason)
+	}
+	c.header, c.headerSum = h, checksum(page)
+	c.features, err = s.openFile(h.features())
+	return c, err
 }
 
-// openFile opens a file that is no pipe, which would block.
-func (s *Store) openFile(name string, flag int) (*os.File, error) {
+// openFile opens a file to read that is no pipe, which would block.
+func (s *Store) openFile(name string) (*os.File, error) {
 	info, err := s.folder.Root().Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.file(name), err)
@@ -179,30 +230,28 @@ func (s *Store) openFile(name string, flag int) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w", s.file(name), files.ErrNotRegular)
 	}
-	return s.folder.Root().OpenFile(name, flag, 0)
+	return s.folder.Root().Open(name)
 }
 
-func (s *Store) closeFiles() error {
-	if s.log == nil {
+func (c content) close() error {
+	if c.log == nil {
 		return nil
 	}
-	return errors.Join(s.log.Close(), s.features.Close())
+	return errors.Join(c.log.Close(), c.features.Close())
 }
 
-// load reads the header and what is committed.
+// load reads what is committed.
 func (s *Store) load() error {
-	page := make([]byte, pageSize)
-	if err := s.readLog(page, 0); err != nil {
+	s.at = commit{end: logStart, chain: s.headerSum}
+	to, err := s.committed()
+	if err != nil {
 		return err
 	}
-	h, reason := decodeHeader(page)
-	if reason != "" {
-		return s.damaged(0, "%s", reason)
-	}
-	s.header, s.headerSum = h, checksum(page)
-	s.at = commit{end: logStart, chain: s.headerSum}
-	s.view.Store(&View{store: s})
-	return s.refresh()
+	return s.replay(s.emptyView(), to)
+}
+
+func (s *Store) emptyView() *View {
+	return &View{store: s, file: s.header.features(), dim: s.header.Dim}
 }
 
 func (s *Store) file(name string) string { return filepath.Join(s.dir, name) }
@@ -212,7 +261,7 @@ func (s *Store) damaged(offset int64, format string, args ...any) error {
 }
 
 // Header returns what the gallery was created with.
-func (s *Store) Header() Header { return s.header }
+func (s *Store) Header() Header { return s.made }
 
 // View returns the gallery as it is now. Later changes do not show in it.
 func (s *Store) View() *View { return s.view.Load() }
@@ -221,14 +270,29 @@ func (s *Store) View() *View { return s.view.Load() }
 func (s *Store) Close() error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	err := s.closeFiles()
-	s.log = nil
+	err := errors.Join(s.content.close(), s.out.close())
+	s.content, s.out = content{header: s.header}, nil
 	if v := s.view.Load(); v != nil {
-		for _, seg := range v.segments {
-			err = errors.Join(err, seg.unmap())
-		}
+		err = errors.Join(err, unmap(v.segments))
 	}
-	return errors.Join(err, s.folder.Close())
+	return errors.Join(err, unmap(s.retired), s.folder.Close())
+}
+
+// Retired reports whether there is something for Trim.
+func (s *Store) Retired() bool {
+	s.write.Lock()
+	defer s.write.Unlock()
+	return len(s.retired) > 0
+}
+
+// Trim lets go of the features before a compaction. No View but the newest may
+// be used any more.
+func (s *Store) Trim() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	retired := s.retired
+	s.retired = nil
+	return unmap(retired)
 }
 
 // Committed is how long the log is without what a killed process left behind.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/deepmutual/dml/internal/files"
 )
 
 const dim = 3
@@ -43,7 +45,7 @@ func made(t testing.TB, changes ...int) string {
 		t.Fatal(err)
 	}
 	s := opened(t, dir, systemMapper)
-	if err := s.Lock(); err != nil {
+	if err := s.Lock(0); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range changes {
@@ -59,7 +61,7 @@ func made(t testing.TB, changes ...int) string {
 
 func opened(t testing.TB, dir string, m mapper) *Store {
 	t.Helper()
-	s, err := open(dir, m)
+	s, err := open(files.OS{}, dir, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +101,7 @@ func TestGrow(t *testing.T) {
 			defer s.Close()
 			reader := opened(t, dir, m)
 			defer reader.Close()
-			if err := s.Lock(); err != nil {
+			if err := s.Lock(0); err != nil {
 				t.Fatal(err)
 			}
 			total := 0
@@ -238,7 +240,7 @@ func TestKilledAnywhere(t *testing.T) {
 	before, after := contents(t, dir), contents(t, dir)
 	{
 		s := opened(t, dir, systemMapper)
-		if err := errors.Join(s.Lock(), grow(t, s, 4), s.Close()); err != nil {
+		if err := errors.Join(s.Lock(0), grow(t, s, 4), s.Close()); err != nil {
 			t.Fatal(err)
 		}
 		after = contents(t, dir)
@@ -284,7 +286,7 @@ func TestKilledAnywhere(t *testing.T) {
 			if rows != 5 && rows != 9 || whole && rows != 9 || n < 2 && rows != 5 {
 				t.Errorf("write %d, %d bytes: %d rows", n, done, rows)
 			}
-			err = errors.Join(check(s), s.Lock(), grow(t, s, 7))
+			err = errors.Join(check(s), s.Lock(0), grow(t, s, 7))
 			if err == nil {
 				err = check(s)
 			}
@@ -382,7 +384,7 @@ func TestAtRandom(t *testing.T) {
 	rows := 0
 	for range 30 {
 		s := opened(t, dir, systemMapper)
-		if err := s.Lock(); err != nil {
+		if err := s.Lock(0); err != nil {
 			t.Fatal(err)
 		}
 		for range r.IntN(4) {

@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 	dir := made(t, 3)
 	s := opened(t, dir, systemMapper)
 	defer s.Close()
-	if err := s.Lock(); err != nil {
+	if err := s.Lock(0); err != nil {
 		t.Fatal(err)
 	}
 	limited := old

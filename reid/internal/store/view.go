@@ -23,6 +23,8 @@ type View struct {
 	sums     []uint32
 	segments []*segment
 	store    *Store
+	file     string // of the features
+	dim      int
 }
 
 // Rows is the number of rows, removed ones among them.
@@ -105,7 +107,7 @@ func (v *View) add(name, track string, pid, camera int32, at int64, sum uint32) 
 // after verifying those that were not yet. They may only be read within Guard,
 // and before Close.
 func (v *View) Features(lo, hi int) ([]float32, error) {
-	dim := v.store.header.Dim
+	dim := v.dim
 	seg, from := v.segments[lo/SegmentRows], lo%SegmentRows
 	if bad := seg.verify(from/BlockRows, from%BlockRows+hi-lo, dim, v.sums[lo-from:], lo-from); bad >= 0 {
 		return nil, v.damagedRow(bad)
@@ -115,12 +117,12 @@ func (v *View) Features(lo, hi int) ([]float32, error) {
 
 // Guard calls f, which reads features, and returns an error if they are gone
 // from under it because somebody cut the file.
-func (v *View) Guard(f func() error) error { return v.store.guard(f) }
+func (v *View) Guard(f func() error) error { return v.guard(f) }
 
 // Verify checks the features of rows of one block again, whatever was checked
 // before.
 func (v *View) Verify(lo, hi int) error {
-	dim := v.store.header.Dim
+	dim := v.dim
 	for row := lo; row < hi; row++ {
 		at := row % SegmentRows * dim
 		if rowSum(row, v.segments[row/SegmentRows].data[at:at+dim]) != v.sums[row] {
@@ -132,7 +134,7 @@ func (v *View) Verify(lo, hi int) error {
 
 func (v *View) damagedRow(row int) error {
 	return &Damage{
-		File: v.store.file(featuresFile), Offset: int64(row) * int64(v.store.header.Dim) * 4,
+		File: v.store.file(v.file), Offset: int64(row) * int64(v.dim) * 4,
 		Reason: fmt.Sprintf("the checksum of row %d, %q, is wrong", row, v.Names[row]),
 	}
 }
