@@ -6,7 +6,7 @@
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: setup ## train, export and serve two students on built-in data; find persons in drawn pictures
+demo: setup ## train, export and try two students on built-in data; re-identify synthetic pedestrians
 	bin/dml demo
 
 test: setup ## run all tests
@@ -18,9 +18,10 @@ setup: ## install the native libraries (nothing is fetched when present) and bui
 build: ## build bin/dml
 	go build -o bin/dml ./cmd/dml
 
-lint: ## check formatting, vet, and that generated code is current
+lint: ## check formatting, vet, staticcheck, and that generated code is current
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmted: $$files" >&2; exit 1; fi
 	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	internal/onnx/onnxpb/generate.sh --check
 
 race: ## run the tests of concurrent packages under the race detector

@@ -1,5 +1,5 @@
 // Command dml trains cohorts of students by deep mutual learning, exports them
-// to ONNX and serves them. Run "dml --help".
+// to ONNX and infers with them. Run "dml --help".
 package main
 
 import (

@@ -54,7 +54,7 @@ func flagsFirst(commands []*cli.Command, args []string) ([]string, error) {
 	return slices.Concat(head, flags, []string{"--"}, others), nil
 }
 
-// takesValue reports whether the flag is one of cmd's that is no switch.
+// takesValue reports whether the flag is one of cmd's that is not a switch.
 func takesValue(cmd *cli.Command, name string) bool {
 	for _, flag := range cmd.Flags {
 		if slices.Contains(flag.Names(), name) {

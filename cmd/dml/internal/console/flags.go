@@ -40,7 +40,7 @@ func QuietFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, DisableDefaultText: true, Usage: "show no progress"}
 }
 
-// NoArguments refuses arguments that are no flags.
+// NoArguments refuses arguments that are not flags.
 func NoArguments(ctx *cli.Context) error {
 	if ctx.Args().Present() {
 		return Usagef("%s takes no argument, got %q", ctx.Command.Name, ctx.Args().First())
