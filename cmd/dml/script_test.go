@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 	"github.com/deepmutual/dml/reid/features"
 )
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dml": scriptDML, "misused": scriptMisused, "exits": scriptExits, "prepared": scriptPrepared,
-			"write": scriptWrite, "edit": scriptEdit, "truncate": scriptTruncate, "json": scriptJSON, "near": scriptNear, "lines": scriptLines, "unit": scriptUnit, "spoil": scriptSpoil, "found": scriptFound,
+			"write": scriptWrite, "edit": scriptEdit, "truncate": scriptTruncate, "json": scriptJSON, "near": scriptNear, "lines": scriptLines, "unit": scriptUnit, "spoil": scriptSpoil, "shows": scriptShows, "found": scriptFound,
 		},
 	})
 }
@@ -359,7 +360,11 @@ func at(doc any, path string) any {
 	for key := range strings.SplitSeq(path, ".") {
 		switch v := doc.(type) {
 		case map[string]any:
-			doc = v[key]
+			if value, there := v[key]; there || key != "len" {
+				doc = value
+			} else {
+				doc = len(v)
+			}
 		case []any:
 			i, err := strconv.Atoi(key)
 			switch {
@@ -375,6 +380,19 @@ func at(doc any, path string) any {
 		}
 	}
 	return doc
+}
+
+// shows FILE.json PATH... checks that fractions of a JSON file are on standard
+// output, as percentages.
+func scriptShows(ts *testscript.TestScript, neg bool, args []string) {
+	affirm(ts, neg)
+	var doc any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc))
+	for _, path := range args[1:] {
+		if v, is := at(doc, path).(float64); !is || !strings.Contains(ts.ReadFile("stdout"), console.Percent(v)) {
+			ts.Fatalf("%s is %v, which is not shown", path, at(doc, path))
+		}
+	}
 }
 
 // near A.json B.json TOLERANCE KEY... compares values of two JSON files: numbers

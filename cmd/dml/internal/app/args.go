@@ -11,7 +11,7 @@ import (
 
 // flagsFirst moves the flags of a command line before its other arguments, so
 // that "dml export RUN --student NAME" works: the flag library stops reading
-// flags at the first argument that is none. What follows "--" stays as it is.
+// flags at the first argument that is not one. What follows "--" stays as it is.
 func flagsFirst(commands []*cli.Command, args []string) ([]string, error) {
 	at := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
 	if at < 0 {
