@@ -237,14 +237,12 @@ func TestCommitTwice(t *testing.T) {
 // wholly or not at all, and the next change goes through.
 func TestKilledAnywhere(t *testing.T) {
 	dir := made(t, 2, 3)
-	before, after := contents(t, dir), contents(t, dir)
-	{
-		s := opened(t, dir, systemMapper)
-		if err := errors.Join(s.Lock(0), grow(t, s, 4), s.Close()); err != nil {
-			t.Fatal(err)
-		}
-		after = contents(t, dir)
+	before := contents(t, dir)
+	s := opened(t, dir, systemMapper)
+	if err := errors.Join(s.Lock(0), grow(t, s, 4), s.Close()); err != nil {
+		t.Fatal(err)
 	}
+	after := contents(t, dir)
 	// The writes, in their order: features, record, two copies of the commit.
 	type write struct {
 		file   string
