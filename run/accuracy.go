@@ -28,7 +28,7 @@ type AccuracyRow struct {
 }
 
 // compareAccuracy returns nil for a file without class scores.
-func compareAccuracy(ctx context.Context, model []byte, states []train.State, outputs []string, pixels bool, opts ExportOptions) (_ *AccuracyReport, failure error) {
+func compareAccuracy(ctx context.Context, model []byte, states []train.State, outputs []string, pixels bool, opts FileOptions) (_ *AccuracyReport, failure error) {
 	rows := scoreOutputs(states, outputs)
 	if len(rows) == 0 {
 		return nil, nil
@@ -98,7 +98,7 @@ func scoreOutputs(states []train.State, have []string) []scored {
 }
 
 // countCorrect counts, for each output, the images whose class it finds.
-func countCorrect(ctx context.Context, m *infer.Model, st train.State, rows []scored, pixels bool, opts ExportOptions) ([]int, error) {
+func countCorrect(ctx context.Context, m *infer.Model, st train.State, rows []scored, pixels bool, opts FileOptions) ([]int, error) {
 	batch := opts.Evaluate.Batch
 	if batch == 0 {
 		batch = 64

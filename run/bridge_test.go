@@ -48,21 +48,21 @@ func TestExportLeavesNoUnverifiedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sub", "one.onnx")
 	bad := ramp(2 * 144)
 	bad[150] = float32(math.NaN())
-	if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: bad, Samples: 2}); !errors.Is(err, verify.ErrMismatch) {
+	if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: bad, Samples: 2}); !errors.Is(err, verify.ErrMismatch) {
 		t.Errorf("logits that are no numbers passed: %v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file was left: %v", err)
 	}
-	good := ExportOptions{Inputs: ramp(2 * 144), Samples: 2}
-	if report, err := Export(t.Context(), path, st, good); err != nil || report.Deviation > verify.DefaultTolerance || report.Accuracy != nil {
+	good := FileOptions{Inputs: ramp(2 * 144), Samples: 2}
+	if report, err := ExportStudent(t.Context(), path, st, good); err != nil || report.Deviation > verify.DefaultTolerance || report.Accuracy != nil {
 		t.Fatalf("%+v, %v", report, err)
 	}
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: bad, Samples: 2}); err == nil {
+	if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: bad, Samples: 2}); err == nil {
 		t.Error("logits that are no numbers passed")
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
@@ -77,7 +77,7 @@ func TestEvaluateFiles(t *testing.T) {
 	var paths []string
 	for _, st := range states {
 		path := filepath.Join(t.TempDir(), st.Name+".onnx")
-		if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1}); err != nil {
+		if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(144), Samples: 1}); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, path)

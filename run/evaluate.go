@@ -1,118 +1,208 @@
 package run
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/export"
-	"github.com/deepmutual/dml/export/verify"
+	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/infer"
-	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/train"
 )
 
-// EvaluateFiles scores exported students and their ensemble on every sample of
-// ds, batch samples at a time. files are the names of the model's files; the
-// students of a file that holds a cohort are scored one by one, under their own
-// names, where it gives class scores of each.
-func EvaluateFiles(ctx context.Context, model *infer.Model, files []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
-	info := model.Info()
-	if !info.Images {
-		return train.Evaluation{}, infer.ErrNoMetadata
-	}
-	loader, err := dataset.NewLoader(ds, dataset.LoaderOptions{
-		Batch: batch,
-		Shape: dataset.Shape{Channels: info.Channels, Height: info.Height, Width: info.Width},
-		Norm:  dataset.Norm{Mean: info.Mean, Std: info.Std},
-	})
+// SplitAll, as EvaluateOptions.Split, is all images of data without parts.
+const SplitAll = "all"
+
+// EvaluateOptions says on what students are evaluated, and how. The zero value
+// is usable for a run.
+type EvaluateOptions struct {
+	// Data is a folder, CSV list or CIFAR file; default: that of the run.
+	Data string
+	Kind dataset.Kind // of Data; default: recognised
+	// Split is the part of the data: train, val, test, or SplitAll. A run's own
+	// data is divided as in training. Default: test, or val where a run's data has
+	// no test part; of other data without parts all.
+	Split string
+	Seed  uint64 // that decided the split of a flat image folder; default: that of the run, else 1
+	Limit int    // of the images; 0 is all
+	// Checkpoint of a run is Best, the default, or Last.
+	Checkpoint string
+	Batch      int            // images at a time; default 64
+	Threads    int            // default: all cores
+	Backend    *train.Backend // of a run; default: that which it was trained on
+}
+
+// Evaluation is how students and their ensemble did on a part of some data.
+type Evaluation struct {
+	Data   string `json:"data"`  // path
+	Split  string `json:"split"` // train, val, test or all
+	Images int    `json:"images"`
+	train.Evaluation
+	// Chosen says that no part was asked for, and that these are the images that
+	// the best checkpoints were chosen on, since the run's data has no test part.
+	Chosen bool `json:"-"`
+}
+
+// Evaluate measures the students of the run, and their ensemble, with the
+// training code.
+func (r *Run) Evaluate(ctx context.Context, opts EvaluateOptions) (Evaluation, error) {
+	states, err := r.States(cmp.Or(opts.Checkpoint, Best))
 	if err != nil {
-		return train.Evaluation{}, err
+		return Evaluation{}, err
 	}
-	epoch := loader.Epoch(ctx, 0, 0)
-	defer epoch.Close()
-	names := studentNames(model, files)
-	var ensemble train.Tally
-	students := make([]train.Tally, len(names))
-	for {
-		b, err := epoch.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return train.Evaluation{}, err
-		}
-		joint, each, err := classScores(ctx, model, b)
-		if err != nil {
-			return train.Evaluation{}, err
-		}
-		if each == nil { // of the whole alone
-			names, students = files, students[:1]
-			each = [][]float32{joint}
-		}
-		ensemble.Add(joint, b.Labels)
-		for i, probabilities := range each {
-			students[i].Add(probabilities, b.Labels)
-		}
+	p, err := opts.ofRun(r.cfg)
+	if err != nil {
+		return Evaluation{}, err
 	}
-	result := train.Evaluation{Ensemble: ensemble.Scores()}
-	for i, name := range names {
-		result.Students = append(result.Students, train.NamedScores{Name: name, Scores: students[i].Scores()})
+	if err := sameClasses(r.Path(), states[0].Classes, p); err != nil {
+		return Evaluation{}, err
 	}
-	return result, nil
+	backend, err := r.backend(opts.Backend)
+	if err != nil {
+		return Evaluation{}, err
+	}
+	scores, err := train.Evaluate(ctx, states, p, train.EvaluateOptions{Backend: backend, Threads: opts.Threads, Batch: p.batch(opts.Batch)})
+	return p.evaluation(scores), err
 }
 
-// studentNames names every student: after its file, or as a file that holds a
-// cohort does.
-func studentNames(m *infer.Model, files []string) []string {
-	var names []string
-	for i, model := range m.Networks() {
-		if model.StudentNames == nil {
-			names = append(names, files[i])
-		}
-		for _, name := range model.StudentNames {
-			if len(files) > 1 {
-				name = export.StudentOutput(files[i], name)
-			}
-			names = append(names, name)
-		}
+// backend returns the given one, or that which the run was trained on.
+func (r *Run) backend(given *train.Backend) (*train.Backend, error) {
+	if given != nil {
+		return given, nil
 	}
-	return names
+	return train.OpenBackend(r.cfg.Backend)
 }
 
-// classScores gives the posteriors of a batch, the cohort's and each student's;
-// none of these for one file that gives the cohort's alone. It takes the softmax
-// of the logits of files that have no probabilities.
-func classScores(ctx context.Context, m *infer.Model, b *dataset.Batch) (joint []float32, students [][]float32, err error) {
-	info := m.Info()
-	var all infer.Outputs
-	if info.Uint8 {
-		shape := models.Shape{C: info.Channels, H: info.Height, W: info.Width}
-		in, _ := asPixels(verify.Samples{N: b.N, Inputs: b.Images}, shape, dataset.Norm{Mean: info.Mean, Std: info.Std})
-		all, err = m.RunPixels(ctx, in.Pixels, b.N)
-	} else {
-		all, err = m.Run(ctx, b.Images, b.N)
+// EvaluateModels measures exported students and their ensemble with ONNX
+// Runtime, on data prepared by the loader that trains. names are those of the
+// model's files, which stand for students.
+func EvaluateModels(ctx context.Context, model *infer.Model, names []string, opts EvaluateOptions) (Evaluation, error) {
+	p, err := opts.ofOther("")
+	if err != nil {
+		return Evaluation{}, err
 	}
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case all.Posterior() == nil:
-		return nil, nil, errors.New("a file has no class scores: it cannot be evaluated")
-	case all.Students == nil && len(m.Networks()) > 1:
-		return nil, nil, errors.New("a file that holds a cohort gives no class scores of each student: evaluate it by itself")
+	if err := sameClasses(names[0], model.Info().Classes, p); err != nil {
+		return Evaluation{}, err
 	}
-	joint = all.Posterior()
-	if slices.ContainsFunc(joint, func(p float32) bool { return p != p }) {
-		return nil, nil, errors.New("a file gives class scores that are not numbers (NaN): it cannot be evaluated")
-	}
-	for i, o := range all.Students {
-		if o.Posterior() == nil {
-			return nil, nil, fmt.Errorf("student %d has no class scores: it cannot be evaluated", i+1)
+	scores, err := EvaluateFiles(ctx, model, names, p, p.batch(opts.Batch))
+	return p.evaluation(scores), err
+}
+
+// part is the images to evaluate on.
+type part struct {
+	dataset.Dataset
+	path, split string
+	chosen      bool
+}
+
+func (p part) evaluation(scores train.Evaluation) Evaluation {
+	return Evaluation{Data: p.path, Split: p.split, Images: p.Len(), Evaluation: scores, Chosen: p.chosen}
+}
+
+// batch is how many images to evaluate at a time: no more than there are.
+func (p part) batch(n int) int { return max(1, min(cmp.Or(n, 64), p.Len())) }
+
+// ofRun opens the part of a run's own data as the run divided it, of any other
+// as it is. Data of people has no test part of the classes that are trained.
+func (o EvaluateOptions) ofRun(cfg Config) (part, error) {
+	path := cfg.Data.Path
+	if o.Data != "" {
+		var err error
+		if path, err = filepath.Abs(o.Data); err != nil {
+			return part{}, err
 		}
-		students = append(students, o.Posterior())
 	}
-	return joint, students, nil
+	o.Seed = cmp.Or(o.Seed, cfg.Seed)
+	if path != cfg.Data.Path || o.Split == SplitAll {
+		o.Data = path
+		return o.ofOther(cfg.Data.Pattern)
+	}
+	cfg.Seed, cfg.Data.Kind = o.Seed, cmp.Or(o.Kind, cfg.Data.Kind)
+	data, err := cfg.OpenData()
+	if err != nil {
+		return part{}, err
+	}
+	p := part{path: path, split: o.Split}
+	if p.split == "" {
+		p.split = "test"
+		if data.Test == nil {
+			p.split, p.chosen = "val", true
+		}
+	}
+	return o.take(p, data)
+}
+
+// ofOther opens a part of data that the students were not trained on.
+func (o EvaluateOptions) ofOther(pattern string) (part, error) {
+	open := dataset.Options{Kind: o.Kind, Pattern: pattern, Seed: cmp.Or(o.Seed, 1)}
+	o.Seed = open.Seed
+	p := part{path: o.Data, split: o.Split}
+	divided := p.split != "" && p.split != SplitAll
+	if divided {
+		open.TestFraction = dataset.DefaultTestFraction
+	}
+	data, err := dataset.Open(p.path, open)
+	if err != nil {
+		return part{}, err
+	}
+	if divided {
+		if p.split == "val" && data.Val == nil {
+			return part{}, fmt.Errorf("%s has no val part: only the data that a run was trained on has one, when that run is evaluated", p.path)
+		}
+		return o.take(p, data)
+	}
+	switch whole := data.Val == nil && data.Test == nil; {
+	case whole && strings.HasPrefix(data.Train.Name(), string(dataset.Market1501)) && identities.Divided(os.DirFS(p.path)): // queries and gallery are other people, of no class
+		p.split = "train"
+	case whole:
+		p.split, p.Dataset = SplitAll, data.Train
+		return o.limited(p)
+	case p.split == SplitAll:
+		return part{}, fmt.Errorf("%s is divided into parts: choose one of them, train, val or test", p.path)
+	default:
+		p.split = "test"
+	}
+	return o.take(p, data)
+}
+
+// take takes the images of the part.
+func (o EvaluateOptions) take(p part, data dataset.Splits) (part, error) {
+	var err error
+	if p.Dataset, err = data.Split(p.split); err != nil {
+		return part{}, fmt.Errorf("%s: %w", p.path, err)
+	}
+	return o.limited(p)
+}
+
+func (o EvaluateOptions) limited(p part) (part, error) {
+	if o.Limit > 0 {
+		var err error
+		if p.Dataset, err = dataset.Limit(p.Dataset, o.Limit, o.Seed); err != nil {
+			return part{}, fmt.Errorf("%s: %w", p.path, err)
+		}
+	}
+	if p.Len() == 0 {
+		return part{}, fmt.Errorf("%s: its %s part holds no image", p.path, p.split)
+	}
+	return p, nil
+}
+
+// sameClasses reports classes that differ between a model and data. A class
+// that is named by its number only matches any name.
+func sameClasses(model string, classes []string, ds dataset.Dataset) error {
+	if len(classes) != len(ds.Classes()) {
+		return fmt.Errorf("%s tells %d classes apart, %s has %d", model, len(classes), ds.Name(), len(ds.Classes()))
+	}
+	for i, name := range ds.Classes() {
+		number := strconv.Itoa(i)
+		if name != classes[i] && name != number && classes[i] != number {
+			return fmt.Errorf("class %d of %s is %q, of %s %q: evaluate on data with the same classes", i, model, classes[i], ds.Name(), name)
+		}
+	}
+	return nil
 }

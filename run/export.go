@@ -20,8 +20,8 @@ import (
 // by up to 1/2048 of itself.
 const HalfTolerance = 2e-2
 
-// ExportOptions configures Export and ExportCohort.
-type ExportOptions struct {
+// FileOptions configures ExportStudent and ExportCohort.
+type FileOptions struct {
 	// Inputs holds Samples preprocessed samples to verify on.
 	Inputs  []float32
 	Samples int
@@ -37,6 +37,8 @@ type ExportOptions struct {
 // ExportReport tells about a file that was verified and written.
 type ExportReport struct {
 	Path string `json:"path"`
+	// Name is that of the student, or cohort.
+	Name string `json:"-"`
 	// Output is the output that is furthest from the training code's, and
 	// Deviation by how much, relative to its scale.
 	Output    string  `json:"output"`
@@ -50,29 +52,32 @@ type ExportReport struct {
 	// Accuracy compares the file with the training code on labelled data; nil
 	// without such data, or for a file without class scores.
 	Accuracy *AccuracyReport `json:"accuracy,omitempty"`
+	// NotCompared says why there was no labelled data, where that was to be the
+	// run's.
+	NotCompared error `json:"-"`
 }
 
-// Export writes a student to the ONNX file at path, and makes its folder,
+// ExportStudent writes a student to the ONNX file at path, and makes its folder,
 // after ONNX Runtime has given the same outputs for the file's bytes as the
 // training code gives. On an error path is as it was before.
-func Export(ctx context.Context, path string, st train.State, opts ExportOptions) (ExportReport, error) {
+func ExportStudent(ctx context.Context, path string, st train.State, opts FileOptions) (ExportReport, error) {
 	marshal := func(format export.Options) ([]byte, error) { return export.Marshal(st.Network, st.Weights, format) }
-	report, err := write(ctx, path, []train.State{st}, marshal, studentReference, opts)
+	report, err := write(ctx, path, st.Name, []train.State{st}, marshal, studentReference, opts)
 	if err != nil {
 		return report, fmt.Errorf("student %q is not written to %s: %w", st.Name, path, err)
 	}
 	return report, nil
 }
 
-// ExportCohort is Export of all students in one file; see export.MarshalCohort.
+// ExportCohort is ExportStudent of all students in one file; see export.MarshalCohort.
 // They must agree in input, classes and normalisation.
-func ExportCohort(ctx context.Context, path string, states []train.State, opts ExportOptions) (ExportReport, error) {
+func ExportCohort(ctx context.Context, path string, states []train.State, opts FileOptions) (ExportReport, error) {
 	var students []export.Student
 	for _, st := range states {
 		students = append(students, export.Student{Name: st.Name, Network: st.Network, Weights: st.Weights})
 	}
 	marshal := func(format export.Options) ([]byte, error) { return export.MarshalCohort(students, format) }
-	report, err := write(ctx, path, states, marshal, cohortReference, opts)
+	report, err := write(ctx, path, "cohort", states, marshal, cohortReference, opts)
 	if err != nil {
 		return report, fmt.Errorf("the cohort is not written to %s: %w", path, err)
 	}
@@ -83,7 +88,7 @@ func ExportCohort(ctx context.Context, path string, states []train.State, opts E
 type reference func(states []train.State, inputs []float32, n int, format export.Options, evaluate train.EvaluateOptions) (map[string][]float32, error)
 
 // write marshals, verifies and writes a file of these students.
-func write(ctx context.Context, path string, states []train.State, marshal func(export.Options) ([]byte, error), refer reference, opts ExportOptions) (ExportReport, error) {
+func write(ctx context.Context, path, name string, states []train.State, marshal func(export.Options) ([]byte, error), refer reference, opts FileOptions) (ExportReport, error) {
 	format, err := describe(states, opts.Format)
 	if err != nil {
 		return ExportReport{}, err
@@ -92,7 +97,7 @@ func write(ctx context.Context, path string, states []train.State, marshal func(
 	if err != nil {
 		return ExportReport{}, err
 	}
-	report := ExportReport{Path: path, Bytes: len(model), Samples: opts.Samples}
+	report := ExportReport{Path: path, Name: name, Bytes: len(model), Samples: opts.Samples}
 	tolerance := verify.DefaultTolerance
 	if format.Half {
 		tolerance = HalfTolerance

@@ -33,7 +33,7 @@ func TestExportFormats(t *testing.T) {
 		"logits":    {export.Options{Outputs: []string{export.Logits}}, 1, 2},
 		"embedding": {export.Options{Outputs: []string{export.Embedding}}, 0, 0},
 	} {
-		opts := ExportOptions{Inputs: ramp(3 * 144), Samples: 3, Format: tc.format, Validation: validation}
+		opts := FileOptions{Inputs: ramp(3 * 144), Samples: 3, Format: tc.format, Validation: validation}
 		check := func(path string, rows int, report ExportReport, err error) {
 			t.Helper()
 			info, statErr := os.Stat(path)
@@ -55,7 +55,7 @@ func TestExportFormats(t *testing.T) {
 			}
 		}
 		path := filepath.Join(dir, name, "one.onnx")
-		report, err := Export(t.Context(), path, states[0], opts)
+		report, err := ExportStudent(t.Context(), path, states[0], opts)
 		check(path, tc.rows, report, err)
 		path = filepath.Join(dir, name, "cohort.onnx")
 		report, err = ExportCohort(t.Context(), path, states, opts)
@@ -67,10 +67,10 @@ func TestExportFormats(t *testing.T) {
 func TestCohortLeavesNoUnverifiedFile(t *testing.T) {
 	states := []train.State{state(t, "one", 1), state(t, "two", 2)}
 	path := filepath.Join(t.TempDir(), "cohort.onnx")
-	opts := ExportOptions{Inputs: ramp(3 * 144), Samples: 3}
+	opts := FileOptions{Inputs: ramp(3 * 144), Samples: 3}
 	bad := slices.Clone(opts.Inputs)
 	bad[150] = float32(math.NaN())
-	if _, err := ExportCohort(t.Context(), path, states, ExportOptions{Inputs: bad, Samples: 3}); !errors.Is(err, verify.ErrMismatch) {
+	if _, err := ExportCohort(t.Context(), path, states, FileOptions{Inputs: bad, Samples: 3}); !errors.Is(err, verify.ErrMismatch) {
 		t.Errorf("outputs that are no numbers passed: %v", err)
 	}
 	if _, err := ExportCohort(t.Context(), path, nil, opts); err == nil || !strings.Contains(err.Error(), path) {
@@ -99,7 +99,7 @@ func TestOneFeature(t *testing.T) {
 	}
 	st.Network = net
 	path := filepath.Join(t.TempDir(), "narrow.onnx")
-	report, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(3 * 144), Samples: 3, Format: export.Options{Outputs: []string{export.Embedding}}})
+	report, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(3 * 144), Samples: 3, Format: export.Options{Outputs: []string{export.Embedding}}})
 	if err != nil || report.Output != export.Embedding {
 		t.Errorf("%+v, %v", report, err)
 	}
@@ -118,7 +118,7 @@ func TestEvaluateFormats(t *testing.T) {
 		"logits": {Outputs: []string{export.Logits}, Batch: 5},
 	} {
 		path := filepath.Join(t.TempDir(), "one.onnx")
-		if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
+		if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := evaluateFiles(t, ds, path)
@@ -127,7 +127,7 @@ func TestEvaluateFormats(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "embedding.onnx")
-	if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Outputs: []string{export.Embedding}}}); err != nil {
+	if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Outputs: []string{export.Embedding}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := evaluateFiles(t, ds, path); err == nil || !strings.Contains(err.Error(), "no class scores") {
@@ -136,7 +136,7 @@ func TestEvaluateFormats(t *testing.T) {
 	var both []string
 	for _, name := range []string{"one", "two"} {
 		path := filepath.Join(t.TempDir(), name+".onnx")
-		if _, err := Export(t.Context(), path, st, ExportOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Uint8Input: true}}); err != nil {
+		if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Uint8Input: true}}); err != nil {
 			t.Fatal(err)
 		}
 		both = append(both, path)
@@ -169,7 +169,7 @@ func TestEvaluateFilesFile(t *testing.T) {
 	}
 	written := func(format export.Options) string {
 		path := filepath.Join(t.TempDir(), "cohort.onnx")
-		if _, err := ExportCohort(t.Context(), path, states, ExportOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
+		if _, err := ExportCohort(t.Context(), path, states, FileOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -187,7 +187,7 @@ func TestEvaluateFilesFile(t *testing.T) {
 		near(name, got.Ensemble, want.Ensemble)
 	}
 	path := filepath.Join(t.TempDir(), "one.onnx")
-	if _, err := Export(t.Context(), path, states[0], ExportOptions{Inputs: ramp(144), Samples: 1}); err != nil {
+	if _, err := ExportStudent(t.Context(), path, states[0], FileOptions{Inputs: ramp(144), Samples: 1}); err != nil {
 		t.Fatal(err)
 	}
 	cohort := written(export.Options{})

@@ -7,7 +7,7 @@ func Settings() []Setting {
 	return []Setting{
 		{Key: "name", Flag: "name", Help: "`NAME` of the run's folder", check: checkName,
 			Default: "mode and architectures, as in `dml-resnet20-resnet8`", Meaning: "name of the run's folder"},
-		{Key: "data.path", Flag: "data", Help: "train on `PATH`: MNIST or CIFAR files, a folder of images, re-identification data, or a CSV list", check: checkDataPath,
+		{Key: "data.path", Flag: "data", Resume: true, Help: "train on `PATH`: MNIST or CIFAR files, a folder of images, re-identification data, or a CSV list", check: checkDataPath,
 			Default: "none: must be given", Meaning: "folder, CSV list or CIFAR file of the training data"},
 		{Key: "data.kind", Flag: "kind", Help: "`FORMAT` of the data: mnist, cifar10, cifar100, imagefolder, market1501 or list", check: checkKind,
 			Default: "recognised", Meaning: "format of the data: `mnist`, `cifar10`, `cifar100`, `imagefolder`, `market1501` or `list`; see below"},
@@ -63,7 +63,7 @@ func Settings() []Setting {
 			Default: "the run's", Meaning: "optimizer of this student: keys as below `optimizer`, with defaults of their own"},
 		{Key: "students[].schedule",
 			Default: "the run's", Meaning: "schedule of this student: keys as below `schedule`, with defaults of their own"},
-		{Key: "epochs", Flag: "epochs", Help: "`N` passes over the training data", nonzero: true,
+		{Key: "epochs", Flag: "epochs", Resume: true, Help: "`N` passes over the training data", nonzero: true,
 			Default: "20", Meaning: "passes over the training data"},
 		{Key: "batch", Flag: "batch", Help: "mini-batches of `N` images", nonzero: true,
 			Default: "64", Meaning: "images of a mini-batch"},

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -122,21 +121,8 @@ func (s State) Checkpoint() (*checkpoint.File, error) {
 	return f, nil
 }
 
-// ReadState reads a student's checkpoint. Errors name the file; see
-// checkpoint.Read for what they wrap.
-func ReadState(path string) (State, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return State{}, err
-	}
-	s, err := ParseState(data)
-	if err != nil {
-		return State{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return s, nil
-}
-
-// ParseState is ReadState for a file's bytes.
+// ParseState reads the bytes of a checkpoint file; see checkpoint.Decode for what
+// its errors wrap.
 func ParseState(data []byte) (State, error) {
 	var h stateHeader
 	tensors, err := checkpoint.Decode(data, checkpointKind, &h)

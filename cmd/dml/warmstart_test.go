@@ -10,7 +10,7 @@ import (
 
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/models"
-	"github.com/deepmutual/dml/run/rundir"
+	runs "github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/warmstart"
 )
 
@@ -33,8 +33,8 @@ func TestWarmStart(t *testing.T) {
 		}
 	}
 	second := filepath.Join(out, "second")
-	got := must(must(rundir.Open(second)).LoadAll(rundir.Last))
-	taught := must(must(rundir.Open(first)).LoadAll(rundir.Last))
+	got := must(must(runs.Open(second)).States(runs.Last))
+	taught := must(must(runs.Open(first)).States(runs.Last))
 	if !reflect.DeepEqual(got[0].Weights["conv2.weight"], taught[1].Weights["conv2.weight"]) {
 		t.Error("b has not started from the first run")
 	}

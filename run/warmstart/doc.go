@@ -1,6 +1,7 @@
 // Package warmstart gives a network the weights of another file: of an ONNX
-// model, one of this toolkit's checkpoints or runs, or a safetensors file with
-// the names of PyTorch's model libraries.
+// model, one of this toolkit's checkpoints, or a safetensors file with the names
+// of PyTorch's model libraries. Package run does so for the students whose
+// configuration names a file.
 //
 // [Open] reads a file, and [Source.Match] finds for each layer of a network the
 // layer whose weights it takes:

@@ -44,7 +44,7 @@ const maxFile = 1 << 30
 
 // Source is the weights of a file.
 type Source struct {
-	Path   string // of the file; in a run, of the student's checkpoint
+	Path   string // of the file
 	Format Format
 	SHA256 string // of the file, in hexadecimal
 	// Classes are the names of the classes, nil where the file has none.
@@ -73,20 +73,14 @@ type tensor struct {
 }
 
 // Open reads the weights of a file: an ONNX model, a checkpoint, or
-// safetensors. A folder is a run, of which the student of the best validation
-// accuracy is taken, or a student's folder in one; both give the best
-// checkpoint. The error names the file and wraps the file system's, ErrFormat,
-// or what train.ReadState wraps.
+// safetensors. The error names the file and wraps the file system's, ErrFormat,
+// or what train.ParseState wraps.
 func Open(path string) (*Source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
-		if path, err = bestCheckpoint(path); err != nil {
-			return nil, err
-		}
-	} else if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w: it is no regular file", path, ErrFormat)
 	}
 	data, err := read(path)

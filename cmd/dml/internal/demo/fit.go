@@ -39,7 +39,7 @@ func fit(ctx context.Context, cfg train.Config, splits dataset.Splits, title, pr
 	var files exported
 	for i, st := range session.States() {
 		path := filepath.Join(opts.Out, prefix+st.Name+".onnx")
-		if _, err := run.Export(ctx, path, st, run.ExportOptions{Inputs: inputs, Samples: n,
+		if _, err := run.ExportStudent(ctx, path, st, run.FileOptions{Inputs: inputs, Samples: n,
 			Evaluate: train.EvaluateOptions{Backend: opts.Backend}, Format: export.Options{Version: opts.Version}}); err != nil {
 			return exported{}, err
 		}

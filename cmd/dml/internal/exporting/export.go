@@ -2,8 +2,8 @@
 package exporting
 
 import (
+	"cmp"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,11 +11,8 @@ import (
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/training"
-	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/export"
 	"github.com/deepmutual/dml/run"
-	"github.com/deepmutual/dml/run/rundir"
-	"github.com/deepmutual/dml/train"
 )
 
 // Command is dml export.
@@ -60,32 +57,39 @@ func runExport(c *console.Console, ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := rundir.Open(ctx.Args().First())
+	r, err := run.Open(ctx.Args().First())
 	if err != nil {
 		return err
 	}
-	states, err := exportStates(ctx, dir, which)
-	if err != nil {
+	opts := run.ExportOptions{Cohort: ctx.Bool("cohort"), Checkpoint: which, Folder: ctx.String("out"), Format: format}
+	if student := ctx.String("student"); student != "all" {
+		opts.Student = student
+	}
+	if ctx.IsSet("images") {
+		opts.Images = cmp.Or(ctx.Int("images"), -1)
+	}
+	if opts.Backend, err = training.OpenBackend(c, cmp.Or(ctx.String("backend"), r.Config().Backend)); err != nil {
 		return err
 	}
-	inputs, n, _, err := dir.Reference()
-	if err != nil {
-		return err
+	reports, err := r.Export(ctx.Context, opts)
+	for i, report := range reports {
+		if i == 0 && report.NotCompared != nil {
+			c.Say("accuracies are not compared: %v", report.NotCompared)
+		}
+		sayExported(c, report)
+		if opts.Images >= 0 && report.NotCompared == nil && report.Accuracy == nil {
+			c.Say("%s: the file has no class scores, so no accuracy to compare", report.Name)
+		}
+		if !ctx.Bool("json") {
+			if _, err := fmt.Fprintln(c.Stdout, report.Path); err != nil {
+				return err
+			}
+		}
 	}
-	backendName := dir.Config().Backend
-	if ctx.IsSet("backend") {
-		backendName = ctx.String("backend")
+	if err == nil && ctx.Bool("json") {
+		err = console.WriteJSON(c.Stdout, reports)
 	}
-	backend, err := training.OpenBackend(c, backendName)
-	if err != nil {
-		return err
-	}
-	validation, err := exportValidation(c, ctx, dir.Config())
-	if err != nil {
-		return err
-	}
-	opts := run.ExportOptions{Inputs: inputs, Samples: n, Evaluate: train.EvaluateOptions{Backend: backend}, Format: format, Validation: validation}
-	return exportFiles(c, ctx, dir, states, opts)
+	return err
 }
 
 // exportFormat reads what the files shall be like.
@@ -120,86 +124,9 @@ func exportFormat(ctx *cli.Context) (export.Options, error) {
 	return format, nil
 }
 
-// exportStates reads the students that are asked for.
-func exportStates(ctx *cli.Context, dir *rundir.Dir, which string) ([]train.State, error) {
-	student := ctx.String("student")
-	if student == "all" {
-		return dir.LoadAll(which)
-	}
-	if names := dir.Students(); !slices.Contains(names, student) {
-		return nil, fmt.Errorf("%s has no student %q; its students are %s", dir.Path(), student, strings.Join(names, ", "))
-	}
-	st, err := dir.Load(student, which)
-	return []train.State{st}, err
-}
-
-// exportValidation opens the images that accuracies are compared on. Data that is
-// no longer there is an error only where images are asked for.
-func exportValidation(c *console.Console, ctx *cli.Context, cfg run.Config) (dataset.Dataset, error) {
-	n := ctx.Int("images")
-	if n == 0 {
-		return nil, nil
-	}
-	data, err := cfg.OpenData()
-	if err == nil && (data.Val == nil || data.Val.Len() == 0) {
-		err = fmt.Errorf("%s has no validation part", cfg.Data.Path)
-	}
-	if err != nil {
-		if ctx.IsSet("images") {
-			return nil, fmt.Errorf("accuracies cannot be compared: %w", err)
-		}
-		c.Say("accuracies are not compared: %v", err)
-		return nil, nil
-	}
-	return dataset.Limit(data.Val, min(n, data.Val.Len()), cfg.Seed)
-}
-
-// exportFiles writes the students, or their cohort, and says how true the files
-// are.
-func exportFiles(c *console.Console, ctx *cli.Context, dir *rundir.Dir, states []train.State, opts run.ExportOptions) error {
-	out := ctx.String("out")
-	var reports []run.ExportReport
-	done := func(what string, report run.ExportReport, err error) error {
-		if err != nil {
-			return err
-		}
-		reports = append(reports, report)
-		sayExported(c, what, report)
-		if opts.Validation != nil && report.Accuracy == nil {
-			c.Say("%s: the file has no class scores, so no accuracy to compare", what)
-		}
-		if ctx.Bool("json") {
-			return nil
-		}
-		_, err = fmt.Fprintln(c.Stdout, report.Path)
-		return err
-	}
-	if ctx.Bool("cohort") {
-		if out == "" {
-			out = dir.Path()
-		}
-		report, err := run.ExportCohort(ctx.Context, filepath.Join(out, "cohort.onnx"), states, opts)
-		if err := done("cohort", report, err); err != nil {
-			return err
-		}
-	} else {
-		if out == "" {
-			out = filepath.Join(dir.Path(), "onnx")
-		}
-		for _, st := range states {
-			report, err := run.Export(ctx.Context, filepath.Join(out, st.Name+".onnx"), st, opts)
-			if err := done(st.Name, report, err); err != nil {
-				return err
-			}
-		}
-	}
-	if ctx.Bool("json") {
-		return console.WriteJSON(c.Stdout, reports)
-	}
-	return nil
-}
-
-func sayExported(c *console.Console, what string, r run.ExportReport) {
+// sayExported says how true a file is.
+func sayExported(c *console.Console, r run.ExportReport) {
+	what := r.Name
 	c.Say("%s: ONNX Runtime's outputs differ by %.1e of their scale (%s) from the training code's, on %s",
 		what, r.Deviation, r.Output, console.Count(r.Samples, "sample"))
 	if r.Float32Bytes > 0 {

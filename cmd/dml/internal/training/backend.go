@@ -21,8 +21,15 @@ func OpenBackend(c *console.Console, name string) (*train.Backend, error) {
 		return nil, console.Usagef("--backend: %q is unknown; use onednn or ref", name)
 	}
 	b, err := train.OpenBackend(name)
-	if err == nil && b.Fallback != nil {
+	if err != nil {
+		return nil, err
+	}
+	sayFallback(c, b)
+	return b, nil
+}
+
+func sayFallback(c *console.Console, b *train.Backend) {
+	if b.Fallback != nil {
 		c.Say("note: computing with the slow reference kernels: %v", b.Fallback)
 	}
-	return b, err
 }

@@ -1,31 +1,35 @@
 package training
 
 import (
-	"context"
 	"fmt"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/run"
-	"github.com/deepmutual/dml/train"
 )
 
 // dryRunBudget is about how long a dry run trains.
 const dryRunBudget = 10 * time.Second
 
 // dryRun prints what a run will take, from a few real steps, and writes nothing.
-func dryRun(c *console.Console, ctx context.Context, session *train.Session, cfg run.Config) error {
-	e, err := session.Measure(ctx, dryRunBudget)
+func dryRun(c *console.Console, ctx *cli.Context, cfg run.Config) error {
+	e, err := run.Measure(ctx.Context, cfg, dryRunBudget, run.Options{})
 	if err != nil {
 		return err
 	}
-	machine := session.Machine()
+	sayFallback(c, e.Backend)
+	if err := sayInitial(c, e.Initial, ctx.Bool("init-table")); err != nil {
+		return err
+	}
+	warn(c, e.Warnings)
 	memory := "unknown on this system"
 	if bytes := peakMemory(); bytes > 0 {
 		memory = fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20))
 	}
-	until := console.Count(cfg.Epochs, "epoch")
-	if e.Total < e.Epoch*time.Duration(cfg.Epochs) {
+	until := console.Count(e.Config.Epochs, "epoch")
+	if e.Total < e.Epoch*time.Duration(e.Config.Epochs) {
 		until = "until it is stopped"
 	}
 	unit := time.Second
@@ -33,7 +37,7 @@ func dryRun(c *console.Console, ctx context.Context, session *train.Session, cfg
 		unit = 10 * time.Millisecond
 	}
 	rows := [][]string{
-		{"students", fmt.Sprintf("%d, %s, %s", len(cfg.Students), machine.Lineup, machine.Backend)},
+		{"students", fmt.Sprintf("%d, %s, %s", len(e.Config.Students), e.Machine.Lineup, e.Machine.Backend)},
 		{"memory", memory},
 		{"step", fmt.Sprintf("%.4g s (mean of %d)", e.Step.Seconds(), e.Steps)},
 		{"validation", fmt.Sprintf("%.3g s", e.Validation.Seconds())},

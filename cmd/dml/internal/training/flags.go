@@ -116,21 +116,18 @@ func trainConfig(ctx *cli.Context) (run.Config, error) {
 	}
 }
 
-// resumedConfig returns the configuration of a run that goes on, with what the
-// command line may change of it.
-func resumedConfig(cfg run.Config, ctx *cli.Context) (run.Config, error) {
+// changeResumed makes the changes that the command line wants of a run that goes
+// on.
+func changeResumed(cfg *run.Config, ctx *cli.Context) error {
 	for _, s := range givenSettings(ctx) {
 		if !s.Resume {
-			return cfg, console.Usagef("--resume takes its settings from %s: drop --%s", ctx.String("resume"), s.Flag)
+			return console.Usagef("--resume takes its settings from %s: drop --%s", ctx.String("resume"), s.Flag)
 		}
 	}
 	if ctx.IsSet("config") {
-		return cfg, console.Usagef("--resume takes its settings from %s: drop --config", ctx.String("resume"))
+		return console.Usagef("--resume takes its settings from %s: drop --config", ctx.String("resume"))
 	}
-	if err := applySettings(&cfg, ctx); err != nil {
-		return cfg, err
-	}
-	return cfg, byFlag(cfg.Validate())
+	return applySettings(cfg, ctx)
 }
 
 // byFlag names the flags in place of the keys of wrong settings, for a user who

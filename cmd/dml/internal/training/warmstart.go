@@ -1,49 +1,35 @@
 package training
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
+	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/run/warmstart"
-	"github.com/deepmutual/dml/train"
 )
 
-// warmStart gives students the weights of these files, says so, and returns the
-// reports for the run's folder.
-func warmStart(c *console.Console, session *train.Session, sources map[string]*warmstart.Source, full bool) (map[string]any, error) {
-	reports, err := warmstart.Apply(session, sources)
-	if err != nil {
-		return nil, err
-	}
-	kept := make(map[string]any)
-	for _, student := range slices.Sorted(maps.Keys(reports)) {
-		r := reports[student]
-		kept[student] = r
-		c.Say("%s: %s", student, r.Summary())
+// sayInitial says where students' initial weights come from.
+func sayInitial(c *console.Console, initial []run.Initial, full bool) error {
+	for _, i := range initial {
+		c.Say("%s: %s", i.Student, i.Report.Summary())
 		if !full {
-			someOf(c, "missing, with their seeded values", r.Missing)
-			someOf(c, "skipped", r.Skipped)
+			someOf(c, "missing, with their seeded values", i.Report.Missing)
+			someOf(c, "skipped", i.Report.Skipped)
 		}
-		for _, warning := range r.Warnings {
+		for _, warning := range i.Report.Warnings {
 			c.Say("  warning: %s", warning)
 		}
 		if full {
-			net, _, err := session.Network(student)
+			rows, err := i.Report.Rows(i.Network)
 			if err != nil {
-				return nil, err
-			}
-			rows, err := r.Rows(net)
-			if err != nil {
-				return nil, err
+				return err
 			}
 			if err := console.Table(c.Stderr, append([][]string{{"PARAMETER OR TENSOR", "", "FROM, OR WHY NOT"}}, rows...)); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return kept, nil
+	return nil
 }
 
 // someOf names the first tensors of a list.

@@ -1,4 +1,4 @@
-package rundir
+package folder
 
 import (
 	"context"
@@ -15,31 +15,26 @@ import (
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/datatest"
 	"github.com/deepmutual/dml/models"
-	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
+	"github.com/deepmutual/dml/train/optim"
 )
 
-func config() run.Config {
-	return run.Config{Name: "trial", Data: run.DataConfig{Path: "random"}, Epochs: 1, Batch: 8,
-		Optimizer: run.OptimizerConfig{LearningRate: 0.02},
-		Students:  []run.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}}
-}
+const config = "name: trial\n"
 
-// trained makes a run folder the way the command line does.
+var students = []string{"convnet-1", "convnet-2"}
+
+// trained makes a run folder as package run does.
 func trained(t *testing.T) (*Dir, []train.State) {
 	t.Helper()
 	shape := dataset.Shape{Channels: 1, Height: 12, Width: 12}
 	data := dataset.Splits{Train: datatest.Random(t, 32, 3, shape, 1), Val: datatest.Random(t, 8, 3, shape, 2)}
-	values, opts, err := config().WithDefaults().Training(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := train.New(values, data, opts)
+	s, err := train.New(train.Config{Epochs: 1, Batch: 8, Students: []train.Student{{Arch: "convnet"}, {Arch: "convnet"}},
+		Optimizer: optim.SGD{LearningRate: 0.02, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4}}, data, train.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	d, err := Create(t.TempDir(), config())
+	d, err := Create(filepath.Join(t.TempDir(), "trial"), students)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +45,7 @@ func trained(t *testing.T) (*Dir, []train.State) {
 	if err := d.WriteReference(inputs, n, models.Shape{C: 1, H: 12, W: 12}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Begin(s.States()); err != nil {
+	if err := d.Begin(s.States(), []byte(config)); err != nil {
 		t.Fatal(err)
 	}
 	sum, err := s.Run(t.Context(), d, train.Events{})
@@ -65,12 +60,9 @@ func trained(t *testing.T) (*Dir, []train.State) {
 
 func TestARunCanBeReadBack(t *testing.T) {
 	made, want := trained(t)
-	d, err := Open(made.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(d.Config(), config().WithDefaults()) {
-		t.Errorf("configuration read back: %+v", d.Config())
+	d := Open(made.Path(), students)
+	if text, err := os.ReadFile(filepath.Join(d.Path(), ConfigFile)); err != nil || string(text) != config {
+		t.Errorf("configuration read back: %q, %v", text, err)
 	}
 	got, err := d.LoadAll(Last)
 	if err != nil {
@@ -104,21 +96,21 @@ func TestARunCanBeReadBack(t *testing.T) {
 
 func TestCreateKeepsAnExistingRun(t *testing.T) {
 	d, _ := trained(t)
-	if _, err := Create(filepath.Dir(d.Path()), config()); !errors.Is(err, ErrBusy) {
+	if _, err := Create(d.Path(), students); !errors.Is(err, ErrBusy) {
 		t.Errorf("beside its trainer: %v", err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(filepath.Dir(d.Path()), config()); !errors.Is(err, ErrExists) {
+	if _, err := Create(d.Path(), students); !errors.Is(err, ErrExists) {
 		t.Errorf("after its trainer: %v", err)
 	}
 }
 
 // TestCreateAfterAKilledCreate: until Begin is done, the name is free.
 func TestCreateAfterAKilledCreate(t *testing.T) {
-	parent := t.TempDir()
-	d, err := Create(parent, config())
+	path := filepath.Join(t.TempDir(), "trial")
+	d, err := Create(path, students)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +120,7 @@ func TestCreateAfterAKilledCreate(t *testing.T) {
 	if err := d.Close(); err != nil { // as the system does when a process is killed
 		t.Fatal(err)
 	}
-	d, err = Create(parent, config())
+	d, err = Create(path, students)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +160,7 @@ func TestAKillWhileSaving(t *testing.T) {
 		if err := errors.Join(tc.stage(d, states), d.Epoch(train.EpochReport{Epoch: 2}), d.Close()); err != nil {
 			t.Fatal(err)
 		}
-		metrics, err := os.OpenFile(d.file(metricsFile), os.O_APPEND|os.O_WRONLY, 0)
+		metrics, err := os.OpenFile(d.file(MetricsFile), os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,18 +171,11 @@ func TestAKillWhileSaving(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(d.Path(), "convnet-1", ".last.ckpt.7.tmp"), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		reader, err := Open(d.Path())
+		seen, err := Open(d.Path(), students).LoadAll(Last)
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen, err := reader.LoadAll(Last)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resumed, err := Resume(d.Path())
-		if err != nil {
-			t.Fatal(err)
-		}
+		resumed := resume(t, d.Path())
 		got, recovery, err := resumed.Recover(nil)
 		if err != nil || recovery.Refused != nil || recovery.Epoch != tc.epoch {
 			t.Fatalf("%+v, %v", recovery, err)
@@ -200,7 +185,7 @@ func TestAKillWhileSaving(t *testing.T) {
 				t.Errorf("%s: student %d resumes in epoch %d and reads as %d, want %d", tc.name, i+1, got[i].Progress.Epoch, seen[i].Progress.Epoch, tc.epoch)
 			}
 		}
-		text, err := os.ReadFile(d.file(metricsFile))
+		text, err := os.ReadFile(d.file(MetricsFile))
 		if err != nil || strings.Count(string(text), "\n") != tc.epoch || !strings.HasSuffix(string(text), "}\n") {
 			t.Errorf("%s: metrics after %d epochs: %q, %v", tc.name, tc.epoch, text, err)
 		}
@@ -215,9 +200,7 @@ func TestAKillWhileSaving(t *testing.T) {
 func TestRefusedCreateChangesNothing(t *testing.T) {
 	d, _ := trained(t)
 	d.Close()
-	other := config()
-	other.Students = []run.StudentConfig{{Arch: "resnet8"}, {Arch: "resnet8"}}
-	if _, err := Create(filepath.Dir(d.Path()), other); !errors.Is(err, ErrExists) {
+	if _, err := Create(d.Path(), []string{"resnet8-1", "resnet8-2"}); !errors.Is(err, ErrExists) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Stat(d.file("resnet8-1")); !errors.Is(err, os.ErrNotExist) {
@@ -226,7 +209,7 @@ func TestRefusedCreateChangesNothing(t *testing.T) {
 }
 
 func TestDiscardRemovesTheFolder(t *testing.T) {
-	d, err := Create(t.TempDir(), config())
+	d, err := Create(filepath.Join(t.TempDir(), "trial"), students)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,9 +236,6 @@ func TestMissingAndDamagedCheckpoints(t *testing.T) {
 	}
 	if _, err := d.Load("convnet-1", Last); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), path) {
 		t.Errorf("cut short: %v", err)
-	}
-	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no run") {
-		t.Errorf("an empty folder: %v", err)
 	}
 }
 

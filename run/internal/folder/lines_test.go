@@ -1,7 +1,8 @@
-package rundir
+package folder
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,11 +16,11 @@ func TestNoGluedLines(t *testing.T) {
 	for _, whole := range []string{"", "{}\n", strings.Repeat(strings.Repeat("x", 99)+"\n", 90)} {
 		for _, left := range []string{"", "{", strings.Repeat("y", 4095), strings.Repeat("y", 4096), strings.Repeat("y", 20_000)} {
 			d := saved(t)
-			path := filepath.Join(d.Path(), eventsFile)
+			path := filepath.Join(d.Path(), EventsFile)
 			if err := os.WriteFile(path, []byte(whole+left), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := d.Record(Event{Event: "resumed", Epoch: 2, Step: 3}); err != nil {
+			if err := d.Record(json.RawMessage(next)); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, []byte(whole+next)) {

@@ -1,4 +1,4 @@
-package rundir
+package folder
 
 import (
 	"errors"
@@ -83,14 +83,21 @@ func truncate(part float64) func(*testing.T, string) {
 	}
 }
 
-// recovered resumes a run and returns what it goes on from.
-func recovered(t *testing.T, path string, accept func(train.State) error) (*Dir, []train.State, Recovery) {
+// resume claims the folder of a run.
+func resume(t *testing.T, path string) *Dir {
 	t.Helper()
-	d, err := Resume(path)
-	if err != nil {
+	d := Open(path, students)
+	if err := d.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// recovered resumes a run and returns what it goes on from.
+func recovered(t *testing.T, path string, accept func(train.State) error) (*Dir, []train.State, Recovery) {
+	t.Helper()
+	d := resume(t, path)
 	states, recovery, err := d.Recover(accept)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +130,7 @@ func TestDamagedCheckpointsArePassedOver(t *testing.T) {
 			want := make(map[string]train.State)
 			for _, student := range []string{"convnet-1", "convnet-2"} {
 				which := map[int]string{1: Best, 2: previous, 3: Last}[tc.epoch]
-				st, err := train.ReadState(filepath.Join(path, student, which+".ckpt"))
+				st, err := ReadState(filepath.Join(path, student, which+".ckpt"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -159,7 +166,7 @@ func TestDamagedCheckpointsArePassedOver(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			text, err := os.ReadFile(d.file(metricsFile))
+			text, err := os.ReadFile(d.file(MetricsFile))
 			if err != nil || strings.Count(string(text), "\n") != tc.epoch {
 				t.Errorf("%s of %v: metrics %q, %v", name, tc.files, text, err)
 			}
@@ -214,12 +221,8 @@ func TestNothingToGoOnFrom(t *testing.T) {
 	truncate(0.5)(t, filepath.Join(path, "convnet-2", "previous.ckpt"))
 	truncate(0.5)(t, filepath.Join(path, "convnet-1", "best.ckpt"))
 	before := listing(t, path)
-	d, err := Resume(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	_, _, err = d.Recover(nil)
+	d := resume(t, path)
+	_, _, err := d.Recover(nil)
 	if !errors.Is(err, ErrNoState) || !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), filepath.Join("convnet-2", "last.ckpt")) ||
 		!strings.Contains(err.Error(), filepath.Join("convnet-2", "previous.ckpt")) || !strings.Contains(err.Error(), filepath.Join("convnet-1", "best.ckpt")) {
 		t.Errorf("got %v", err)
@@ -235,12 +238,8 @@ func TestNoCheckpointToGoOnFrom(t *testing.T) {
 	if err := os.Rename(filepath.Join(path, "convnet-2"), filepath.Join(path, "renamed")); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Resume(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	_, _, err = d.Recover(nil)
+	d := resume(t, path)
+	_, _, err := d.Recover(nil)
 	want := path + ": " + ErrNoState.Error() + ":\n" + filepath.Join(path, "convnet-2") + ` holds no checkpoint of student "convnet-2"`
 	if !errors.Is(err, ErrNoState) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -250,15 +249,11 @@ func TestNoCheckpointToGoOnFrom(t *testing.T) {
 // TestDamagedMetrics: a line that no trainer wrote is pointed at.
 func TestDamagedMetrics(t *testing.T) {
 	path := saved(t).Path()
-	if err := os.WriteFile(filepath.Join(path, metricsFile), []byte("{broken\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(path, MetricsFile), []byte("{broken\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Resume(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	if _, _, err = d.Recover(nil); err == nil || !strings.Contains(err.Error(), filepath.Join(path, metricsFile)+", line 1 is not the report of an epoch") {
+	d := resume(t, path)
+	if _, _, err := d.Recover(nil); err == nil || !strings.Contains(err.Error(), filepath.Join(path, MetricsFile)+", line 1 is not the report of an epoch") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -287,16 +282,4 @@ func listing(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return out.String()
-}
-
-func TestEventsAreRecorded(t *testing.T) {
-	d := saved(t)
-	if err := errors.Join(d.Record(Event{Event: "stopped", Epoch: 2, Step: 3, Detail: "time"}), d.Record(Event{Event: "resumed", Epoch: 2, Step: 3})); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(d.Path(), "events.jsonl"))
-	want := `{"event":"stopped","epoch":2,"step":3,"detail":"time"}` + "\n" + `{"event":"resumed","epoch":2,"step":3}` + "\n"
-	if err != nil || string(text) != want {
-		t.Errorf("%q, %v", text, err)
-	}
 }

@@ -1,4 +1,4 @@
-// Package rundir keeps a training run in a folder:
+// Package folder keeps the files of a training run:
 //
 //	NAME/config.yaml          the configuration, defaults written out
 //	NAME/metrics.jsonl        one line an epoch
@@ -18,7 +18,7 @@
 // they become last.ckpt, and what that was previous.ckpt. A process killed at any
 // moment leaves a folder whose saving [Dir.Recover] finishes or takes back. It
 // also passes over checkpoints that are damaged or of another run.
-package rundir
+package folder
 
 import (
 	"bytes"
@@ -31,14 +31,14 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/models"
-	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
+
+// ConfigFile is the name of the file by which a folder is known as that of a run.
+const ConfigFile = "config.yaml"
 
 // The two checkpoints of a student.
 const (
@@ -47,20 +47,19 @@ const (
 )
 
 const (
-	configFile    = "config.yaml"
-	metricsFile   = "metrics.jsonl"
+	MetricsFile   = "metrics.jsonl"
 	resultsFile   = "results.csv"
 	referenceFile = "reference.ckpt"
 	referenceKind = "reference"
 	progressFile  = "progress.json"
 	lockFile      = "lock"
 	initFile      = "init.json"
-	eventsFile    = "events.jsonl"
+	EventsFile    = "events.jsonl"
 	next          = "next"     // a newest state that is not yet committed or moved
 	previous      = "previous" // the newest state before the last
 )
 
-// Errors of Create and Resume; test with errors.Is.
+// Errors of Create and Lock; test with errors.Is.
 var (
 	// ErrExists says that the folder holds a run already.
 	ErrExists = errors.New("the run exists already")
@@ -70,31 +69,31 @@ var (
 
 // Dir is the folder of a run.
 type Dir struct {
-	path   string
-	cfg    run.Config
-	locked *files.Lock // nil for readers
+	path     string
+	students []string    // by name
+	locked   *files.Lock // nil for readers
 }
 
-// Create claims the folder of a new run under parent. The run exists once
-// Begin has written its first state; what an earlier Create left behind
-// without that is written over. Close gives the folder back.
-func Create(parent string, cfg run.Config) (*Dir, error) {
-	cfg = cfg.WithDefaults()
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	d := &Dir{path: filepath.Join(parent, cfg.Name), cfg: cfg}
+// Open returns the folder of a run with these students, to read from. It looks
+// at no file.
+func Open(path string, students []string) *Dir { return &Dir{path: path, students: students} }
+
+// Create claims the folder of a new run. The run exists once Begin has written
+// its first state; what an earlier Create left behind without that is written
+// over. Close gives the folder back.
+func Create(path string, students []string) (*Dir, error) {
+	d := Open(path, students)
 	if err := os.MkdirAll(d.path, 0o755); err != nil {
 		return nil, fmt.Errorf("the folder of the run cannot be made: %w", err)
 	}
-	if err := d.lock(); err != nil {
+	if err := d.Lock(); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(d.file(configFile)); err == nil {
+	if _, err := os.Stat(d.file(ConfigFile)); err == nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", d.path, ErrExists), d.Close())
 	}
-	for _, s := range cfg.Students {
-		if err := os.MkdirAll(filepath.Join(d.path, s.Name), 0o755); err != nil {
+	for _, name := range students {
+		if err := os.MkdirAll(filepath.Join(d.path, name), 0o755); err != nil {
 			return nil, errors.Join(fmt.Errorf("the folder of the run cannot be made: %w", err), d.Close())
 		}
 	}
@@ -117,63 +116,25 @@ func (d *Dir) Discard() error {
 }
 
 // Begin writes the state before the first step, and then the configuration.
-func (d *Dir) Begin(states []train.State) error {
+func (d *Dir) Begin(states []train.State, config []byte) error {
 	if err := d.removeLeftovers(); err != nil {
 		return err
 	}
 	if err := d.Save(states); err != nil {
 		return err
 	}
-	return d.writeConfig()
+	return d.WriteConfig(config)
 }
 
-func (d *Dir) writeConfig() error {
-	text, err := yaml.Marshal(d.cfg)
-	if err != nil {
-		return err
-	}
-	return files.WriteFile(d.file(configFile), text, 0o644)
+// WriteConfig replaces the configuration.
+func (d *Dir) WriteConfig(config []byte) error {
+	return files.WriteFile(d.file(ConfigFile), config, 0o644)
 }
 
-// SetMachine keeps the threads and the backend of a machine in the configuration,
-// for the next resume.
-func (d *Dir) SetMachine(m train.Machine) error {
-	d.cfg.Threads, d.cfg.Backend = m.Threads, m.Backend
-	return d.writeConfig()
-}
-
-// Open finds an existing run to read from.
-func Open(path string) (*Dir, error) {
-	cfg, err := run.ReadConfig(filepath.Join(path, configFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is no run: it has no %s", path, configFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	cfg = cfg.WithDefaults()
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(path, configFile), err)
-	}
-	return &Dir{path: path, cfg: cfg}, nil
-}
-
-// Resume finds an existing run to train on and claims its folder (on Unix; other
-// systems keep nobody out). Recover then brings it to a state to go on from.
-// Close gives the folder back.
-func Resume(path string) (*Dir, error) {
-	d, err := Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.lock(); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// lock claims the folder for this process, which gives it back when it ends.
-func (d *Dir) lock() error {
+// Lock claims the folder to train on (on Unix; other systems keep nobody out).
+// Recover then brings it to a state to go on from. Close gives the folder back,
+// as the end of the process does.
+func (d *Dir) Lock() error {
 	held, err := files.TakeLock(d.file(lockFile))
 	if errors.Is(err, files.ErrHeld) {
 		return fmt.Errorf("%s: %w", d.path, ErrBusy)
@@ -185,17 +146,8 @@ func (d *Dir) lock() error {
 // Path returns the folder.
 func (d *Dir) Path() string { return d.path }
 
-// Config returns the run's configuration.
-func (d *Dir) Config() run.Config { return d.cfg }
-
 // Students returns the names of the students.
-func (d *Dir) Students() []string {
-	var names []string
-	for _, s := range d.cfg.Students {
-		names = append(names, s.Name)
-	}
-	return names
-}
+func (d *Dir) Students() []string { return d.students }
 
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 
@@ -211,11 +163,25 @@ func (d *Dir) Load(student, which string) (train.State, error) {
 			return *st, nil
 		}
 	}
-	st, err := train.ReadState(path)
+	st, err := ReadState(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, fmt.Errorf("%s does not exist: student %q has no %s checkpoint yet", path, student, which)
 	}
 	return st, err
+}
+
+// ReadState reads a student's checkpoint. Errors name the file; see
+// checkpoint.Decode for what they wrap.
+func ReadState(path string) (train.State, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return train.State{}, err
+	}
+	st, err := train.ParseState(data)
+	if err != nil {
+		return train.State{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return st, nil
 }
 
 // LoadAll reads the Best or Last checkpoint of every student.
@@ -232,18 +198,10 @@ func (d *Dir) LoadAll(which string) ([]train.State, error) {
 }
 
 // Epoch implements train.Store: it appends a line to the metrics.
-func (d *Dir) Epoch(report train.EpochReport) error { return d.appendLine(metricsFile, report) }
-
-// Event is something that befell a run, as a line of events.jsonl tells it.
-type Event struct {
-	Event  string `json:"event"` // resumed, refused, drift, stopped or diverged
-	Epoch  int    `json:"epoch"` // finished epochs
-	Step   int    `json:"step"`  // finished steps of the epoch under way
-	Detail string `json:"detail,omitempty"`
-}
+func (d *Dir) Epoch(report train.EpochReport) error { return d.appendLine(MetricsFile, report) }
 
 // Record appends an event to the run's report.
-func (d *Dir) Record(e Event) error { return d.appendLine(eventsFile, e) }
+func (d *Dir) Record(event any) error { return d.appendLine(EventsFile, event) }
 
 // Saved returns the finished epochs, and the finished steps of the epoch under
 // way, of the newest states.

@@ -1,4 +1,4 @@
-package rundir
+package folder
 
 import (
 	"encoding/json"
@@ -87,7 +87,7 @@ func (s *survey) look(which string) error {
 	s.looked = append(s.looked, which)
 	for _, student := range s.dir.Students() {
 		path := s.dir.Checkpoint(student, which)
-		st, err := train.ReadState(path)
+		st, err := ReadState(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -202,7 +202,7 @@ func (s *survey) restore(at committed) error {
 		if c.which == Last && !(c.best && lostBest) {
 			continue
 		}
-		st, err := train.ReadState(d.Checkpoint(student, c.which))
+		st, err := ReadState(d.Checkpoint(student, c.which))
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package rundir
+package folder
 
 import (
 	"bytes"
@@ -115,7 +115,7 @@ func (d *Dir) committedNext(student string) (*train.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := train.ReadState(d.Checkpoint(student, next))
+	st, err := ReadState(d.Checkpoint(student, next))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -166,7 +166,7 @@ func (d *Dir) removeLeftovers() error {
 // cutMetrics drops the lines of epochs that are not part of the newest state,
 // and a line that a killed process did not finish.
 func (d *Dir) cutMetrics(epochs int) error {
-	text, err := os.ReadFile(d.file(metricsFile))
+	text, err := os.ReadFile(d.file(MetricsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -182,7 +182,7 @@ func (d *Dir) cutMetrics(epochs int) error {
 		}
 		var report train.EpochReport
 		if err := json.Unmarshal(line, &report); err != nil {
-			return fmt.Errorf("%s, line %d is not the report of an epoch: %w; mend or remove the line to go on", d.file(metricsFile), number, err)
+			return fmt.Errorf("%s, line %d is not the report of an epoch: %w; mend or remove the line to go on", d.file(MetricsFile), number, err)
 		}
 		if report.Epoch > epochs {
 			break
@@ -192,5 +192,5 @@ func (d *Dir) cutMetrics(epochs int) error {
 	if len(kept) == len(text) {
 		return nil
 	}
-	return files.WriteFile(d.file(metricsFile), kept, 0o644)
+	return files.WriteFile(d.file(MetricsFile), kept, 0o644)
 }

@@ -1,0 +1,318 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/deepmutual/dml/dataset"
+	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/run/internal/folder"
+	"github.com/deepmutual/dml/train"
+)
+
+// Options of Start, Resume and Measure. The zero value is usable.
+type Options struct {
+	// Folder that Start makes the run's folder in; default: runs.
+	Folder string
+	// Data to train on, in place of those at the configuration's data.path, which
+	// then is only a name; default: theirs. Whoever resumes the run must give them
+	// again.
+	Data *dataset.Splits
+	// Backend to compute with; default: that which the configuration names.
+	Backend *train.Backend
+	// Teacher of mode distill, in place of the configuration's.
+	Teacher train.Teacher
+	// Change alters the configuration of a run that is resumed: what Settings
+	// marks by Resume, without which it is another run. More epochs extend it, with
+	// the schedule of the learning rate that it has; data may have moved.
+	Change func(*Config) error
+	// AllowDrift lets Resume go on with other threads, or another backend, library
+	// or processor, from which the run does not come to the bits that it would
+	// have come to.
+	AllowDrift bool
+}
+
+// job is what a run needs to train.
+type job struct {
+	session *train.Session
+	backend *train.Backend
+	teacher ownTeacher // nil without one that the run has opened
+	initial []Initial
+}
+
+func (j *job) close() error {
+	if j == nil {
+		return nil
+	}
+	var errs []error
+	if j.session != nil {
+		errs = append(errs, j.session.Close())
+	}
+	if j.teacher != nil {
+		errs = append(errs, j.teacher.Close())
+	}
+	j.session, j.teacher = nil, nil
+	return errors.Join(errs...)
+}
+
+// prepare opens all that a configuration names and makes its session. Of a run
+// that goes on it reads no initial weights.
+func prepare(cfg Config, opts Options, sources sources) (_ *job, failure error) {
+	j := &job{backend: opts.Backend}
+	defer func() {
+		if failure != nil {
+			failure = errors.Join(failure, j.close())
+		}
+	}()
+	var data dataset.Splits
+	var err error
+	if opts.Data != nil {
+		data = *opts.Data
+	} else if data, err = cfg.OpenData(); err != nil {
+		return nil, err
+	}
+	if j.backend == nil {
+		if j.backend, err = train.OpenBackend(cfg.Backend); err != nil {
+			return nil, err
+		}
+	}
+	values, options, err := cfg.Training(data)
+	if err != nil {
+		return nil, fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
+	}
+	options.Backend, options.AllowDrift, options.Teacher = j.backend, opts.AllowDrift, opts.Teacher
+	if opts.Teacher == nil && cfg.Mode == train.ModeDistill {
+		own, err := openTeacher(cfg, j.backend)
+		if err != nil {
+			return nil, err
+		}
+		options.Teacher, j.teacher = own, own
+	}
+	if j.initial, err = sources.match(values.Students, data.Train.Classes()); err != nil {
+		return nil, err
+	}
+	if j.session, err = train.New(values, data, options); err != nil {
+		return nil, fmt.Errorf("training on %s: %w", cfg.Data.Path, err)
+	}
+	return j, nil
+}
+
+// referenceSamples is how many preprocessed samples a run keeps for verifying
+// its exports.
+const referenceSamples = 16
+
+// Start begins a run: it makes the folder Folder/Name, with the state before the
+// first step in it, so that whatever happens next the run can be resumed. On an
+// error a folder that was not there before is removed. Train trains it, Close
+// gives the folder back.
+func Start(ctx context.Context, cfg Config, opts Options) (*Run, error) {
+	cfg, sources, err := settle(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	j, err := prepare(cfg, opts, sources)
+	if err != nil {
+		return nil, err
+	}
+	// What the defaults of this machine were, a resume on another restores.
+	cfg.Threads, cfg.Backend = j.session.Machine().Threads, j.session.Machine().Backend
+	parent := opts.Folder
+	if parent == "" {
+		parent = "runs"
+	}
+	path := filepath.Join(parent, cfg.Name)
+	_, statErr := os.Stat(path)
+	dir, err := folder.Create(path, cfg.studentNames())
+	if err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	r := &Run{dir: dir, cfg: cfg, job: j}
+	if err := r.begin(ctx); err != nil {
+		if errors.Is(statErr, fs.ErrNotExist) {
+			return nil, errors.Join(err, j.close(), dir.Discard())
+		}
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// begin writes what a run holds before its first step.
+func (r *Run) begin(ctx context.Context) error {
+	states := r.job.session.States()
+	inputs, n, err := r.job.session.Reference(ctx, referenceSamples)
+	if err != nil {
+		return err
+	}
+	if err := r.dir.WriteReference(inputs, n, states[0].Network.Input); err != nil {
+		return err
+	}
+	reports := make(map[string]any)
+	for _, i := range r.job.initial {
+		reports[i.Student] = i.Report
+	}
+	if err := r.dir.WriteInit(reports); err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(r.cfg)
+	if err != nil {
+		return err
+	}
+	return r.dir.Begin(states, text)
+}
+
+// settle writes defaults out, checks, makes paths absolute, so that the run can
+// be resumed and evaluated from any folder, and opens the files of initial
+// weights.
+func settle(cfg Config, opts Options) (Config, sources, error) {
+	var paths []*string
+	if opts.Data == nil {
+		paths = append(paths, &cfg.Data.Path)
+	} else if cfg.Data.Path == "" {
+		cfg.Data.Path = opts.Data.Train.Name()
+	}
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return cfg, nil, err
+	}
+	if cfg.Teacher.Path != "" {
+		paths = append(paths, &cfg.Teacher.Path)
+	}
+	for i := range cfg.Students {
+		if s := &cfg.Students[i]; models.IsFile(s.Arch) {
+			paths = append(paths, &s.Arch)
+			if _, err := models.Find(s.Arch); err != nil { // before the data are read
+				return cfg, nil, err
+			}
+		}
+	}
+	for _, path := range paths {
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return cfg, nil, err
+		}
+	}
+	sources, err := openInitial(&cfg)
+	return cfg, sources, err
+}
+
+// Recovery says how Resume took a run up.
+type Recovery struct {
+	// Epoch and Step are the finished epochs, and the finished steps of the epoch
+	// under way.
+	Epoch, Step int
+	// Refused says of each checkpoint that is damaged or of another run why; it
+	// was renamed, with ".refused" added. Where it was one of the newest, the run
+	// goes on from the last good state before.
+	Refused []error
+	// Drift says in what the run now computes otherwise than before, where
+	// Options.AllowDrift let it; it wraps train.ErrDrift.
+	Drift error
+}
+
+// Resume takes up the run in a folder where it stopped, however that was. The
+// error wraps train.ErrOtherRun where settings or data are no longer those of
+// the run, and train.ErrDrift where it would come to other bits. Train trains
+// it, Close gives the folder back.
+func Resume(path string, opts Options) (_ *Run, failure error) {
+	r, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.dir.Lock(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if failure != nil {
+			failure = errors.Join(failure, r.Close())
+		}
+	}()
+	before := r.cfg
+	if opts.Change != nil {
+		if err := opts.Change(&r.cfg); err != nil {
+			return nil, err
+		}
+		if err := r.cfg.Validate(); err != nil {
+			return nil, err
+		}
+		if opts.Data == nil {
+			if r.cfg.Data.Path, err = filepath.Abs(r.cfg.Data.Path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if r.job, err = prepare(r.cfg, opts, nil); err != nil {
+		return nil, err
+	}
+	return r, r.restore(before)
+}
+
+// restore finds the newest good states, and records what was in the way. before
+// is the configuration as it was.
+func (r *Run) restore(before Config) error {
+	session := r.job.session
+	states, found, err := r.dir.Recover(session.Accepts)
+	if err != nil {
+		return err
+	}
+	r.recovery = Recovery{Epoch: found.Epoch, Step: found.Step, Refused: found.Refused}
+	for _, refused := range found.Refused {
+		if err := r.record("refused", refused.Error()); err != nil {
+			return err
+		}
+	}
+	if err := session.Restore(states); err != nil {
+		return fmt.Errorf("%s: %w", r.Path(), errors.Join(append([]error{err}, found.Refused...)...))
+	}
+	if r.recovery.Drift = session.Drift(states[0]); r.recovery.Drift != nil {
+		if err := r.record("drift", r.recovery.Drift.Error()); err != nil {
+			return err
+		}
+	}
+	if err := r.keepConfig(before); err != nil {
+		return err
+	}
+	if r.Finished() {
+		return nil
+	}
+	return r.record("resumed", "")
+}
+
+// keepConfig writes down what a resume has changed for good: more epochs, the
+// place of the data and, where it drifts, the threads and the backend of this
+// machine.
+func (r *Run) keepConfig(before Config) error {
+	kept := before
+	kept.Epochs, kept.Data.Path = r.cfg.Epochs, r.cfg.Data.Path
+	if machine := r.job.session.Machine(); r.recovery.Drift != nil {
+		kept.Threads, kept.Backend = machine.Threads, machine.Backend
+	}
+	if reflect.DeepEqual(kept, before) {
+		return nil
+	}
+	if done := r.recovery.Epoch; kept.Epochs < done {
+		return &train.SettingError{Key: "epochs", Err: fmt.Errorf("%d are fewer than the %d that are finished", kept.Epochs, done)}
+	}
+	text, err := yaml.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	return r.dir.WriteConfig(text)
+}
+
+// record appends an event at the moment at which the run was taken up.
+func (r *Run) record(event, detail string) error {
+	return r.dir.Record(Event{Event: event, Epoch: r.recovery.Epoch, Step: r.recovery.Step, Detail: detail})
+}
+
+// Recovery returns how Resume took the run up.
+func (r *Run) Recovery() Recovery { return r.recovery }
+
+// Finished reports whether a run that Resume took up had all its epochs.
+func (r *Run) Finished() bool { return r.recovery.Epoch >= r.cfg.Epochs }
