@@ -81,7 +81,7 @@ func Open(path string) (*Source, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w: it is no regular file", path, ErrFormat)
+		return nil, fmt.Errorf("%s: %w: it is not a regular file", path, ErrFormat)
 	}
 	data, err := read(path)
 	if err != nil {
