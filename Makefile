@@ -25,7 +25,7 @@ lint: ## check formatting, vet, staticcheck, and that generated code is current
 	internal/onnx/onnxpb/generate.sh --check
 
 race: ## run the tests of concurrent packages under the race detector
-	go test -race ./infer ./infer/infertest ./examples/... ./dataset/... ./reid ./reid/extract ./reid/internal/store
+	go test -race ./infer ./infer/infertest ./examples/... ./dataset/... ./reid ./reid/features ./reid/internal/store
 
 fuzz: ## run every fuzz test for a few seconds
 	scripts/fuzz.sh 5s

@@ -50,36 +50,44 @@ func serveReID(task, dir string, threads int, o *orders) error {
 		opts.Multiplier, about = m, "package reid, oneDNN"
 	}
 	var evaluate func() (*reid.Result, error)
-	if task == taskRank {
-		distances, _, err := features.Load(filepath.Join(dir, distancesFile), filepath.Join(dir, queryLabels))
-		if err != nil {
-			return err
-		}
-		rows, err := features.ReadLabels(filepath.Join(dir, galleryLabels))
-		if err != nil {
-			return err
-		}
-		var gallery []reid.Label
+	labels := func(file string) (out []reid.Label, err error) {
+		rows, err := features.ReadLabels(filepath.Join(dir, file))
 		for _, r := range rows {
-			gallery = append(gallery, r.Label)
+			out = append(out, r.Label)
+		}
+		return out, err
+	}
+	if task == taskRank {
+		distances, err := features.ReadNPY(filepath.Join(dir, distancesFile))
+		if err != nil {
+			return err
+		}
+		query, err := labels(queryLabels)
+		if err != nil {
+			return err
+		}
+		gallery, err := labels(galleryLabels)
+		if err != nil {
+			return err
 		}
 		about = "package reid"
 		evaluate = func() (*reid.Result, error) {
-			return reid.EvaluateDistances(context.Background(), distances.Features, distances.Labels, gallery, opts)
+			return reid.EvaluateDistances(context.Background(), distances.Data, query, gallery, opts)
 		}
 	} else {
-		query, _, err := features.Load(filepath.Join(dir, queryFile), filepath.Join(dir, queryLabels))
+		set, err := features.Load(context.Background(), features.Source{Files: map[string]features.File{
+			features.Query: {NPY: filepath.Join(dir, queryFile)}, features.Gallery: {NPY: filepath.Join(dir, galleryFile)},
+		}}, features.LoadOptions{Labelled: true})
 		if err != nil {
 			return err
 		}
-		gallery, _, err := features.Load(filepath.Join(dir, galleryFile), filepath.Join(dir, galleryLabels))
-		if err != nil {
-			return err
-		}
+		defer set.Close() // nothing is lost if this fails
 		if task == taskRerank {
 			opts.Rerank = new(reid.Rerank)
 		}
-		evaluate = func() (*reid.Result, error) { return reid.Evaluate(context.Background(), query, gallery, opts) }
+		evaluate = func() (*reid.Result, error) {
+			return reid.Evaluate(context.Background(), set.Query.Set, set.Gallery.Set, opts)
+		}
 	}
 	if _, err := fmt.Fprintf(o.out, "0 %s\n", about); err != nil {
 		return err

@@ -30,7 +30,6 @@ const (
 	gonum    = "gonum.org/v1/gonum"
 	onnxGo   = "github.com/owulveryck/onnx-go"
 	xImage   = "golang.org/x/image"
-	plot     = "gonum.org/v1/plot"
 	flock    = "github.com/gofrs/flock"
 	float16  = "github.com/x448/float16"
 )
@@ -42,7 +41,7 @@ const anything = "*"
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
-	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage, "plot": plot,
+	"go-yaml": yaml, "safetensors": tensors, "gonum": gonum, "onnx-go": onnxGo, "x/image": xImage,
 	"flock": flock, "float16": float16, "everything": anything,
 }
 
@@ -180,10 +179,8 @@ var without = map[string][]string{
 	"models":           {gorgonia, tensor, ortGo, protobuf},
 	"dataset/walkers":  {gorgonia, tensor, ortGo, protobuf, module + "/train"},
 	"reid":             {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", module + "/internal/engine", "net/http"},
-	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
+	"reid/features":    {gorgonia, tensor, ortGo, protobuf, module + "/infer", module + "/internal/engine", module + "/train", "net/http"},
 	"reid/embedder":    {gorgonia, tensor, module + "/internal/engine", module + "/train", "net/http"},
-	"reid/calibration": {gorgonia, tensor, ortGo, protobuf, plot, module + "/dataset", module + "/infer", "net/http"},
-	"reid/ranking":     {gorgonia, tensor, ortGo, protobuf, module + "/dataset", module + "/infer", "net/http"},
 	"train":            {ortGo, module + "/internal/onnx/onnxpb", urfave, mpb},
 }
 

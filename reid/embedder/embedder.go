@@ -32,7 +32,6 @@ import (
 
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/reid"
-	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
 )
 
@@ -75,7 +74,7 @@ func Open(paths []string, opts Options) (*Embedder, error) {
 	}
 	e := &Embedder{images: model, model: model, recipe: recipe}
 	if opts.Flip {
-		e.images = extract.Mirrored(model)
+		e.images = features.Mirrored(model)
 	}
 	return e, nil
 }

@@ -3,6 +3,7 @@ package features_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 
@@ -10,40 +11,39 @@ import (
 	"github.com/deepmutual/dml/reid/features"
 )
 
-// Features are written, read with their labels, and evaluated.
+// Features in NumPy files, with their labels beside them, are loaded and evaluated.
 func ExampleLoad() {
 	dir, err := os.MkdirTemp("", "features")
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	write := func(name, labels string, rows ...float32) (reid.Set, error) {
-		npy, csv := filepath.Join(dir, name+".npy"), filepath.Join(dir, name+".csv")
-		if err := features.WriteNPY(npy, features.Matrix{Data: rows, Rows: len(rows) / 2, Dim: 2}); err != nil {
-			return reid.Set{}, err
-		}
-		if err := os.WriteFile(csv, []byte("name,pid,camid\n"+labels), 0o644); err != nil {
-			return reid.Set{}, err
-		}
-		set, _, err := features.Load(npy, csv)
-		return set, err
-	}
-	query, err := write("query", "q.jpg,7,1\n", 1, 0)
+	query, gallery := filepath.Join(dir, "q.npy"), filepath.Join(dir, "g.npy")
+	write(query, "q.jpg,7,1\n", 1, 0)
+	write(gallery, "a.jpg,8,2\nb.jpg,7,2\n", .1, .9, .9, .1)
+
+	ctx := context.Background()
+	files := map[string]features.File{features.Query: {NPY: query}, features.Gallery: {NPY: gallery}}
+	set, err := features.Load(ctx, features.Source{Files: files}, features.LoadOptions{Labelled: true})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	gallery, err := write("gallery", "a.jpg,8,2\nb.jpg,7,2\n", .1, .9, .9, .1)
+	defer set.Close()
+	r, err := reid.Evaluate(ctx, set.Query.Set, set.Gallery.Set, reid.Options{})
 	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	r, err := reid.Evaluate(context.Background(), query, gallery, reid.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	fmt.Println("mAP", r.MAP)
 	// Output: mAP 1
+}
+
+// write writes rows of two features, and the CSV file of their labels.
+func write(npy, labels string, rows ...float32) {
+	if err := features.WriteNPY(npy, features.Matrix{Data: rows, Rows: len(rows) / 2, Dim: 2}); err != nil {
+		log.Fatal(err)
+	}
+	csv := npy[:len(npy)-len("npy")] + "csv"
+	if err := os.WriteFile(csv, []byte("name,pid,camid\n"+labels), 0o644); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -1,42 +1,28 @@
-// Package features reads and writes the files of re-identification features:
-// matrices as NumPy files (.npy) of a row an image, and labels as CSV files of a
-// row for each of theirs, in the same order:
+// Package features makes, keeps and loads features of people's images for
+// re-identification.
 //
-//	name,pid,camid
-//	0002_c1s1_000451_03.jpg,2,1
+// Load takes them from any of three places, which a Source names: a folder that
+// Extract made, bare NumPy files with labels as CSV, or images, of which an
+// Embedder makes them there and then. What it returns, a Set, is what
+// reid.Evaluate, reid.Rank, reid.Calibrate and galleries take.
 //
-// Package extract makes folders of such files, which a Manifest describes.
+// A folder of features has the files
+//
+//	DIR/query.npy, gallery.npy, multi_query.npy   float32, a row an image
+//	DIR/query.csv, gallery.csv, multi_query.csv   name,pid,camid[,track,time]
+//	DIR/images.csv                                sizes and times of the images
+//	DIR/features.json                             how they were made: a Manifest
+//
+// which appear when all is done, features.json last. Until then the work lies in
+// DIR/.partial, batch by batch, and an extraction that was interrupted, however
+// hard, goes on after the last whole batch. Its files are equal, bit by bit, to
+// those of one that was not, because the batches are the same.
+//
+// A Recipe is how features were made, and its Fingerprint identifies them: sets of
+// different fingerprints are not compared. A Threshold tells one person from two
+// by the distance of features of one fingerprint.
 //
 // The NumPy format is read here, not by a library: the one at hand panics on
 // damaged headers, allocates what a header claims, and writes no float32
 // matrices.
 package features
-
-import (
-	"fmt"
-
-	"github.com/deepmutual/dml/reid"
-)
-
-// Load reads features and their labels. The set is called after the file of
-// the features. That the numbers are usable is for reid.Evaluate to check.
-func Load(npy, csv string) (reid.Set, []Row, error) { return load(npy, csv, true) }
-
-func load(npy, csv string, known bool) (reid.Set, []Row, error) {
-	rows, err := read(csv, known)
-	if err != nil {
-		return reid.Set{}, nil, err
-	}
-	m, err := ReadNPY(npy)
-	if err != nil {
-		return reid.Set{}, nil, err
-	}
-	if m.Rows != len(rows) {
-		return reid.Set{}, nil, fmt.Errorf("%w: %s has %d rows, %s has %d; they must describe the same images in the same order", reid.ErrCount, npy, m.Rows, csv, len(rows))
-	}
-	s := reid.Set{Name: npy, Features: m.Data, Dim: m.Dim, Labels: make([]reid.Label, len(rows))}
-	for i, r := range rows {
-		s.Labels[i] = r.Label
-	}
-	return s, rows, nil
-}

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"errors"
@@ -24,7 +25,30 @@ func file(header, data string) []byte {
 	return []byte(magic + "\x01\x00" + string([]byte{byte(len(header)), byte(len(header) >> 8)}) + header + data)
 }
 
-func decode(b []byte) (Matrix, error) { return decodeNPY(bytes.NewReader(b), int64(len(b))) }
+func decode(b []byte) (Matrix, error) {
+	r := bytes.NewReader(b)
+	h, start, err := readHeader(r)
+	if err == nil {
+		err = h.check(int64(len(b)) - start)
+	}
+	if err != nil {
+		return Matrix{}, err
+	}
+	n, err := h.read(r, false)
+	return Matrix{n.single, n.rows, n.dim}, err
+}
+
+// encode is what WriteNPY writes.
+func encode(t *testing.T, m Matrix) []byte {
+	var out bytes.Buffer
+	if err := encodeRows(bufio.NewWriter(&out), m.Rows, m.Dim, func(i int, row []float32) error {
+		copy(row, m.Data[i*m.Dim:])
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
 
 func TestDecodeNPY(t *testing.T) {
 	for _, tc := range []struct {
@@ -117,31 +141,16 @@ func TestWriteNPY(t *testing.T) {
 	}
 }
 
-func TestCopyNPY(t *testing.T) {
-	dir := t.TempDir()
-	a, b := filepath.Join(dir, "a.npy"), filepath.Join(dir, "b.npy")
-	m := Matrix{[]float32{1, -2, 3.5, 4, 5, 6}, 3, 2}
-	if err := WriteNPY(a, m); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	numbers := string(whole[len(whole)-24:])
-	if err := CopyNPY(b, 3, 2, strings.NewReader(numbers+"more")); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(b); err != nil || !bytes.Equal(got, whole) {
-		t.Errorf("%q, %v, want %q", got, err, whole)
-	}
-	for rows, dim := range map[int]int{4: 2, 0: 2, 3: 0} {
-		c := filepath.Join(dir, "c.npy")
-		if err := CopyNPY(c, rows, dim, strings.NewReader(numbers)); !errors.Is(err, ErrNPY) {
-			t.Errorf("%d x %d: %v", rows, dim, err)
+// TestWriteRows: a row that fails leaves no file.
+func TestWriteRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.npy")
+	failed := errors.New("failed")
+	for rows, want := range map[int]error{3: failed, 0: ErrNPY} {
+		if _, err := writeRows(path, rows, 2, func(i int, _ []float32) error { return failed }); !errors.Is(err, want) {
+			t.Errorf("%d rows: %v", rows, err)
 		}
-		if _, err := os.Stat(c); !errors.Is(err, os.ErrNotExist) {
-			t.Error("half a file is there")
+		if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) > 0 {
+			t.Errorf("%v, %v", files, err)
 		}
 	}
 }
@@ -196,11 +205,7 @@ func FuzzDecodeNPY(f *testing.F) {
 		if len(m.Data) != m.Rows*m.Dim || len(m.Data)*2 > len(b) {
 			t.Fatalf("%d numbers, %d x %d, of %d bytes", len(m.Data), m.Rows, m.Dim, len(b))
 		}
-		var buf bytes.Buffer
-		if err := encodeNPY(&buf, m); err != nil {
-			t.Fatal(err)
-		}
-		again, err := decode(buf.Bytes())
+		again, err := decode(encode(t, m))
 		same := func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
 		if err != nil || again.Rows != m.Rows || again.Dim != m.Dim || !slices.EqualFunc(again.Data, m.Data, same) {
 			t.Fatalf("written and read again: %v", err)
@@ -210,7 +215,7 @@ func FuzzDecodeNPY(f *testing.F) {
 
 func TestDecodeLabels(t *testing.T) {
 	text := "\ufeffcamid,path,pid,time,track,split\n1,a/b.jpg,-1,,7,test\n\n 2,\"c,d.jpg\",0,12:00,,\n"
-	got, err := decodeLabels(strings.NewReader(text), "l.csv", true)
+	got, err := decodeLabels([]byte(text), "l.csv", true)
 	want := []Row{{"a/b.jpg", reid.Label{PID: "-1", Camera: "1"}, "test", "7", "", 2}, {"c,d.jpg", reid.Label{PID: "0", Camera: "2"}, "", "", "12:00", 4}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
@@ -231,7 +236,7 @@ func TestDecodeLabels(t *testing.T) {
 		"name,pid,camid\na,1,1\nb,1\n":          "line 3",
 		"name,pid,camid\n\"a\nb\",1,1\nc,,1\n":  "row 4",
 	} {
-		_, err := decodeLabels(strings.NewReader(text), "l.csv", true)
+		_, err := decodeLabels([]byte(text), "l.csv", true)
 		var row *RowError
 		var parse *csv.ParseError
 		if err == nil || !strings.HasPrefix(err.Error(), "l.csv: ") || !strings.Contains(err.Error(), want) || !errors.As(err, &row) && !errors.As(err, &parse) {
@@ -271,7 +276,7 @@ func FuzzDecodeLabels(f *testing.F) {
 	f.Add("camid,path,pid,split,track,time\n1,\"a\",-1,,,\n")
 	f.Add("path,pid,camid\na,,\nb,1,\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		list, err := decodeLabels(strings.NewReader(text), "l.csv", false)
+		list, err := decodeLabels([]byte(text), "l.csv", false)
 		for _, r := range list {
 			pid, err := reid.ParseID(string(r.PID))
 			camera, again := reid.ParseCamera(string(r.Camera))
@@ -279,7 +284,7 @@ func FuzzDecodeLabels(f *testing.F) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		rows, errKnown := decodeLabels(strings.NewReader(text), "l.csv", true)
+		rows, errKnown := decodeLabels([]byte(text), "l.csv", true)
 		if errKnown == nil && (err != nil || !slices.Equal(rows, list)) {
 			t.Fatalf("labels %+v, list %+v, %v", rows, list, err)
 		}
@@ -293,33 +298,4 @@ func FuzzDecodeLabels(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestLoad(t *testing.T) {
-	dir := t.TempDir()
-	npyPath, csvPath := filepath.Join(dir, "f.npy"), filepath.Join(dir, "f.csv")
-	if err := WriteNPY(npyPath, Matrix{[]float32{1, 2, 3, 4}, 2, 2}); err != nil {
-		t.Fatal(err)
-	}
-	write := func(text string) {
-		if err := os.WriteFile(csvPath, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("name,pid,camid\na,1,2\nb,3,4\n")
-	s, rows, err := Load(npyPath, csvPath)
-	want := reid.Set{Name: npyPath, Features: []float32{1, 2, 3, 4}, Dim: 2, Labels: []reid.Label{{PID: "1", Camera: "2"}, {PID: "3", Camera: "4"}}}
-	if err != nil || !reflect.DeepEqual(s, want) || len(rows) != 2 || rows[1].Name != "b" {
-		t.Errorf("%+v, %+v, %v", s, rows, err)
-	}
-	write("name,pid,camid\na,1,2\n")
-	if _, _, err := Load(npyPath, csvPath); !errors.Is(err, reid.ErrCount) || !strings.Contains(err.Error(), npyPath) || !strings.Contains(err.Error(), csvPath) {
-		t.Errorf("counts differ: %v", err)
-	}
-	if _, _, err := Load(npyPath+"x", csvPath); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no features: %v", err)
-	}
-	if _, _, err := Load(npyPath, csvPath+"x"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no labels: %v", err)
-	}
 }

@@ -52,20 +52,19 @@ func ReadLabels(path string) ([]Row, error) { return read(path, true) }
 func ReadList(path string) ([]Row, error) { return read(path, false) }
 
 func read(path string, known bool) ([]Row, error) {
-	f, err := files.Open(path)
+	data, err := files.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return decodeLabels(f, path, known)
+	return decodeLabels(data, path, known)
 }
 
 // columns are the names that a column can have.
 var columns = []string{"name", "path", "pid", "camid", "split", "track", "time"}
 
 // decodeLabels reads rows; known says that identity and camera must be.
-func decodeLabels(r io.Reader, file string, known bool) ([]Row, error) {
-	in := csv.NewReader(r)
+func decodeLabels(data []byte, file string, known bool) ([]Row, error) {
+	in := csv.NewReader(bytes.NewReader(data))
 	in.ReuseRecord = true
 	header, err := in.Read()
 	if err == io.EOF {
@@ -156,6 +155,14 @@ func rowOf(record []string, column map[string]int, known bool) (Row, error) {
 // time where a row has one. What is not known is an empty cell. The file is
 // whole or absent.
 func WriteLabels(path string, rows []Row) error {
+	text, err := labelsText(rows)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return files.WriteFile(path, text, 0o644)
+}
+
+func labelsText(rows []Row) ([]byte, error) {
 	head := []string{"name", "pid", "camid"}
 	tracks := slices.ContainsFunc(rows, func(r Row) bool { return r.Track != "" })
 	times := slices.ContainsFunc(rows, func(r Row) bool { return r.Time != "" })
@@ -179,8 +186,5 @@ func WriteLabels(path string, rows []Row) error {
 		err = errors.Join(err, out.Write(cells))
 	}
 	out.Flush()
-	if err := errors.Join(err, out.Error()); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return files.WriteFile(path, text.Bytes(), 0o644)
+	return text.Bytes(), errors.Join(err, out.Error())
 }

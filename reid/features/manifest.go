@@ -1,9 +1,12 @@
 package features
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 
@@ -48,6 +51,9 @@ type Data struct {
 	Path string `json:"path"` // as it was given
 	// SHA256 of the listing: parts, file names, sizes and labels in their order.
 	SHA256 string `json:"sha256"`
+	// ImagesSHA256 is of the images' sizes and times of change, which images.csv
+	// lists; "" in folders of before.
+	ImagesSHA256 string `json:"images_sha256,omitempty"`
 	// Pattern of the file names, where these gave the labels.
 	Pattern string `json:"pattern,omitempty"`
 	// ZeroIsPerson says that identity 0 is a person and no distractor.
@@ -63,6 +69,9 @@ type Part struct {
 	Images  int    `json:"images"` // listed
 	Skipped int    `json:"skipped"`
 	Rows    int    `json:"rows"` // written
+	// The checksums of PART.npy and PART.csv; "" in folders of before.
+	FeaturesSHA256 string `json:"npy_sha256,omitempty"`
+	LabelsSHA256   string `json:"csv_sha256,omitempty"`
 }
 
 // Skipped is an image that could not be read.
@@ -74,6 +83,35 @@ type Skipped struct {
 
 // ErrManifest is wrapped by every fault of a features.json's content.
 var ErrManifest = errors.New("bad features.json")
+
+// ErrChecksum: a file is not as it was written.
+var ErrChecksum = errors.New("it is not as it was written (SHA-256): restore it, or remove the folder and extract again")
+
+// verify reads the files of all parts and checks them against their checksums,
+// where there are some.
+func (m Manifest) verify(dir string) error {
+	for _, p := range m.Parts {
+		for ext, want := range map[string]string{".npy": p.FeaturesSHA256, ".csv": p.LabelsSHA256} {
+			path := filepath.Join(dir, p.Name+ext)
+			if want == "" {
+				continue
+			}
+			f, err := files.Open(path)
+			if err != nil {
+				return err
+			}
+			sum := sha256.New()
+			_, err = io.Copy(sum, f)
+			if err := errors.Join(err, f.Close()); err != nil {
+				return err
+			}
+			if hex.EncodeToString(sum.Sum(nil)) != want {
+				return fmt.Errorf("%s: %w", path, ErrChecksum)
+			}
+		}
+	}
+	return nil
+}
 
 // Part returns the part of that name, and whether there is one.
 func (m Manifest) Part(name string) (Part, bool) {

@@ -22,7 +22,7 @@ func recipe() Recipe {
 
 func manifest() Manifest {
 	return Manifest{Format: ManifestFormat, Recipe: recipe(), Data: Data{Path: "market", SHA256: "x", Pattern: "market1501"},
-		Parts:   []Part{{Query, 3, 1, 2}, {Gallery, 4, 0, 4}},
+		Parts:   []Part{{Name: Query, Images: 3, Skipped: 1, Rows: 2}, {Name: Gallery, Images: 4, Rows: 4}},
 		Skipped: []Skipped{{Query, "query/broken.jpg", "not a JPEG or PNG image"}}}
 }
 

@@ -1,8 +1,11 @@
 package features
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -30,23 +33,70 @@ var ErrNPY = errors.New("bad .npy file")
 // either byte order and either order of elements. (The format is that of NumPy
 // Enhancement Proposal 1, versions 1 to 3.)
 func ReadNPY(path string) (Matrix, error) {
+	n, err := readNumbers(path, "", LoadOptions{})
+	return Matrix{n.single, n.rows, n.dim}, err
+}
+
+// numbers are a matrix, in one of two types.
+type numbers struct {
+	single    []float32
+	double    []float64
+	rows, dim int
+	unmap     func() error // nil where they are held in memory
+}
+
+// readNumbers reads a NumPy file, or maps it into memory, as the options say.
+// Where a checksum is given, its SHA-256 must be that.
+func readNumbers(path, checksum string, opts LoadOptions) (n numbers, err error) {
+	fail := func(err error) (numbers, error) { return numbers{}, fmt.Errorf("%s: %w", path, err) }
 	info, err := os.Stat(path)
 	if err != nil {
-		return Matrix{}, err
+		return n, err
 	}
 	if !info.Mode().IsRegular() {
-		return Matrix{}, fmt.Errorf("%s: %w: it is no regular file", path, ErrNPY)
+		return fail(npyf("it is not a regular file"))
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return Matrix{}, err
+		return n, err
 	}
-	defer f.Close()
-	m, err := decodeNPY(f, info.Size())
+	defer f.Close() // opened for reading: nothing is lost if this fails
+	sum := sha256.New()
+	var in io.Reader = f
+	if checksum != "" {
+		in = io.TeeReader(f, sum)
+	}
+	h, start, err := readHeader(in)
 	if err != nil {
-		return Matrix{}, fmt.Errorf("%s: %w", path, err)
+		return fail(err)
 	}
-	return m, nil
+	if err := h.check(info.Size() - start); err != nil {
+		return fail(err)
+	}
+	if opts.MapFrom > 0 && info.Size() >= opts.MapFrom && h.mappable(start) {
+		data, unmap, err := mapFile(f, info.Size())
+		if err != nil {
+			return fail(err)
+		}
+		n = numbers{single: floatsOf(data[start:]), rows: int(h.shape[0]), dim: int(h.shape[1]), unmap: unmap}
+		if checksum != "" {
+			sum.Reset()
+			sum.Write(data)
+		}
+	} else if n, err = h.read(in, opts.Float64); err != nil {
+		return fail(err)
+	}
+	if checksum != "" && hex.EncodeToString(sum.Sum(nil)) != checksum {
+		return fail(errors.Join(ErrChecksum, n.close()))
+	}
+	return n, nil
+}
+
+func (n numbers) close() error {
+	if n.unmap == nil {
+		return nil
+	}
+	return n.unmap()
 }
 
 const (
@@ -60,11 +110,12 @@ func npyf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrNPY}, args...)...)
 }
 
-// decodeNPY reads size bytes. Memory follows size, whatever the header claims.
-func decodeNPY(r io.Reader, size int64) (Matrix, error) {
+// readHeader reads what precedes the elements, and tells its length.
+func readHeader(r io.Reader) (header, int64, error) {
+	fail := func(err ...error) (header, int64, error) { return header{}, 0, errors.Join(err...) }
 	start := make([]byte, len(magic)+2)
 	if _, err := io.ReadFull(r, start); err != nil || string(start[:len(magic)]) != magic {
-		return Matrix{}, errors.Join(npyf("it does not start as NumPy's files do; write it with numpy.save"), notShort(err))
+		return fail(npyf("it does not start as NumPy's files do; write it with numpy.save"), notShort(err))
 	}
 	version := start[len(magic)]
 	field := make([]byte, 2)
@@ -73,25 +124,24 @@ func decodeNPY(r io.Reader, size int64) (Matrix, error) {
 	case 2, 3:
 		field = make([]byte, 4)
 	default:
-		return Matrix{}, npyf("version %d of the format is unknown", version)
+		return fail(npyf("version %d of the format is unknown", version))
 	}
 	if _, err := io.ReadFull(r, field); err != nil {
-		return Matrix{}, errors.Join(npyf("the header is cut off"), notShort(err))
+		return fail(npyf("the header is cut off"), notShort(err))
 	}
 	length := binary.LittleEndian.Uint32(append(slices.Clone(field), 0, 0)[:4])
 	if length > largestHeader {
-		return Matrix{}, npyf("a header of %d bytes is too large for a matrix", length)
+		return fail(npyf("a header of %d bytes is too large for a matrix", length))
 	}
 	text := make([]byte, length)
 	if _, err := io.ReadFull(r, text); err != nil {
-		return Matrix{}, errors.Join(npyf("the header is cut off"), notShort(err))
+		return fail(npyf("the header is cut off"), notShort(err))
 	}
 	h, err := parseHeader(string(text))
 	if err != nil {
-		return Matrix{}, err
+		return fail(err)
 	}
-	rest := size - int64(len(start)+len(field)+len(text))
-	return h.read(r, rest)
+	return h, int64(len(start) + len(field) + len(text)), nil
 }
 
 // notShort keeps errors of reading other than that the file ends.
@@ -232,37 +282,64 @@ func width(kind string) int64 {
 	return 0
 }
 
-// read reads the elements, for which so many bytes are left.
-func (h header) read(r io.Reader, bytesLeft int64) (Matrix, error) {
+// check tells whether so many bytes are the elements. Memory follows them,
+// whatever the header claims.
+func (h header) check(bytes int64) error {
 	if len(h.shape) != 2 {
-		return Matrix{}, npyf("an array of %d dimensions; use a matrix of a row an image", len(h.shape))
+		return npyf("an array of %d dimensions; use a matrix of a row an image", len(h.shape))
 	}
 	rows, dim := h.shape[0], h.shape[1]
 	if rows == 0 || dim == 0 {
-		return Matrix{}, npyf("a matrix of %d x %d has no elements", rows, dim)
+		return npyf("a matrix of %d x %d has no elements", rows, dim)
 	}
-	elements := max(0, bytesLeft) / width(h.kind)
-	if dim > elements/rows || rows*dim*width(h.kind) != bytesLeft {
-		return Matrix{}, npyf("%d x %d elements of %d bytes are announced, and %d bytes are there: the file is cut off or damaged", rows, dim, width(h.kind), max(0, bytesLeft))
+	elements := max(0, bytes) / width(h.kind)
+	if dim > elements/rows || rows*dim*width(h.kind) != bytes {
+		return npyf("%d x %d elements of %d bytes are announced, and %d bytes are there: the file is cut off or damaged", rows, dim, width(h.kind), max(0, bytes))
 	}
-	m := Matrix{make([]float32, rows*dim), int(rows), int(dim)}
-	if err := h.decode(r, m.Data); err != nil {
-		return Matrix{}, errors.Join(npyf("its end is missing"), notShort(err))
+	return nil
+}
+
+// mappable tells whether the elements, from byte start on, are in a file as in
+// memory.
+func (h header) mappable(start int64) bool {
+	return canMap && h.kind == "f4" && h.order == binary.LittleEndian && start%4 == 0 && (!h.fortran || h.shape[0] == 1 || h.shape[1] == 1)
+}
+
+// read reads the elements; with double, those of float64 as they are.
+func (h header) read(r io.Reader, double bool) (n numbers, err error) {
+	n.rows, n.dim = int(h.shape[0]), int(h.shape[1])
+	if double && h.kind == "f8" {
+		n.double, err = elements[float64](h, r)
+	} else {
+		n.single, err = elements[float32](h, r)
+	}
+	if err != nil {
+		return numbers{}, errors.Join(npyf("its end is missing"), notShort(err))
+	}
+	return n, nil
+}
+
+// elements reads all elements, row after row.
+func elements[T float32 | float64](h header, r io.Reader) ([]T, error) {
+	rows, dim := int(h.shape[0]), int(h.shape[1])
+	data := make([]T, rows*dim)
+	if err := fill(h, r, data); err != nil {
+		return nil, err
 	}
 	if h.fortran && rows > 1 && dim > 1 {
-		columns := m.Data
-		m.Data = make([]float32, len(columns))
-		for i := range m.Rows {
-			for k := range m.Dim {
-				m.Data[i*m.Dim+k] = columns[k*m.Rows+i]
+		columns := data
+		data = make([]T, len(columns))
+		for i := range rows {
+			for k := range dim {
+				data[i*dim+k] = columns[k*rows+i]
 			}
 		}
 	}
-	return m, nil
+	return data, nil
 }
 
-// decode fills dst.
-func (h header) decode(r io.Reader, dst []float32) error {
+// fill reads dst.
+func fill[T float32 | float64](h header, r io.Reader, dst []T) error {
 	size := int(width(h.kind))
 	buf := make([]byte, min(len(dst)*size, 1<<20))
 	for len(dst) > 0 {
@@ -275,11 +352,11 @@ func (h header) decode(r io.Reader, dst []float32) error {
 			at := raw[i*size:]
 			switch size {
 			case 2:
-				dst[i] = float16.Frombits(h.order.Uint16(at)).Float32()
+				dst[i] = T(float16.Frombits(h.order.Uint16(at)).Float32())
 			case 4:
-				dst[i] = math.Float32frombits(h.order.Uint32(at))
+				dst[i] = T(math.Float32frombits(h.order.Uint32(at)))
 			default:
-				dst[i] = float32(math.Float64frombits(h.order.Uint64(at)))
+				dst[i] = T(math.Float64frombits(h.order.Uint64(at)))
 			}
 		}
 		dst = dst[n:]
@@ -289,41 +366,52 @@ func (h header) decode(r io.Reader, dst []float32) error {
 
 // WriteNPY writes a matrix as float32. The file is whole or absent.
 func WriteNPY(path string, m Matrix) error {
-	if m.Rows < 1 || m.Dim < 1 || len(m.Data) != m.Rows*m.Dim {
-		return fmt.Errorf("%s: %w: %d numbers are no matrix of %d x %d", path, ErrNPY, len(m.Data), m.Rows, m.Dim)
+	if len(m.Data) != m.Rows*m.Dim {
+		return fmt.Errorf("%s: %w: %d numbers are not a matrix of %d x %d", path, ErrNPY, len(m.Data), m.Rows, m.Dim)
 	}
-	f, err := files.Create(path, 0o644)
-	if err != nil {
-		return err
-	}
-	if err := encodeNPY(f, m); err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Discard())
-	}
-	return f.Commit()
+	_, err := writeRows(path, m.Rows, m.Dim, func(i int, row []float32) error {
+		copy(row, m.Data[i*m.Dim:])
+		return nil
+	})
+	return err
 }
 
-// CopyNPY writes a matrix whose float32 numbers r gives row after row, the lowest
-// byte first, without holding them. The file is whole or absent.
-func CopyNPY(path string, rows, dim int, r io.Reader) error {
+// writeRows writes a matrix whose rows are set by row one by one, and returns the
+// file's SHA-256. The file is whole or absent.
+func writeRows(path string, rows, dim int, row func(i int, to []float32) error) (checksum string, err error) {
 	if rows < 1 || dim < 1 {
-		return fmt.Errorf("%s: %w: %d x %d numbers", path, ErrNPY, rows, dim)
+		return "", fmt.Errorf("%s: %w: %d x %d numbers", path, ErrNPY, rows, dim)
 	}
 	f, err := files.Create(path, 0o644)
 	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	out := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<16)
+	if err := encodeRows(out, rows, dim, row); err != nil {
+		return "", errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Discard())
+	}
+	return hex.EncodeToString(sum.Sum(nil)), f.Commit()
+}
+
+func encodeRows(out *bufio.Writer, rows, dim int, row func(i int, to []float32) error) error {
+	if _, err := out.Write(npyHeader(rows, dim)); err != nil {
 		return err
 	}
-	size := int64(rows) * int64(dim) * 4
-	_, err = f.Write(npyHeader(rows, dim))
-	if err == nil {
-		var n int64
-		if n, err = io.Copy(f, io.LimitReader(r, size)); err == nil && n < size {
-			err = fmt.Errorf("%w: %d bytes are no matrix of %d x %d", ErrNPY, n, rows, dim)
+	values, buf := make([]float32, dim), make([]byte, 0, 4*dim)
+	for i := range rows {
+		if err := row(i, values); err != nil {
+			return err
+		}
+		buf = buf[:0]
+		for _, v := range values {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+		}
+		if _, err := out.Write(buf); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Discard())
-	}
-	return f.Commit()
+	return out.Flush()
 }
 
 // npyHeader is what precedes a matrix of float32 numbers.
@@ -337,23 +425,4 @@ func npyHeader(rows, dim int) []byte {
 	head.Write(binary.LittleEndian.AppendUint16(nil, uint16(len(text))))
 	head.WriteString(text)
 	return head.Bytes()
-}
-
-func encodeNPY(w io.Writer, m Matrix) error {
-	if _, err := w.Write(npyHeader(m.Rows, m.Dim)); err != nil {
-		return err
-	}
-	buf := make([]byte, 0, 1<<16)
-	for rest := m.Data; len(rest) > 0; {
-		n := min(len(rest), cap(buf)/4)
-		buf = buf[:0]
-		for _, v := range rest[:n] {
-			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-		rest = rest[n:]
-	}
-	return nil
 }

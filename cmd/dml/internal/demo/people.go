@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/deepmutual/dml/cmd/dml/internal/pages"
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/dataset/walkers"
 	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/reid"
-	"github.com/deepmutual/dml/reid/ranking"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -129,14 +129,14 @@ func (p *People) find(ctx context.Context, files exported, page string) error {
 	if err := withModel(files.paths, func(c *infer.Model) error { return evaluate(PeopleRow{Name: "both"}, c) }); err != nil {
 		return err
 	}
-	found, _, err := ranking.Build(p.Rows[len(p.Rows)-1].Scores, query.items, gallery.items, ranking.BuildOptions{
-		Title: "People found by two students together", Order: ranking.Worst, Limit: shownQueries,
+	found, _, err := pages.Build(p.Rows[len(p.Rows)-1].Scores, query.items, gallery.items, pages.BuildOptions{
+		Title: "People found by two students together", Order: pages.Worst, Limit: shownQueries,
 		Remarks: []string{"Synthetic pedestrians, whom the students were not trained on; cosine distances of their features."}})
 	if err != nil {
 		return err
 	}
 	p.Ranking = page
-	return ranking.Save(ctx, page, found)
+	return pages.SaveRanking(ctx, page, found)
 }
 
 // drawn draws the set into dir, unless it is there from another time.
@@ -165,7 +165,7 @@ func peopleToLearn(dir string, opts Options) (dataset.Splits, error) {
 type gathered struct {
 	name   string
 	images []image.Image
-	items  []ranking.Item
+	items  []pages.Item
 }
 
 func readPeople(dir string, part identities.Part) (gathered, error) {
@@ -180,7 +180,7 @@ func readPeople(dir string, part identities.Part) (gathered, error) {
 		if err != nil {
 			return gathered{}, err
 		}
-		item := ranking.Item{Image: ranking.File(path), Label: reid.Label{PID: reid.Number(m.PID), Camera: reid.Number(m.Camera)}}
+		item := pages.Item{Image: pages.File(path), Label: reid.Label{PID: reid.Number(m.PID), Camera: reid.Number(m.Camera)}}
 		item.Note = fmt.Sprintf("identity %d, camera %d", m.PID, m.Camera)
 		g.images, g.items = append(g.images, img), append(g.items, item)
 	}

@@ -3,8 +3,6 @@ package gallery
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/retrieval"
 	"github.com/deepmutual/dml/reid"
-	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
 )
 
@@ -23,31 +20,29 @@ func addCommand(c *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "add",
 		Usage:     "add images: all, or none where one is refused",
-		UsageText: "dml reid gallery add G --features F/ [flags]\ndml reid gallery add G MODEL.onnx... --data DIR|LIST.csv [flags]",
-		Description: "Adds the images of a folder that dml reid extract made, or makes their features first. Of\n" +
-			"data with queries and a gallery, the gallery is added. Names are those in DIR or LIST.csv; a\n" +
+		UsageText: "dml reid gallery add G FEATURES [flags]",
+		Description: "Adds images, by default those of the gallery. Names are those in the data or the labels; a\n" +
 			"name that G has already is refused. LIST.csv may have empty pid and camid, and times like\n" +
 			"2026-05-01T12:00:00Z, 2026-05-01, or a number of seconds.\n" +
+			retrieval.SourceHelp +
 			"Examples:\n" +
 			"  dml reid gallery add G --features market-osnet/\n" +
 			"  dml reid gallery add G osnet.onnx --preprocess torchreid --data today.csv --existing skip",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "features", Usage: "add the features in folder `F`"},
+		Flags: slices.Concat(retrieval.SourceFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "part", Value: features.Gallery, Usage: "add the images of `query|gallery|multi_query`"},
 			&cli.StringFlag{Name: "existing", Value: "refuse", Usage: "`refuse|skip|replace` images whose name is there already"},
-		}, retrieval.ExtractFlags(), []cli.Flag{console.JSONFlag()}),
+			console.JSONFlag(),
+		}),
 		Action: func(ctx *cli.Context) error { return galleryAdd(c, ctx) },
 	}
 }
 
-func galleryAdd(c *console.Console, ctx *cli.Context) error {
-	path, models, others, err := galleryArgument(ctx)
-	if err == nil {
-		err = noMore(ctx, others)
+func galleryAdd(c *console.Console, ctx *cli.Context) (err error) {
+	path, args, err := galleryArgument(ctx)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = retrieval.CheckFeatureForm(ctx, "reid gallery add", models, false)
-	}
+	source, err := retrieval.ParseSource(ctx, args, retrieval.SourceOptions{Part: true})
 	if err != nil {
 		return err
 	}
@@ -59,58 +54,86 @@ func galleryAdd(c *console.Console, ctx *cli.Context) error {
 	if !slices.Contains(features.Parts(), part) {
 		return console.Usagef("--part: %q is unknown; use %s", part, strings.Join(features.Parts(), ", "))
 	}
-	var there []string
-	if len(models) > 0 { // before the work of making features that would be refused
-		if err := checkTimes(ctx.String("data"), part); err != nil {
-			return err
-		}
-		if there, err = namesFor(ctx, path, models); err != nil {
-			return err
-		}
-	}
-	skipped := 0
-	err = retrieval.WithFeatures(c, ctx, models, func(dir string) error {
-		return addFolder(c, ctx, path, dir, part, existing, skipped)
-	}, func(src *extract.Source) (err error) {
-		if ctx.String("pool") != "" { // a row takes the name of any of its images
-			there = nil
-		}
-		skipped, err = onlyNew(src, part, there, existing)
+	opened, err := source.Open()
+	if err != nil {
 		return err
-	})
-	if errors.Is(err, errNothingNew) {
-		return tellAdded(c, ctx, path, 0, skipped, len(there))
 	}
-	return err
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	var there, skipped int
+	if opened.Images != nil { // before the work of making features that would be refused
+		there, skipped, err = onlyNew(path, opened, part, existing, ctx.String("pool") != "")
+		if errors.Is(err, errNothingNew) {
+			return tellAdded(c, ctx, path, 0, skipped, there)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	set, err := opened.Load(c, ctx, features.LoadOptions{Parts: []string{part}})
+	if err != nil {
+		return err
+	}
+	defer set.Close() // nothing is lost if this fails
+	g, err := openGallery(path, set)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	entries, err := set.Part(part).Entries()
+	if err != nil {
+		return err
+	}
+	added, err := g.Add(entries, set.Part(part).Features, existing)
+	if err != nil {
+		return existingHint(err)
+	}
+	return tellAdded(c, ctx, path, added, skipped+len(entries)-added, g.Len())
+}
+
+// openGallery opens a gallery for features of a set.
+func openGallery(path string, set *features.Set) (*reid.Gallery, error) {
+	if set.Recipe == nil {
+		return nil, fmt.Errorf("nothing says how the features were made, and so that %s is for them: say with --fingerprint-from", path)
+	}
+	g, err := reid.OpenGallery(path, set.Fingerprint())
+	return g, galleryHint(err)
 }
 
 var errNothingNew = errors.New("all images are there already")
 
 // onlyNew leaves of a source the images of a part whose features are needed, and
-// counts those of it that are there already and shall be skipped.
-func onlyNew(src *extract.Source, part string, there []string, existing reid.Existing) (skipped int, err error) {
-	src.Parts = slices.DeleteFunc(src.Parts, func(p extract.Part) bool { return p.Name != part })
-	if len(src.Parts) == 0 {
-		return 0, fmt.Errorf("%s: %w of a part %s; --part names another", src.Data.Path, reid.ErrEmpty, part)
+// counts those of it that are there already and shall be skipped, and all that are
+// there. Where rows are pooled one takes the name of any of its images.
+func onlyNew(path string, src *retrieval.Opened, part string, existing reid.Existing, pooled bool) (there, skipped int, err error) {
+	at := slices.IndexFunc(src.Images.Parts, func(p features.ImagesPart) bool { return p.Name == part })
+	if at < 0 {
+		return 0, 0, fmt.Errorf("%s: %w of a part %s; --part names another", src.Images.Data.Path, reid.ErrEmpty, part)
 	}
-	if existing == reid.ReplaceExisting {
-		return 0, nil
+	src.Images.Parts = src.Images.Parts[at : at+1]
+	images := &src.Images.Parts[0].Images
+	if _, err := features.Entries(src.Images.Data.Path, *images); err != nil {
+		return 0, 0, err
 	}
-	known := make(map[string]bool, len(there))
-	for _, name := range there {
+	g, err := reid.OpenGallery(path, src.Fingerprint())
+	if err != nil {
+		return 0, 0, galleryHint(err)
+	}
+	known := make(map[string]bool)
+	for _, name := range g.Names() {
 		known[name] = true
 	}
-	images := &src.Parts[0].Images
-	at := slices.IndexFunc(*images, func(r features.Row) bool { return known[r.Name] })
-	if at >= 0 && existing == reid.RefuseExisting {
-		return 0, existingHint(fmt.Errorf("%w: %.80q", reid.ErrDuplicate, (*images)[at].Name))
+	if err := g.Close(); err != nil || pooled || existing == reid.ReplaceExisting {
+		return len(known), 0, err
+	}
+	if at := slices.IndexFunc(*images, func(r features.Row) bool { return known[r.Name] }); at >= 0 && existing == reid.RefuseExisting {
+		return len(known), 0, existingHint(fmt.Errorf("%w: %.80q", reid.ErrDuplicate, (*images)[at].Name))
 	}
 	all := len(*images)
 	*images = slices.DeleteFunc(*images, func(r features.Row) bool { return known[r.Name] })
 	if len(*images) == 0 {
 		err = errNothingNew
 	}
-	return all - len(*images), err
+	return len(known), all - len(*images), err
 }
 
 // existingHint says what to do about images that are there already.
@@ -124,67 +147,12 @@ func existingHint(err error) error {
 	return err
 }
 
-// checkTimes refuses a list whose times for a part cannot be read. Folders have
-// none.
-func checkTimes(data, part string) error {
-	info, err := os.Stat(data)
-	if err != nil || info.IsDir() {
-		return err
-	}
-	rows, err := features.ReadList(data)
-	if err != nil {
-		return err
-	}
-	_, err = features.Entries(data, slices.DeleteFunc(rows, func(r features.Row) bool { return r.Split != "" && r.Split != part }))
-	return err
-}
-
-// namesFor returns the names of a gallery's images, and refuses models that do
-// not fit it.
-func namesFor(ctx *cli.Context, path string, models []string) ([]string, error) {
-	e, err := retrieval.OpenEmbedder(ctx, models)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close() // nothing is lost if this fails
-	g, err := reid.OpenGallery(path, e.Fingerprint())
-	if err != nil {
-		return nil, galleryHint(err)
-	}
-	return g.Names(), g.Close()
-}
-
 // galleryHint says what to do about a gallery of other features.
 func galleryHint(err error) error {
 	if errors.Is(err, reid.ErrFingerprint) {
 		return fmt.Errorf("%w; use the model, --preprocess and --flip that the gallery was created with, or create another one", err)
 	}
 	return err
-}
-
-func addFolder(c *console.Console, ctx *cli.Context, path, dir, part string, existing reid.Existing, skipped int) (err error) {
-	m, err := retrieval.ReadManifest(dir)
-	if err != nil {
-		return err
-	}
-	g, err := reid.OpenGallery(path, m.Fingerprint())
-	if err != nil {
-		return galleryHint(err)
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	set, rows, err := features.LoadPart(dir, m, part)
-	if err != nil {
-		return err
-	}
-	entries, err := features.Entries(filepath.Join(dir, part+".csv"), rows)
-	if err != nil {
-		return err
-	}
-	added, err := g.Add(entries, set.Features, existing)
-	if err != nil {
-		return existingHint(err)
-	}
-	return tellAdded(c, ctx, path, added, skipped+len(entries)-added, g.Len())
 }
 
 // tellAdded prints how many images a gallery was given, and has now.

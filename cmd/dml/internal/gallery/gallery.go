@@ -22,7 +22,7 @@ import (
 func Command(c *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "gallery",
-		Usage:     "keep features of images on disk, to search for persons",
+		Usage:     "keep features of images on disk, to search for people",
 		UsageText: "dml reid gallery create|add|rm|search|info G [arguments] [flags]",
 		Description: "A gallery G is a folder of features by one model and one preprocessing. Others are refused.\n" +
 			"What was added stays, whatever happens to the process or the machine afterwards.\n" +
@@ -36,28 +36,21 @@ func Command(c *console.Console) *cli.Command {
 	}
 }
 
-// galleryArgument splits the arguments into the gallery, ONNX files and others.
-func galleryArgument(ctx *cli.Context) (gallery string, models, others []string, err error) {
+// galleryArgument takes the gallery off the arguments.
+func galleryArgument(ctx *cli.Context) (gallery string, others []string, err error) {
 	args := ctx.Args().Slice()
 	if len(args) == 0 || args[0] == "" {
-		return "", nil, nil, console.Usagef("reid gallery %s needs the gallery's folder", ctx.Command.Name)
+		return "", nil, console.Usagef("reid gallery %s needs the gallery's folder", ctx.Command.Name)
 	}
 	if inference.IsModel(args[0]) {
-		return "", nil, nil, console.Usagef("reid gallery %s: the gallery's folder comes first, not %s", ctx.Command.Name, args[0])
+		return "", nil, console.Usagef("reid gallery %s: the gallery's folder comes first, not %s", ctx.Command.Name, args[0])
 	}
-	for _, arg := range args[1:] {
-		if inference.IsModel(arg) {
-			models = append(models, arg)
-		} else {
-			others = append(others, arg)
-		}
-	}
-	return args[0], models, others, nil
+	return args[0], args[1:], nil
 }
 
 // noMore refuses arguments that a command has no use for.
-func noMore(ctx *cli.Context, kinds ...[]string) error {
-	if rest := slices.Concat(kinds...); len(rest) > 0 {
+func noMore(ctx *cli.Context, rest []string) error {
+	if len(rest) > 0 {
 		return console.Usagef("reid gallery %s: unexpected argument %q", ctx.Command.Name, rest[0])
 	}
 	return nil
@@ -79,9 +72,9 @@ func createCommand(c *console.Console) *cli.Command {
 }
 
 func galleryCreate(c *console.Console, ctx *cli.Context) (err error) {
-	path, models, others, err := galleryArgument(ctx)
+	path, models, err := galleryArgument(ctx)
 	if err == nil {
-		err = noMore(ctx, others)
+		err = noMore(ctx, slices.DeleteFunc(slices.Clone(models), inference.IsModel))
 	}
 	if err != nil {
 		return err
@@ -91,7 +84,7 @@ func galleryCreate(c *console.Console, ctx *cli.Context) (err error) {
 	case (from == "") == (len(models) == 0):
 		return console.Usagef("reid gallery create needs either ONNX files or --fingerprint-from F/")
 	case from != "":
-		m, err := retrieval.ReadManifest(from)
+		m, err := features.ReadManifest(from)
 		if err != nil {
 			return err
 		}
@@ -142,9 +135,9 @@ func removeCommand(c *console.Console) *cli.Command {
 }
 
 func galleryRemove(c *console.Console, ctx *cli.Context) (err error) {
-	path, models, others, err := galleryArgument(ctx)
+	path, others, err := galleryArgument(ctx)
 	if err == nil {
-		err = noMore(ctx, models, others)
+		err = noMore(ctx, others)
 	}
 	if err != nil {
 		return err
@@ -190,9 +183,9 @@ func infoCommand(c *console.Console) *cli.Command {
 }
 
 func galleryInfo(c *console.Console, ctx *cli.Context) error {
-	path, models, others, err := galleryArgument(ctx)
+	path, others, err := galleryArgument(ctx)
 	if err == nil {
-		err = noMore(ctx, models, others)
+		err = noMore(ctx, others)
 	}
 	if err != nil {
 		return err

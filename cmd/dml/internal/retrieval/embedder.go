@@ -13,7 +13,7 @@ import (
 )
 
 // EmbedderFlags are those of commands that make features of images; see
-// openEmbedder.
+// OpenEmbedder.
 func EmbedderFlags() []cli.Flag {
 	return []cli.Flag{
 		inference.PreprocessFlag(),
@@ -43,7 +43,7 @@ func OpenEmbedder(ctx *cli.Context, paths []string) (*embedder.Embedder, error) 
 	case errors.Is(err, infer.ErrNoMetadata):
 		err = fmt.Errorf("%w: say with --preprocess how images are prepared", err)
 	case errors.Is(err, infer.ErrNoOutput):
-		err = fmt.Errorf("%w; export it with --outputs embedding, or for a model of other origin give --preprocess torchreid or a .yaml file with output: embedding", err)
+		err = fmt.Errorf("%w; export it with --outputs embedding, or for a third-party model give --preprocess torchreid or a .yaml file with output: embedding", err)
 	}
 	return e, err
 }

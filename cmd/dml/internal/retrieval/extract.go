@@ -14,14 +14,13 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/inference"
 	"github.com/deepmutual/dml/dataset/identities"
-	"github.com/deepmutual/dml/reid/extract"
 	"github.com/deepmutual/dml/reid/features"
 )
 
 func extractCommand(c *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "extract",
-		Usage:     "make the features of persons' images",
+		Usage:     "make the features of people's images",
 		UsageText: "dml reid extract MODEL.onnx... --data DIR|LIST.csv --out F/ [flags]",
 		Description: "Writes F/query.npy, gallery.npy and multi_query.npy (float32, a row an image, scaled to\n" +
 			"length 1), their labels as .csv (name,pid,camid[,track,time]), and features.json, which\n" +
@@ -39,28 +38,25 @@ func extractCommand(c *console.Console) *cli.Command {
 			"  dml reid extract osnet.onnx --preprocess torchreid --data tracks.csv --pool track --out tracks/",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "write the features into folder `F`"},
-		}, ExtractFlags(), []cli.Flag{console.JSONFlag()}),
+		}, extractFlags(), []cli.Flag{console.JSONFlag()}),
 		Action: func(ctx *cli.Context) error { return runExtract(c, ctx) },
 	}
 }
 
-// ExtractFlags are those of verbs that make features of data.
-func ExtractFlags() []cli.Flag {
-	return console.Group("Making features of images", slices.Concat([]cli.Flag{
-		&cli.StringFlag{Name: "data", Usage: "make features of the images of `DIR|LIST.csv`"},
-		&cli.StringFlag{Name: "pattern", DefaultText: "recognised", Usage: "read persons from file names by `PATTERN`: " + strings.Join(identities.Patterns(), ", ") + ", or a regular expression with groups pid and camera"},
+// extractFlags are those of commands that make features of a data set.
+func extractFlags() []cli.Flag {
+	return slices.Concat([]cli.Flag{
+		onceFlag("data", "", "make features of the images of `DIR|LIST.csv`"),
+		&cli.StringFlag{Name: "pattern", DefaultText: "recognised", Usage: "read identities from file names by `PATTERN`: " + strings.Join(identities.Patterns(), ", ") + ", or a regular expression with groups pid and camera"},
 		&cli.StringFlag{Name: "pool", DefaultText: "none", Usage: "`track` averages the features of a track's images: a row a track"},
 		&cli.BoolFlag{Name: "strict", DisableDefaultText: true, Usage: "stop at an image that cannot be read"},
-		&cli.IntFlag{Name: "batch", Value: extract.DefaultBatch, Usage: "`N` images at a time"},
+		&cli.IntFlag{Name: "batch", Value: features.DefaultBatch, Usage: "`N` images at a time"},
 		console.QuietFlag(),
 	}, EmbedderFlags())...)
 }
 
 // checkExtractFlags checks the flags that opening no file can.
 func checkExtractFlags(ctx *cli.Context) error {
-	if ctx.String("data") == "" {
-		return console.Usagef("ONNX files need --data, the images to make features of")
-	}
 	if pool := ctx.String("pool"); pool != "" && pool != features.PoolTrack {
 		return console.Usagef("--pool: %q is unknown; use track", pool)
 	}
@@ -79,10 +75,13 @@ func runExtract(c *console.Console, ctx *cli.Context) error {
 	if out == "" {
 		return console.Usagef("reid extract needs --out, the folder to write")
 	}
+	if ctx.String("data") == "" {
+		return console.Usagef("reid extract needs --data, the images to make features of")
+	}
 	if err := checkExtractFlags(ctx); err != nil {
 		return err
 	}
-	m, err := makeFeatures(c, ctx, models, out, nil)
+	m, err := extractTo(c, ctx, models, out)
 	if err != nil {
 		return err
 	}
@@ -105,68 +104,47 @@ func runExtract(c *console.Console, ctx *cli.Context) error {
 	return err
 }
 
-// extract makes the folder out as the extractFlags say, or goes on with it, and
-// tells which images it has skipped. Images that only, if
-// there is such a function, takes out of the source are left out.
-func makeFeatures(c *console.Console, ctx *cli.Context, models []string, out string, only func(*extract.Source) error) (m features.Manifest, err error) {
-	var source extract.SourceOptions
-	if text := ctx.String("pattern"); text != "" {
-		if source.Pattern, err = identities.ParsePattern(text); err != nil {
-			return m, console.Usagef("--pattern: %w", err)
-		}
-	}
-	src, err := extract.Open(ctx.String("data"), source)
-	if errors.Is(err, identities.ErrName) && source.Pattern == nil {
-		err = fmt.Errorf("%w with --pattern, or list the images in a .csv file with the columns path,pid,camid, of which the last two may be empty", err)
-	}
+// extractTo makes the folder out as the flags say, or goes on with it.
+func extractTo(c *console.Console, ctx *cli.Context, models []string, out string) (m features.Manifest, err error) {
+	images, err := openImages(ctx)
 	if err != nil {
 		return m, err
-	}
-	if only != nil {
-		if err := only(src); err != nil {
-			return m, err
-		}
 	}
 	e, err := OpenEmbedder(ctx, models)
 	if err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	show := console.NewCounter(c.Stderr, ctx.Bool("quiet"), "features", "images")
-	begun := false
-	progress := func(done, total int) {
-		if !begun && done > 0 && done < total {
-			show.Resume(done, total)
-		}
-		begun = true
-		show.Set(done, total)
-	}
-	m, err = extract.Run(ctx.Context, out, e.Recipe(), e, src, extract.Options{
-		Batch: ctx.Int("batch"), Workers: ctx.Int("threads"), Strict: ctx.Bool("strict"), Pooling: ctx.String("pool"),
-		Unusable: inference.IsUnreadable, Progress: progress,
-	})
+	opts := extractOptions(ctx)
+	show, progress := progressOf(c, ctx)
+	opts.Progress = progress
+	m, err = features.Extract(ctx.Context, out, e, images, opts)
 	show.Finish()
-	if errors.Is(err, context.Canceled) && ctx.Command.Name == "extract" {
+	if errors.Is(err, context.Canceled) {
 		c.Say("what is done is kept: run the same command again, and it goes on")
 	}
-	if err != nil {
-		return m, err
+	if err == nil {
+		saySkipped(c, m.Skipped)
 	}
-	saySkipped(c, m)
-	return m, nil
+	return m, err
+}
+
+// extractOptions reads the extractFlags.
+func extractOptions(ctx *cli.Context) features.ExtractOptions {
+	return features.ExtractOptions{Batch: ctx.Int("batch"), Workers: ctx.Int("threads"), Strict: ctx.Bool("strict"), Pooling: ctx.String("pool"), Unusable: inference.IsUnreadable}
 }
 
 // saySkipped lists images that could not be read: the first ones, and how many.
-func saySkipped(c *console.Console, m features.Manifest) {
-	if len(m.Skipped) == 0 {
+func saySkipped(c *console.Console, skipped []features.Skipped) {
+	if len(skipped) == 0 {
 		return
 	}
 	const most = 20
-	c.Say("skipped %s that cannot be read:", console.Count(len(m.Skipped), "image"))
-	for _, s := range m.Skipped[:min(most, len(m.Skipped))] {
+	c.Say("skipped %s that cannot be read:", console.Count(len(skipped), "image"))
+	for _, s := range skipped[:min(most, len(skipped))] {
 		c.Say("  %s: %s (%s)", console.Plain(s.Image), s.Reason, s.Part)
 	}
-	if more := len(m.Skipped) - most; more > 0 {
+	if more := len(skipped) - most; more > 0 {
 		c.Say("  and %s more, which %s lists", console.Grouped(more), features.ManifestFile)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,43 +15,42 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
-	"github.com/deepmutual/dml/cmd/dml/internal/inference"
+	"github.com/deepmutual/dml/cmd/dml/internal/pages"
 	"github.com/deepmutual/dml/reid"
 	"github.com/deepmutual/dml/reid/features"
-	"github.com/deepmutual/dml/reid/ranking"
 )
 
 func rankCommand(c *console.Console) *cli.Command {
 	return &cli.Command{
-		Name:  "rank",
-		Usage: "look at rankings: queries, and the images that are nearest to them",
-		UsageText: "dml reid rank --features F/ [--query NAME...] [flags]\n" +
-			"dml reid rank MODEL.onnx... --data DIR|LIST.csv [--query IMAGE...] [flags]\n" +
-			"dml reid rank MODEL.onnx... --features F/ --query IMAGE... [flags]",
-		Description: "Writes one HTML file, which needs no other and no network, or one PNG file. Images are\n" +
-			"framed green where they show the query's person, red where they do not, grey where the\n" +
-			"query's own camera saw that person, which takes no rank; without labels they are neutral.\n" +
-			"  --features takes a folder that dml reid extract made, and shows the images that it was\n" +
-			"    made of; where these have moved, --data says where they are.\n" +
-			"  --query takes image files, or folders of them, or, without models, names of the data's\n" +
-			"    queries; persons are read from the names where they are like the data's. Without it all\n" +
-			"    queries of the data are ranked.\n" +
+		Name:      "rank",
+		Usage:     "look at rankings: queries, and the images that are nearest to them",
+		UsageText: "dml reid rank FEATURES [--query IMAGE...] [flags]",
+		Description: "Writes one HTML file, which needs no other and no network. Images are framed green where\n" +
+			"they show the query's person, red where they do not, grey where the query's own camera saw\n" +
+			"that person, which takes no rank; without labels they are neutral.\n" +
+			SourceHelp + OwnHelp +
+			"Without models --query takes names of the data's queries; without it all of them are ranked.\n" +
+			"Identities of your own images are read from names like the data's. Where the images of\n" +
+			"--features have moved, --data says where they are.\n" +
 			"Examples:\n" +
 			"  dml reid rank --features market-osnet/ --sort worst\n" +
-			"  dml reid rank runs/NAME/onnx/*.onnx --data Market-1501/ --limit 20 --out ranking.png\n" +
+			"  dml reid rank runs/NAME/onnx/*.onnx --data Market-1501/ --limit 20 --out ranking.html\n" +
 			"  dml reid rank osnet.onnx --preprocess torchreid --features market-osnet/ --query me.jpg",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "out", Value: "ranking.html", Usage: "write the rankings to `FILE.html|FILE.png`"},
-			&cli.StringFlag{Name: "features", Usage: "rank the features in folder `F`"},
-			&cli.StringSliceFlag{Name: "query", Usage: "rank for `IMAGE`; more may follow"},
+		Flags: slices.Concat(SourceFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "out", Value: "ranking.html", Usage: "write the rankings to `FILE.html`"},
 			&cli.IntFlag{Name: "top", Value: 10, Usage: "show the `N` nearest images of each query"},
-			&cli.StringFlag{Name: "sort", Value: string(ranking.Given), Usage: "order the queries by `worst|best|name|given`: worst has the lowest AP first"},
-			&cli.IntFlag{Name: "limit", DefaultText: "100 in HTML, 20 in PNG", Usage: "show the first `N` queries, 0 for all"},
+			&cli.StringFlag{Name: "sort", Value: string(pages.Given), Usage: "order the queries by `worst|best|name|given`: worst has the lowest AP first"},
+			&cli.IntFlag{Name: "limit", Value: 100, Usage: "show the first `N` queries, 0 for all"},
 			metricFlag(),
 			&cli.BoolFlag{Name: "rerank", DisableDefaultText: true, Usage: "rank by distances after k-reciprocal re-ranking"},
 			zeroIsPersonFlag(),
-		}, ExtractFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error { return runRank(c, ctx) },
+			console.JSONFlag(),
+		}),
+		Action: func(ctx *cli.Context) error {
+
+			// maxRanked bounds --top: a page of more is not to be looked at.
+			return runRank(c, ctx)
+		},
 	}
 }
 
@@ -58,49 +59,42 @@ const maxRanked = 100
 
 // ranked is the features to rank, and what they are of.
 type ranked struct {
-	query, gallery           reid.Set
-	queryItems, galleryItems []ranking.Item
-	manifest                 features.Manifest
-	rows                     []int // of the gallery that the queries are; nil where they are not of it
-	own                      bool  // the queries are images of the user
+	*features.Set
+	queries, gallery []pages.Item
+	rows             []int // of the gallery that the queries are; nil where they are not of it
+	own              bool  // the queries are images of the user
 }
 
 func runRank(c *console.Console, ctx *cli.Context) error {
-	models, queries := rankArguments(ctx)
+	source, err := ParseSource(ctx, ctx.Args().Slice(), SourceOptions{Own: true, Images: true})
+	if err != nil {
+		return err
+	}
 	opts, build, err := rankOptions(ctx)
 	if err != nil {
 		return err
 	}
-	if slices.Contains(queries, "") {
-		return console.Usagef("--query is empty")
-	}
-	if ctx.Args().Len() > len(models) && !ctx.IsSet("query") {
-		return console.Usagef("unexpected argument %q; images to look for are given by --query", queries[0])
-	}
-	if err := CheckFeatureForm(ctx, "reid rank", models, len(queries) > 0, "data"); err != nil {
+	out := ctx.String("out")
+	if err := console.CheckOutputs(out); err != nil {
 		return err
 	}
-	if err := console.CheckOutputs(ctx.String("out")); err != nil {
+	if err := keepInputs(out, source.Inputs()...); err != nil {
 		return err
 	}
-	var data ranked
-	err = WithFeatures(c, ctx, models, func(dir string) error {
-		data, err = loadRanked(c, ctx, dir, models, queries)
-		return err
-	}, nil)
+	data, err := loadRanked(c, ctx, source)
 	if err != nil {
 		return err
 	}
+	defer data.Close() // nothing is lost if this fails
 	result, err := rankQueries(c, ctx, data, opts)
 	if err != nil {
 		return err
 	}
-	page, shown, err := ranking.Build(result.Scores, data.queryItems, data.galleryItems, data.described(build, result, opts))
+	page, shown, err := pages.Build(result.Scores, data.queries, data.gallery, data.described(build, result, opts))
 	if err != nil {
 		return err
 	}
-	out := ctx.String("out")
-	if err := ranking.Save(ctx.Context, out, page); err != nil {
+	if err := pages.SaveRanking(ctx.Context, out, page); err != nil {
 		return err
 	}
 	info, err := os.Stat(out)
@@ -110,39 +104,22 @@ func runRank(c *console.Console, ctx *cli.Context) error {
 	if ctx.Bool("json") {
 		return console.WriteJSON(c.Stdout, rankedJSON(out, info.Size(), data, result, page, shown))
 	}
-	return printRanked(c, out, info.Size(), page, len(data.queryItems))
-}
-
-// rankArguments divides the arguments into ONNX files and images.
-func rankArguments(ctx *cli.Context) (models, queries []string) {
-	queries = slices.Clone(ctx.StringSlice("query"))
-	for _, arg := range ctx.Args().Slice() {
-		if inference.IsModel(arg) {
-			models = append(models, arg)
-		} else {
-			queries = append(queries, arg)
-		}
-	}
-	return models, queries
+	return printRanked(c, out, info.Size(), page, len(data.queries))
 }
 
 // rankOptions reads the flags that say how to rank and what to show.
-func rankOptions(ctx *cli.Context) (opts reid.Options, build ranking.BuildOptions, err error) {
-	kind, err := ranking.Kind(ctx.String("out"))
-	if err != nil {
+func rankOptions(ctx *cli.Context) (opts reid.Options, build pages.BuildOptions, err error) {
+	if err := pages.CheckName(ctx.String("out")); err != nil {
 		return opts, build, console.Usagef("--out: %w", err)
 	}
 	if top := ctx.Int("top"); top < 1 || top > maxRanked {
 		return opts, build, console.Usagef("--top: %d is not between 1 and %d", top, maxRanked)
 	}
-	build.Order = ranking.Order(ctx.String("sort"))
-	if !slices.Contains(ranking.Orders(), build.Order) {
+	build.Order = pages.Order(ctx.String("sort"))
+	if !slices.Contains(pages.Orders(), build.Order) {
 		return opts, build, console.Usagef("--sort: %q is unknown; use worst, best, name or given", build.Order)
 	}
-	build.Limit = map[string]int{"html": 100, "png": 20}[kind]
-	if ctx.IsSet("limit") {
-		build.Limit = ctx.Int("limit")
-	}
+	build.Limit = ctx.Int("limit")
 	if build.Limit < 0 {
 		return opts, build, console.Usagef("--limit: %d is negative", build.Limit)
 	}
@@ -154,101 +131,83 @@ func rankOptions(ctx *cli.Context) (opts reid.Options, build ranking.BuildOption
 	return opts, build, err
 }
 
-// loadRanked reads a folder of features, and makes those of the user's images.
-func loadRanked(c *console.Console, ctx *cli.Context, dir string, models, queries []string) (data ranked, err error) {
-	if data.manifest, err = ReadManifest(dir); err != nil {
-		return data, err
-	}
-	root, err := imagesRoot(ctx, data.manifest)
+// loadRanked loads features, and finds the images to show.
+func loadRanked(c *console.Console, ctx *cli.Context, source *Source) (*ranked, error) {
+	set, err := source.Load(c, features.LoadOptions{Parts: []string{features.Query, features.Gallery}})
 	if err != nil {
-		return data, err
+		return nil, err
 	}
-	var rows []features.Row
-	if data.gallery, rows, err = loadPart(ctx, dir, data.manifest, features.Gallery); err != nil {
-		return data, err
+	data := &ranked{Set: set, own: source.Own()}
+	if data.queries, err = itemsOf(ctx, set.Query, data.own); err == nil {
+		data.gallery, err = itemsOf(ctx, set.Gallery, false)
 	}
-	data.galleryItems = itemsOf(rows, root, features.Gallery)
-	if len(queries) > 0 && len(models) > 0 {
-		data.own = true
-		return data, data.embed(ctx, models, queries)
-	}
-	if data.manifest.Data.Undivided {
-		data.query, data.queryItems = data.gallery, data.galleryItems
-		for i := range data.queryItems {
-			data.rows = append(data.rows, i)
+	if err == nil && set.Query == set.Gallery {
+		data.rows = make([]int, len(data.queries))
+		for i := range data.rows {
+			data.rows[i] = i
 		}
-	} else {
-		if data.query, rows, err = loadPart(ctx, dir, data.manifest, features.Query); err != nil {
-			return data, err
-		}
-		data.queryItems = itemsOf(rows, root, features.Query)
 	}
-	if len(queries) == 0 {
-		return data, nil
+	if err == nil && len(source.Names) > 0 {
+		err = data.choose(source.Names)
 	}
-	return data, data.choose(dir, queries)
+	if err != nil {
+		return nil, errors.Join(err, set.Close())
+	}
+	return data, nil
 }
 
-// embed makes the features of the user's images the queries.
-func (d *ranked) embed(ctx *cli.Context, models, places []string) (err error) {
-	images, err := inference.FindImages(places)
-	if err != nil {
-		return err
+// itemsOf are the images of a part, which --data says where they are.
+func itemsOf(ctx *cli.Context, p *features.SetPart, own bool) ([]pages.Item, error) {
+	if data := ctx.String("data"); data != "" && !own {
+		p.Root = data
+		if info, err := os.Stat(data); err == nil && !info.IsDir() {
+			p.Root = filepath.Dir(data)
+		}
 	}
-	e, err := OpenEmbedder(ctx, models)
-	if err != nil {
-		return err
+	if _, err := os.Stat(cmp.Or(p.Root, ".")); err != nil {
+		return nil, fmt.Errorf("the images to show: %w; say with --data where they are", err)
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	if err := d.manifest.Match(cmp.Or(ctx.String("features"), ctx.String("data")), e.Recipe(), strings.Join(models, ", ")); err != nil {
-		return err
+	items := make([]pages.Item, len(p.Rows))
+	for i, r := range p.Rows {
+		open := func() (io.ReadCloser, error) {
+			f, err := p.Open(i)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w; say with --data where the images are", err)
+			}
+			return f, err
+		}
+		items[i] = pages.Item{Image: pages.Image{Name: r.Name, Open: open}, Label: r.Label}
 	}
-	vectors, err := EmbedFiles(ctx.Context, e, images)
-	if err != nil {
-		return err
-	}
-	d.query = reid.Set{Name: "the images of --query", Dim: e.Recipe().Dim}
-	pattern := cmp.Or(ctx.String("pattern"), d.manifest.Data.Pattern)
-	for i, path := range images {
-		d.query.Features = append(d.query.Features, vectors[i]...)
-		label := labelOf(path, pattern)
-		d.query.Labels = append(d.query.Labels, label)
-		d.queryItems = append(d.queryItems, ranking.Item{Image: ranking.File(path), Label: label})
-	}
-	return nil
+	return items, nil
 }
 
 // choose keeps the queries of these names, with or without their folders.
-func (d *ranked) choose(dir string, names []string) error {
-	var places []int
-	for _, name := range names {
-		at := slices.IndexFunc(d.queryItems, func(i ranking.Item) bool { return i.Name == filepath.ToSlash(name) })
-		if at < 0 {
-			at = slices.IndexFunc(d.queryItems, func(i ranking.Item) bool { return filepath.Base(filepath.FromSlash(i.Name)) == filepath.Base(name) })
-		}
-		if at < 0 {
-			return fmt.Errorf("%s: none of the queries in %s has this name; to look for an image of your own, give the ONNX files as well", name, dir)
-		}
-		places = append(places, at)
-	}
-	chosen := reid.Set{Name: d.query.Name, Dim: d.query.Dim}
-	var items []ranking.Item
+func (d *ranked) choose(names []string) error {
+	chosen := &features.SetPart{Set: reid.Set{Name: d.Query.Name, Dim: d.Query.Dim}}
+	var items []pages.Item
 	var rows []int
-	for _, at := range places {
+	for _, name := range names {
+		at := slices.IndexFunc(d.queries, func(i pages.Item) bool { return i.Name == filepath.ToSlash(name) })
+		if at < 0 {
+			at = slices.IndexFunc(d.queries, func(i pages.Item) bool { return filepath.Base(filepath.FromSlash(i.Name)) == filepath.Base(name) })
+		}
+		if at < 0 {
+			return fmt.Errorf("%s: none of the queries of %s has this name; to look for an image of your own, give the ONNX files as well", name, d.Query.Name)
+		}
 		if d.rows != nil {
 			rows = append(rows, d.rows[at])
 		}
-		chosen.Features = append(chosen.Features, d.query.Features[at*d.query.Dim:(at+1)*d.query.Dim]...)
-		chosen.Labels = append(chosen.Labels, d.query.Labels[at])
-		items = append(items, d.queryItems[at])
+		chosen.Features = append(chosen.Features, d.Query.Features[at*d.Query.Dim:(at+1)*d.Query.Dim]...)
+		chosen.Labels, chosen.Rows = append(chosen.Labels, d.Query.Labels[at]), append(chosen.Rows, d.Query.Rows[at])
+		items = append(items, d.queries[at])
 	}
-	d.query, d.queryItems, d.rows = chosen, items, rows
+	d.Query, d.queries, d.rows = chosen, items, rows
 	return nil
 }
 
 // rank ranks, and leaves each query itself out.
-func rankQueries(c *console.Console, ctx *cli.Context, data ranked, opts reid.Options) (*reid.Result, error) {
-	opts.ZeroIsPerson = opts.ZeroIsPerson || data.manifest.Data.ZeroIsPerson
+func rankQueries(c *console.Console, ctx *cli.Context, data *ranked, opts reid.Options) (*reid.Result, error) {
+	opts.ZeroIsPerson = opts.ZeroIsPerson || data.Data.ZeroIsPerson
 	top := opts.Best
 	if data.rows != nil {
 		opts.Best++
@@ -256,7 +215,7 @@ func rankQueries(c *console.Console, ctx *cli.Context, data ranked, opts reid.Op
 	multiplier, done := Multiplier(c, opts.Workers)
 	defer done()
 	opts.Multiplier = multiplier
-	result, err := reid.Rank(ctx.Context, data.query, data.gallery, opts)
+	result, err := reid.Rank(ctx.Context, data.Query.Set, data.Set.Gallery.Set, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -285,31 +244,43 @@ func withoutItself(best []reid.Match, row, top int) []reid.Match {
 }
 
 // described completes the options of the page.
-func (d ranked) described(build ranking.BuildOptions, r *reid.Result, opts reid.Options) ranking.BuildOptions {
-	build.ZeroIsPerson = opts.ZeroIsPerson || d.manifest.Data.ZeroIsPerson
-	build.Title = "Rankings in " + filepath.Base(filepath.Clean(d.manifest.Data.Path))
+func (d *ranked) described(build pages.BuildOptions, r *reid.Result, opts reid.Options) pages.BuildOptions {
+	build.ZeroIsPerson = opts.ZeroIsPerson || d.Data.ZeroIsPerson
+	build.Title = "Rankings in " + placeOf(d.Set)
 	if d.own {
-		build.Title = "Nearest images in " + filepath.Base(filepath.Clean(d.manifest.Data.Path))
-	}
-	var files []string
-	for _, m := range d.manifest.Models {
-		files = append(files, m.File)
+		build.Title = "Nearest images in " + placeOf(d.Set)
 	}
 	distance := "distance"
 	if r.Rerank != nil {
 		distance = "distance after re-ranking"
 	}
-	build.Remarks = []string{
-		fmt.Sprintf("Features of %s (fingerprint %.12s), %s %s. Gallery of %s.", strings.Join(files, ", "), d.manifest.Fingerprint(), opts.Metric, distance, console.Count(r.Gallery, "image")),
+	made := "Features"
+	if d.Recipe != nil {
+		made = describedRecipe(*d.Recipe)
 	}
+	build.Remarks = []string{fmt.Sprintf("%s, %s %s. Gallery of %s.", made, opts.Metric, distance, console.Count(r.Gallery, "image"))}
 	if r.Junk > 0 {
 		build.Remarks = append(build.Remarks, fmt.Sprintf("Left out: %s of no usable person (identity -1).", console.Count(r.Junk, "image")))
 	}
 	return build
 }
 
+// describedRecipe says in few words how features were made.
+func describedRecipe(r features.Recipe) string {
+	var files []string
+	for _, m := range r.Models {
+		files = append(files, m.File)
+	}
+	return fmt.Sprintf("Features of %s (fingerprint %.12s)", strings.Join(files, ", "), r.Fingerprint())
+}
+
+// placeOf is the name of the data of a set, or of its file.
+func placeOf(s *features.Set) string {
+	return filepath.Base(filepath.Clean(cmp.Or(s.Data.Path, s.Gallery.Name)))
+}
+
 // printRanked lists the first queries of the page, and says where it is.
-func printRanked(c *console.Console, out string, size int64, page ranking.Page, queries int) error {
+func printRanked(c *console.Console, out string, size int64, page pages.Page, queries int) error {
 	const listed = 10
 	rows := [][]string{{"QUERY", "AP", "FIRST MATCH", "MATCHES", "NEAREST", "DISTANCE"}}
 	for _, q := range page.Queries[:min(listed, len(page.Queries))] {
@@ -317,7 +288,7 @@ func printRanked(c *console.Console, out string, size int64, page ranking.Page, 
 		if q.Scored {
 			row[1], row[2], row[3] = console.Percent(q.AP), "rank "+console.Grouped(q.First), console.Grouped(q.Matches)
 		}
-		if i := slices.IndexFunc(q.Results, func(r ranking.Result) bool { return r.Rank == 1 }); i >= 0 {
+		if i := slices.IndexFunc(q.Results, func(r pages.Result) bool { return r.Rank == 1 }); i >= 0 {
 			row[4], row[5] = q.Results[i].Image.Name, strconv.FormatFloat(q.Results[i].Distance, 'f', 4, 64)
 		}
 		rows = append(rows, row)
@@ -368,13 +339,13 @@ type rankedResultJSON struct {
 	Relation string  `json:"relation"` // right, wrong, same camera or unknown
 }
 
-func rankedJSON(out string, size int64, data ranked, r *reid.Result, page ranking.Page, shown []int) rankingJSON {
-	j := rankingJSON{File: out, Bytes: size, Fingerprint: data.manifest.Fingerprint(), Metric: r.Metric, Reranked: r.Rerank != nil, Queries: r.Queries, Valid: r.ValidQueries}
+func rankedJSON(out string, size int64, data *ranked, r *reid.Result, page pages.Page, shown []int) rankingJSON {
+	j := rankingJSON{File: out, Bytes: size, Fingerprint: data.Fingerprint(), Metric: r.Metric, Reranked: r.Rerank != nil, Queries: r.Queries, Valid: r.ValidQueries}
 	if r.ValidQueries > 0 {
 		j.MAP = &r.MAP
 	}
 	for i, q := range page.Queries {
-		row := queryRankingJSON{Query: data.queryItems[shown[i]].Name, Matches: q.Matches, Results: []rankedResultJSON{}}
+		row := queryRankingJSON{Query: data.queries[shown[i]].Name, Matches: q.Matches, Results: []rankedResultJSON{}}
 		if q.Scored {
 			row.AP, row.First = &q.AP, &q.First
 		}

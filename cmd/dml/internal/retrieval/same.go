@@ -12,7 +12,7 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/inference"
 	"github.com/deepmutual/dml/reid"
-	"github.com/deepmutual/dml/reid/calibration"
+	"github.com/deepmutual/dml/reid/features"
 )
 
 func sameCommand(c *console.Console) *cli.Command {
@@ -58,7 +58,7 @@ func runSame(c *console.Console, ctx *cli.Context) (err error) {
 	models, images := args[:len(args)-2], args[len(args)-2:]
 	for _, path := range images {
 		if inference.IsModel(path) {
-			return console.Usagef("reid same needs two images after the ONNX files; %s is none", path)
+			return console.Usagef("reid same needs two images after the ONNX files; %s is not one", path)
 		}
 	}
 	threshold, err := sameThreshold(ctx)
@@ -77,11 +77,11 @@ func runSame(c *console.Console, ctx *cli.Context) (err error) {
 		}
 		answer.FPR, answer.TPR = &t.FPR, &t.TPR
 	}
-	vectors, err := EmbedFiles(ctx.Context, e, images)
+	set, err := embedFiles(ctx.Context, e, images)
 	if err != nil {
 		return err
 	}
-	if answer.Distance, err = reid.Distance(answer.Metric, vectors[0], vectors[1]); err != nil {
+	if answer.Distance, err = reid.Distance(answer.Metric, set.Features[:set.Dim], set.Features[set.Dim:]); err != nil {
 		return err
 	}
 	if answer.Threshold != nil {
@@ -97,8 +97,8 @@ func runSame(c *console.Console, ctx *cli.Context) (err error) {
 // decision is what two images are told apart by.
 type decision struct {
 	metric     reid.Metric
-	distance   *float64               // nil for none
-	calibrated *calibration.Threshold // nil where the user gave the distance
+	distance   *float64            // nil for none
+	calibrated *features.Threshold // nil where the user gave the distance
 }
 
 // sameThreshold reads the flags of a decision.
@@ -124,7 +124,7 @@ func sameThreshold(ctx *cli.Context) (d decision, err error) {
 	if path == "" {
 		return d, nil
 	}
-	t, err := calibration.Read(path)
+	t, err := features.ReadThreshold(path)
 	if err != nil {
 		return d, err
 	}
@@ -142,10 +142,10 @@ func printSame(c *console.Console, a sameness, file string) error {
 	case *a.Same:
 		text += fmt.Sprintf("same person: nearer than %.4f\n", *a.Threshold)
 	default:
-		text += fmt.Sprintf("different persons: not nearer than %.4f\n", *a.Threshold)
+		text += fmt.Sprintf("different people: not nearer than %.4f\n", *a.Threshold)
 	}
 	if a.FPR != nil {
-		text += fmt.Sprintf("%s: on its data %.4g %% of the pairs of two persons are nearer, and %.2f %% of those of one\n", file, 100**a.FPR, 100**a.TPR)
+		text += fmt.Sprintf("%s: on its data %.4g %% of the pairs of two people are nearer, and %.2f %% of those of one\n", file, 100**a.FPR, 100**a.TPR)
 	}
 	_, err := fmt.Fprint(c.Stdout, text)
 	return err
