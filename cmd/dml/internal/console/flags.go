@@ -25,6 +25,8 @@ func Group(heading string, flags ...cli.Flag) []cli.Flag {
 			f.Category = heading
 		case *cli.Float64Flag:
 			f.Category = heading
+		case *cli.GenericFlag:
+			f.Category = heading
 		}
 	}
 	return flags

@@ -45,7 +45,7 @@ func extractCommand(c *console.Console) *cli.Command {
 
 // extractFlags are those of commands that make features of a data set.
 func extractFlags() []cli.Flag {
-	return slices.Concat([]cli.Flag{
+	return console.Group("Making features of images", slices.Concat([]cli.Flag{
 		onceFlag("data", "", "make features of the images of `DIR|LIST.csv`"),
 		&cli.StringFlag{Name: "pattern", DefaultText: "recognised", Usage: "read identities from file names by `PATTERN`: " + strings.Join(identities.Patterns(), ", ") + ", or a regular expression with groups pid and camera"},
 		&cli.StringFlag{Name: "pool", DefaultText: "none", Usage: "`track` averages the features of a track's images: a row a track"},

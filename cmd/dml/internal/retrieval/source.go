@@ -35,14 +35,14 @@ const OwnHelp = "Queries of your own: --query Q.npy, or with MODEL.onnx... image
 
 // SourceFlags name features; see SourceHelp.
 func SourceFlags() []cli.Flag {
-	return slices.Concat([]cli.Flag{
+	return slices.Concat(console.Group("Where features come from",
 		onceFlag("features", "", "take the features in folder `F`"),
 		onceFlag("gallery", "", "take the gallery's features from `FILE.npy`"),
 		onceFlag("gallery-labels", "beside FILE.npy", "and its labels from `FILE.csv`"),
 		&cli.StringSliceFlag{Name: "query", Usage: "take the queries from `FILE.npy`, or look for an image of your own; may be repeated"},
 		onceFlag("query-labels", "beside FILE.npy", "and their labels from `FILE.csv`"),
 		onceFlag("fingerprint-from", "the folder of FILE.npy", "folder `F` whose features.json says how those of .npy files were made"),
-	}, extractFlags())
+	), extractFlags())
 }
 
 // onceFlag is a text that cannot be given twice, of which one would be ignored.
