@@ -12,6 +12,9 @@ import (
 var (
 	// ErrNoRuntime: ONNX Runtime's library is not there or cannot be loaded.
 	ErrNoRuntime = errors.New("ONNX Runtime is not available")
+	// ErrNoCgo: the program was built without cgo, which loading the library needs.
+	// Such an error is an ErrNoRuntime, too.
+	ErrNoCgo = errors.New("this program was built with CGO_ENABLED=0")
 	// ErrRuntimeTooOld: the library found lacks the API needed. The error is a
 	// *RuntimeTooOldError.
 	ErrRuntimeTooOld = errors.New("ONNX Runtime is too old")

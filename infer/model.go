@@ -134,6 +134,9 @@ func newModel(networks []*network, opts Options) (*Model, error) {
 // distinct reports a file that is given twice, by whatever path: it would count
 // twice in the mean.
 func distinct(paths []string) error {
+	if len(paths) < 2 {
+		return nil
+	}
 	var before []os.FileInfo
 	for i, path := range paths {
 		info, err := os.Stat(path)

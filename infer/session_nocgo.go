@@ -9,5 +9,5 @@ type onnxRuntime struct{}
 
 // Load loads nothing.
 func (onnxRuntime) Load(Source, Options) (Backend, error) {
-	return nil, fmt.Errorf("%w: this program was built with CGO_ENABLED=0; loading the library needs cgo, the engine onnx-go (infer/gorgonia) does not", ErrNoRuntime)
+	return nil, fmt.Errorf("%w: %w; loading the library needs cgo, the engine onnx-go does not (Options.Engine, or --engine onnx-go)", ErrNoRuntime, ErrNoCgo)
 }

@@ -1,8 +1,6 @@
 package inference
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -13,12 +11,17 @@ import (
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/infer"
+	"github.com/deepmutual/dml/infer/gorgonia"
 	"github.com/deepmutual/dml/internal/files"
 )
 
 // inferOptions reads the flags of infer for so many models.
 func inferOptions(ctx *cli.Context, models int) (infer.Options, error) {
-	opts := infer.Options{TopK: ctx.Int("top"), Threads: ctx.Int("threads")}
+	opts, err := ComputeOptions(ctx)
+	if err != nil {
+		return opts, err
+	}
+	opts.TopK = ctx.Int("top")
 	switch ctx.String("ensemble") {
 	case "probabilities":
 	case "logits":
@@ -30,7 +33,7 @@ func inferOptions(ctx *cli.Context, models int) (infer.Options, error) {
 		for field := range strings.SplitSeq(text, ",") {
 			w, err := strconv.ParseFloat(strings.TrimSpace(field), 64)
 			if err != nil || !(w > 0) {
-				return opts, console.Usagef("--weights: %q is no positive number", field)
+				return opts, console.Usagef("--weights: %q is not a positive number", field)
 			}
 			opts.Ensemble.Weights = append(opts.Ensemble.Weights, w)
 		}
@@ -38,18 +41,52 @@ func inferOptions(ctx *cli.Context, models int) (infer.Options, error) {
 			return opts, console.Usagef("--weights: %d weights for %d models", n, models)
 		}
 	}
-	var err error
-	if opts.Provider, err = Provider(ctx.String("provider")); err != nil {
-		return opts, err
-	}
 	if name := ctx.String("preprocess"); name != "" {
 		opts.Preset, err = Preset(name)
 	}
 	return opts, err
 }
 
-// Provider reads NAME[,KEY=VALUE...].
-func Provider(text string) (infer.Provider, error) {
+// ComputeFlags say what computes ONNX files; see ComputeOptions.
+func ComputeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "engine", Value: runtimeEngine, Usage: "compute by `" + runtimeEngine + "|" + goEngine + "`; " + goEngine + " needs no library, is slow, and reads plain convolutional networks only"},
+		&cli.StringFlag{Name: "provider", DefaultText: "CPU", Usage: "compute by ONNX Runtime's execution provider `NAME[,KEY=VALUE...]`"},
+		console.ThreadsFlag(),
+	}
+}
+
+// The values of --engine.
+const (
+	runtimeEngine = "onnxruntime"
+	goEngine      = "onnx-go"
+)
+
+// ComputeOptions reads the ComputeFlags.
+func ComputeOptions(ctx *cli.Context) (infer.Options, error) {
+	opts := infer.Options{Threads: ctx.Int("threads")}
+	if err := console.CheckThreads(ctx); err != nil {
+		return opts, err
+	}
+	var err error
+	if opts.Provider, err = provider(ctx.String("provider")); err != nil {
+		return opts, err
+	}
+	switch name := ctx.String("engine"); name {
+	case runtimeEngine:
+	case goEngine:
+		if ctx.IsSet("provider") || ctx.IsSet("threads") {
+			return opts, console.Usagef("--provider and --threads are ONNX Runtime's: leave them out with --engine %s", goEngine)
+		}
+		opts.Engine = gorgonia.Engine{}
+	default:
+		return opts, console.Usagef("--engine: %q is neither %s nor %s", name, runtimeEngine, goEngine)
+	}
+	return opts, nil
+}
+
+// provider reads NAME[,KEY=VALUE...].
+func provider(text string) (infer.Provider, error) {
 	name, rest, found := strings.Cut(text, ",")
 	p := infer.Provider{Name: name}
 	if !found {
@@ -87,44 +124,6 @@ func Preset(name string) (*infer.Preset, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
-}
-
-// embedded is the answer of --embed for one image.
-type embedded struct {
-	Image     string    `json:"image"`
-	Embedding []float32 `json:"embedding"`
-}
-
-// embed prints the images' embeddings.
-func embed(c *console.Console, ctx *cli.Context, predictor *infer.Model, models, images []string) error {
-	ask := func(ctx context.Context, images []infer.Image, paths []string) ([]embedded, error) {
-		vectors, err := predictor.Embed(ctx, images...)
-		if err != nil {
-			return nil, err
-		}
-		out := make([]embedded, len(paths))
-		for i, v := range vectors {
-			out[i] = embedded{paths[i], v}
-		}
-		return out, nil
-	}
-	results, unreadable, err := eachReadable(ctx.Context, ask, images)
-	if err != nil {
-		return err
-	}
-	if ctx.Bool("json") && len(results) > 0 {
-		err = console.WriteJSON(c.Stdout, struct {
-			Models []string   `json:"models"`
-			Images []embedded `json:"images"`
-		}{models, results})
-	} else {
-		for _, r := range results {
-			if _, err = fmt.Fprintln(c.Stdout, console.Plain(r.Image), strings.Trim(fmt.Sprint(r.Embedding), "[]")); err != nil {
-				break
-			}
-		}
-	}
-	return errors.Join(append(unreadable, err)...)
 }
 
 // PreprocessFlag says how to prepare images for models without metadata; see Preset.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,7 +25,7 @@ func InferCommand(c *console.Console) *cli.Command {
 		Description: "Several models answer as an ensemble, by the mean of their posteriors. Folders are\n" +
 			"searched for JPEG and PNG files, recognised by their content. An image that cannot be\n" +
 			"read is reported; the others are classified, and the exit code is 1.\n" +
-			"Models of other origin need --preprocess, which names a common way to prepare images or a\n" +
+			"Third-party models need --preprocess, which names a common way to prepare images or a\n" +
 			"YAML file with any of height, width, interpolation (bilinear, bicubic, nearest), crop, mean,\n" +
 			"std, channel_order (rgb, bgr, grey), layout (nchw, nhwc), output (logits, probabilities,\n" +
 			"embedding) and classes.\n" +
@@ -32,16 +33,14 @@ func InferCommand(c *console.Console) *cli.Command {
 			"  dml infer resnet20-1.onnx cat.jpg\n" +
 			"  dml infer runs/NAME/onnx/*.onnx photos/ --top 3 --json\n" +
 			"  dml infer osnet.onnx crops/ --preprocess torchreid --embed",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.IntFlag{Name: "top", Value: 5, Usage: "print the `K` most probable classes"},
 			&cli.BoolFlag{Name: "embed", DisableDefaultText: true, Usage: "print embeddings, of length 1, instead of classes"},
 			PreprocessFlag(),
 			&cli.StringFlag{Name: "ensemble", Value: "probabilities", Usage: "average the models' `probabilities|logits`"},
 			&cli.StringFlag{Name: "weights", DefaultText: "equal", Usage: "weigh the models by `W1,W2,...`"},
-			&cli.StringFlag{Name: "provider", DefaultText: "CPU", Usage: "compute by ONNX Runtime's execution provider `NAME[,KEY=VALUE...]`"},
-			console.ThreadsFlag(),
 			console.JSONFlag(),
-		},
+		}, ComputeFlags()...),
 		Action: func(ctx *cli.Context) error { return runInfer(c, ctx) },
 	}
 }
@@ -50,6 +49,18 @@ func InferCommand(c *console.Console) *cli.Command {
 type classified struct {
 	Image string        `json:"image"`
 	Top   []infer.Score `json:"top"` // the most probable class first
+}
+
+// embedded is what dml infer --embed prints of an image as JSON.
+type embedded struct {
+	Image     string    `json:"image"`
+	Embedding []float32 `json:"embedding"`
+}
+
+// answer is all that it prints as JSON.
+type answer[T any] struct {
+	Models []string `json:"models"`
+	Images []T      `json:"images"`
 }
 
 func runInfer(c *console.Console, ctx *cli.Context) error {
@@ -62,39 +73,35 @@ func runInfer(c *console.Console, ctx *cli.Context) error {
 	case ctx.Int("top") < 1:
 		return console.Usagef("--top: %d is not positive", ctx.Int("top"))
 	}
-	if err := console.CheckThreads(ctx); err != nil {
+	opts, err := inferOptions(ctx, len(models))
+	if err != nil {
 		return err
 	}
 	images, err := FindImages(places)
 	if err != nil {
 		return err
 	}
-	opts, err := inferOptions(ctx, len(models))
+	model, err := Open(models, opts)
 	if err != nil {
 		return err
 	}
-	cohort, err := OpenCohort(models, opts)
-	if err != nil {
-		return err
-	}
-	defer cohort.Close()
+	defer model.Close()
 	if ctx.Bool("embed") {
-		return embed(c, ctx, cohort, models, images)
-	}
-	results, unreadable, err := eachReadable(ctx.Context, predict(cohort), images)
-	if err != nil {
-		return err
-	}
-	if len(results) > 0 {
-		if err := printClasses(c, ctx.Bool("json"), models, results); err != nil {
-			return err
+		vectors, unreadable, err := askEach(ctx.Context, images, model.Embed)
+		if err == nil && len(vectors) > 0 {
+			err = printVectors(c, ctx.Bool("json"), models, vectors)
 		}
+		return errors.Join(append(unreadable, err)...)
 	}
-	return errors.Join(unreadable...)
+	predictions, unreadable, err := askEach(ctx.Context, images, model.Predict)
+	if err == nil && len(predictions) > 0 {
+		err = printClasses(c, ctx.Bool("json"), models, predictions)
+	}
+	return errors.Join(append(unreadable, err)...)
 }
 
-// OpenCohort opens ONNX files that dml export wrote.
-func OpenCohort(paths []string, opts infer.Options) (*infer.Model, error) {
+// Open opens ONNX files that dml export wrote, or that opts has a preset for.
+func Open(paths []string, opts infer.Options) (*infer.Model, error) {
 	m, err := infer.Open(opts, paths...)
 	if err == nil && !m.Info().Images {
 		err = errors.Join(fmt.Errorf("%s: %w", paths[0], infer.ErrNoMetadata), m.Close())
@@ -105,21 +112,36 @@ func OpenCohort(paths []string, opts infer.Options) (*infer.Model, error) {
 	return m, err
 }
 
-func printClasses(c *console.Console, asJSON bool, models []string, results []classified) error {
-	if asJSON {
-		return console.WriteJSON(c.Stdout, struct {
-			Models []string     `json:"models"`
-			Images []classified `json:"images"`
-		}{models, results})
-	}
-	rows := make([][]string, len(results))
-	for i, r := range results {
-		rows[i] = []string{r.Image}
-		for _, p := range r.Top {
-			rows[i] = append(rows[i], fmt.Sprintf("%s %s", p.Label, console.Percent(float64(p.Probability))))
+func printClasses(c *console.Console, asJSON bool, models []string, predictions []answered[infer.Prediction]) error {
+	rows := make([][]string, len(predictions))
+	images := make([]classified, len(predictions))
+	for i, p := range predictions {
+		images[i] = classified{p.path, p.answer.Top}
+		rows[i] = []string{p.path}
+		for _, s := range p.answer.Top {
+			rows[i] = append(rows[i], fmt.Sprintf("%s %s", s.Label, console.Percent(float64(s.Probability))))
 		}
 	}
+	if asJSON {
+		return console.WriteJSON(c.Stdout, answer[classified]{models, images})
+	}
 	return console.Table(c.Stdout, rows)
+}
+
+func printVectors(c *console.Console, asJSON bool, models []string, vectors []answered[[]float32]) error {
+	images := make([]embedded, len(vectors))
+	for i, v := range vectors {
+		images[i] = embedded{v.path, v.answer}
+	}
+	if asJSON {
+		return console.WriteJSON(c.Stdout, answer[embedded]{models, images})
+	}
+	for _, e := range images {
+		if _, err := fmt.Fprintln(c.Stdout, console.Plain(e.Image), strings.Trim(fmt.Sprint(e.Embedding), "[]")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // splitModels divides arguments into ONNX files, which come first, and places
@@ -135,61 +157,43 @@ func splitModels(args []string) (models, places []string) {
 	return models, args
 }
 
-// asker answers for some images, by their paths; it fails as a whole.
-type asker[T any] func(ctx context.Context, images []infer.Image, paths []string) ([]T, error)
+// answered is what was asked of an image.
+type answered[T any] struct {
+	path   string
+	answer T
+}
 
-// eachReadable asks about images some at a time, which bounds memory and the
-// wait for an interrupt. It passes over images that cannot be read, and returns
-// an error for each of them.
-func eachReadable[T any](ctx context.Context, ask asker[T], paths []string) (results []T, unreadable []error, err error) {
+// askEach asks about images some at a time, which bounds memory and the wait for an
+// interrupt. It returns the error of each image that cannot be read beside the
+// others' answers.
+func askEach[T any](ctx context.Context, paths []string, ask func(context.Context, ...infer.Image) ([]T, error)) (out []answered[T], unreadable []error, err error) {
 	const atOnce = 64
-	some := func(paths []string) ([]T, error) {
-		images := make([]infer.Image, len(paths))
-		for i, path := range paths {
+	for batch := range slices.Chunk(paths, atOnce) {
+		images := make([]infer.Image, len(batch))
+		for i, path := range batch {
 			images[i] = infer.FromFile(path)
 		}
-		return ask(ctx, images, paths)
-	}
-	for batch := range slices.Chunk(paths, atOnce) {
-		answers, err := some(batch)
-		if !IsUnreadable(err) {
-			if err != nil {
-				return nil, nil, err
-			}
-			results = append(results, answers...)
-			continue
+		answers, err := ask(ctx, images...)
+		var faults *infer.ImagesError
+		if err != nil && !errors.As(err, &faults) {
+			return nil, nil, err
 		}
-		for i := range batch { // a batch fails as a whole: find out which
-			answers, err := some(batch[i : i+1])
+		for i, path := range batch {
 			switch {
-			case IsUnreadable(err):
-				unreadable = append(unreadable, err)
-			case err != nil:
-				return nil, nil, err
+			case faults == nil || faults.Errs[i] == nil:
+				out = append(out, answered[T]{path, answers[i]})
+			case IsUnreadable(faults.Errs[i]):
+				unreadable = append(unreadable, faults.Errs[i])
+			default:
+				return nil, nil, fmt.Errorf("%s: %w", path, faults.Errs[i])
 			}
-			results = append(results, answers...)
 		}
 	}
-	return results, unreadable, nil
+	return out, unreadable, nil
 }
 
 // IsUnreadable reports an error of one image: of its content or its file.
 func IsUnreadable(err error) bool {
 	var file *fs.PathError
 	return errors.Is(err, infer.ErrImage) || errors.As(err, &file)
-}
-
-// predict asks for classes.
-func predict(predictor *infer.Model) asker[classified] {
-	return func(ctx context.Context, images []infer.Image, paths []string) ([]classified, error) {
-		predictions, err := predictor.Predict(ctx, images...)
-		if err != nil {
-			return nil, err
-		}
-		results := make([]classified, len(paths))
-		for i, p := range predictions {
-			results[i] = classified{paths[i], p.Top}
-		}
-		return results, nil
-	}
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -65,6 +67,9 @@ func diagnose(c *console.Console, ctx context.Context) Diagnosis {
 		Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
 		OneDNN: findOneDNN(), ONNXRuntime: findONNXRuntime(c, ctx),
 	}
+	if d.ONNXRuntime.Fix == buildWithCgo && !d.OneDNN.Found {
+		d.OneDNN.Fix = buildWithCgo
+	}
 	d.OK = d.ONNXRuntime.Found
 	d.Cache, _ = ortlib.CacheRoot() // empty for a user without a home folder
 	return d
@@ -84,9 +89,13 @@ func findOneDNN() finding {
 // findONNXRuntime finds the library and runs a small network on it, since only
 // that proves that it works here.
 func findONNXRuntime(c *console.Console, ctx context.Context) finding {
-	lib, err := ortlib.Find("")
+	err := tryRuntime(ctx)
+	var lib ortlib.Library
 	if err == nil {
-		err = tryRuntime(ctx)
+		lib, err = ortlib.Find("")
+	}
+	if errors.Is(err, infer.ErrNoCgo) {
+		return finding{Problem: err.Error(), Fix: buildWithCgo}
 	}
 	if err != nil {
 		return finding{Problem: err.Error(), Fix: runtimeFix(c, os.Getenv(ortlib.EnvLibrary))}
@@ -116,13 +125,47 @@ func tryRuntime(ctx context.Context) (err error) {
 	return err
 }
 
-// runtimeFix says how to get ONNX Runtime. A library that the environment
-// names is used whatever else is installed.
+// buildWithCgo is what to type where dml was built without cgo, which loads no
+// library.
+const buildWithCgo = "CGO_ENABLED=1 go install github.com/deepmutual/dml/cmd/dml@latest   (needs a C compiler; `dml infer` and `dml eval` work without, with --engine onnx-go)"
+
+// runtimeFix says how to get ONNX Runtime. A library that the environment names is
+// used whatever else is installed; and it is installed into a folder that there must
+// be.
 func runtimeFix(c *console.Console, named string) string {
-	if named != "" {
-		return "unset " + ortlib.EnvLibrary + " && " + c.Command("runtime", "install")
+	fix := c.Command("runtime", "install")
+	if !cacheUsable() {
+		fix = "export " + ortlib.EnvCache + "=DIR   (a folder that you may write to), then " + fix
 	}
-	return c.Command("runtime", "install")
+	if named != "" {
+		fix = "unset " + ortlib.EnvLibrary + " && " + fix
+	}
+	return fix
+}
+
+// cacheUsable reports whether the cache folder is there or can be made, and takes
+// files.
+func cacheUsable() bool {
+	dir, err := ortlib.CacheRoot()
+	if err != nil {
+		return false
+	}
+	for { // up to what is there
+		_, err := os.Stat(dir)
+		if err == nil {
+			break
+		}
+		if up := filepath.Dir(dir); up != dir && errors.Is(err, fs.ErrNotExist) {
+			dir = up
+			continue
+		}
+		return false
+	}
+	f, err := os.CreateTemp(dir, ".dml-doctor-*")
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
 }
 
 // installOneDNN says how to get oneDNN's runtime library on a system with that

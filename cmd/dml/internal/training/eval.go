@@ -15,7 +15,6 @@ import (
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/cmd/dml/internal/inference"
 	"github.com/deepmutual/dml/dataset"
-	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/run"
 	"github.com/deepmutual/dml/train"
 )
@@ -28,12 +27,12 @@ func EvalCommand(c *console.Console) *cli.Command {
 		UsageText: "dml eval RUN [--data PATH] [flags]\ndml eval MODEL.onnx... --data PATH [flags]",
 		Description: "Prints accuracy, negative log-likelihood (nats) and mean posterior entropy (nats) of each\n" +
 			"student and of the ensemble, the mean of their posteriors. A run is evaluated by the\n" +
-			"training code, ONNX files by ONNX Runtime. A run's own data is divided as in training;\n" +
+			"training code, ONNX files by --engine. A run's own data is divided as in training;\n" +
 			"of other data a folder without parts is measured as a whole, unless --split divides it.\n" +
 			"Examples:\n" +
 			"  dml eval runs/dml-resnet20-resnet8 --data cifar10/ --split test\n" +
 			"  dml eval runs/dml-resnet20-resnet8/onnx/*.onnx --data cifar10/ --json",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", DefaultText: "that of the run", Usage: "evaluate on `PATH`"},
 			&cli.StringFlag{Name: "kind", DefaultText: "recognised", Usage: kindUsage()},
 			&cli.StringFlag{Name: "split", DefaultText: "test, or val where a run's data has none; all of other data without parts",
@@ -42,10 +41,9 @@ func EvalCommand(c *console.Console) *cli.Command {
 			&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "evaluate on `N` images only"},
 			CheckpointFlag(),
 			&cli.IntFlag{Name: "batch", Value: 64, Usage: "`N` images at a time"},
-			console.ThreadsFlag(),
 			BackendFlag(),
 			console.JSONFlag(),
-		},
+		}, inference.ComputeFlags()...),
 		Action: func(ctx *cli.Context) error { return runEval(c, ctx) },
 	}
 }
@@ -101,6 +99,9 @@ func runEval(c *console.Console, ctx *cli.Context) error {
 		if len(paths) > 1 {
 			return console.Usagef("eval takes one run's folder, or ONNX files")
 		}
+		if ctx.IsSet("engine") || ctx.IsSet("provider") {
+			return console.Usagef("--engine and --provider are for ONNX files: a run is evaluated by the training code, see --backend")
+		}
 		result, err = evalRun(c, ctx, paths[0], opts)
 	} else {
 		result, err = evalModels(ctx, paths, opts)
@@ -151,17 +152,21 @@ func evalRun(c *console.Console, ctx *cli.Context, path string, opts run.Evaluat
 	return result, err
 }
 
-// evalModels evaluates ONNX files with ONNX Runtime.
+// evalModels evaluates ONNX files.
 func evalModels(ctx *cli.Context, paths []string, opts run.EvaluateOptions) (run.Evaluation, error) {
 	if !ctx.IsSet("data") {
 		return run.Evaluation{}, console.Usagef("eval of ONNX files needs --data")
 	}
-	cohort, err := inference.OpenCohort(paths, infer.Options{Threads: ctx.Int("threads")})
+	compute, err := inference.ComputeOptions(ctx)
 	if err != nil {
 		return run.Evaluation{}, err
 	}
-	defer cohort.Close()
-	return run.EvaluateModels(ctx.Context, cohort, studentNames(paths), opts)
+	model, err := inference.Open(paths, compute)
+	if err != nil {
+		return run.Evaluation{}, err
+	}
+	defer model.Close()
+	return run.EvaluateModels(ctx.Context, model, studentNames(paths), opts)
 }
 
 // studentNames are the files' names without extension, or their paths where
