@@ -12,9 +12,9 @@ import (
 )
 
 // Image is an image to classify: decoded, encoded, or a file. Files and bytes
-// are JPEG or PNG, recognised by their content, and are read when used. As in
-// training, the orientation that a camera notes (EXIF) is not applied, transparency
-// is dropped, 16-bit samples keep their high byte, and of an animation the first
+// are JPEG, PNG, BMP, TIFF, WebP or GIF, recognised by their content, upright as
+// their EXIF orientation says, and are read when used. As in
+// training, transparency is dropped, 16-bit samples keep their high byte, and of an animation the first
 // picture counts.
 type Image struct {
 	decoded image.Image
@@ -25,10 +25,10 @@ type Image struct {
 // FromImage takes a decoded image, which must not change while it is in use.
 func FromImage(m image.Image) Image { return Image{decoded: m} }
 
-// FromBytes takes the bytes of a JPEG or PNG file.
+// FromBytes takes the bytes of an image's file.
 func FromBytes(data []byte) Image { return Image{encoded: data} }
 
-// FromFile takes the path of a JPEG or PNG file.
+// FromFile takes the path of an image's file.
 func FromFile(path string) Image { return Image{path: path} }
 
 // Decode returns the picture that Predict and Embed would take, grey or opaque

@@ -118,8 +118,8 @@ func Divided(fsys fs.FS) bool {
 
 // List lists the images of a part, junk and distractors included. A folder
 // without any of the parts whose images lie in it directly is all Train. Names
-// that start with a dot are ignored; of the others those that end in .jpg,
-// .jpeg or .png must fit the pattern. Errors about the data are
+// that start with a dot are ignored; of the others those that are called like
+// images, such as .jpg, must fit the pattern. Errors about the data are
 // wrapped with the file's name.
 func List(fsys fs.FS, part Part, opts Options) (Listing, error) {
 	r := reader{fsys: fsys, root: opts.Root, missingToo: opts.Missing, out: Listing{Pattern: opts.Pattern, Skipped: make(map[string]int)}}

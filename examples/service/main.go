@@ -2,7 +2,7 @@
 //
 //	service [-listen ADDR] MODEL.onnx...
 //
-// Several models answer as an ensemble. POST an image, JPEG or PNG:
+// Several models answer as an ensemble. POST an image:
 //
 //	curl --data-binary @cat.jpg localhost:8080/predict
 //	curl --data-binary @cat.jpg localhost:8080/embed

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"io/fs"
 )
@@ -21,77 +19,59 @@ const (
 
 // What can be wrong with an encoded image; test with errors.Is.
 var (
-	ErrFormat   = errors.New("not a JPEG or PNG image")
+	ErrFormat   = errors.New("not a JPEG, PNG, BMP, TIFF, WebP or GIF image")
 	ErrTooLarge = errors.New("image too large")
 	ErrCorrupt  = errors.New("broken image")
 )
 
-const (
-	pngMagic  = "\x89PNG\r\n\x1a\n"
-	jpegMagic = "\xff\xd8\xff"
-
-	// SniffLen is the number of leading bytes Sniff needs.
-	SniffLen = len(pngMagic)
-)
-
-// Sniff tells an image's format, "jpeg" or "png", from its first SniffLen
-// bytes, and returns "" for anything else. File names play no part: image
-// collections hold JPEGs named .png.
-func Sniff(head []byte) string {
-	switch {
-	case bytes.HasPrefix(head, []byte(pngMagic)):
-		return "png"
-	case bytes.HasPrefix(head, []byte(jpegMagic)):
-		return "jpeg"
-	}
-	return ""
-}
-
-// Decode decodes a JPEG or PNG file held in memory, recognised by its content.
-// EXIF orientation is not applied. The error wraps ErrFormat, ErrTooLarge or
-// ErrCorrupt.
+// Decode decodes the file of an image held in memory, recognised by its content:
+// JPEG, PNG, BMP, TIFF, WebP, or the first frame of a GIF. It is upright, as its
+// EXIF orientation says. The error wraps ErrFormat, ErrTooLarge or ErrCorrupt.
 func Decode(data []byte) (Image, error) {
-	src, err := DecodeStandard(data)
+	src, turn, err := decode(data)
 	if err != nil {
 		return Image{}, err
 	}
-	return FromImage(src), nil
+	return upright(FromImage(src), turn), nil
 }
 
 // DecodeStandard is Decode of an image as the standard library gives it, which
 // takes half the memory for most JPEG files. FromImage makes the rest of Decode.
 func DecodeStandard(data []byte) (image.Image, error) {
-	var (
-		name   string
-		config func(io.Reader) (image.Config, error)
-		decode func(io.Reader) (image.Image, error)
-	)
-	// The formats are chosen here, not by image.Decode, whose answer depends on
-	// which decoders the rest of the program happens to register.
-	switch Sniff(data) {
-	case "jpeg":
-		name, config, decode = "JPEG", jpeg.DecodeConfig, jpeg.Decode
-	case "png":
-		name, config, decode = "PNG", png.DecodeConfig, png.Decode
-	default:
-		return nil, fmt.Errorf("%w (%d bytes starting with %q)", ErrFormat, len(data), data[:min(len(data), SniffLen)])
+	src, turn, err := decode(data)
+	if err != nil || turn == 1 {
+		return src, err
 	}
-	c, err := config(bytes.NewReader(data))
+	return upright(FromImage(src), turn).Standard(), nil
+}
+
+// decode returns an image as it is stored, and its orientation.
+func decode(data []byte) (image.Image, int, error) {
+	f, known := formats[Sniff(data)]
+	if !known {
+		return nil, 0, fmt.Errorf("%w (%d bytes starting with %q)", ErrFormat, len(data), data[:min(len(data), 8)])
+	}
+	c, err := f.config(bytes.NewReader(data))
 	if err != nil {
-		return nil, corrupt(name, err)
+		return nil, 0, corrupt(f.name, err)
 	}
 	if c.Width < 1 || c.Height < 1 {
-		return nil, fmt.Errorf("%w: %s of %dx%d pixels", ErrCorrupt, name, c.Width, c.Height)
+		return nil, 0, fmt.Errorf("%w: %s of %dx%d pixels", ErrCorrupt, f.name, c.Width, c.Height)
 	}
 	if c.Width > MaxSide || c.Height > MaxSide || c.Width*c.Height > MaxPixels {
-		return nil, fmt.Errorf("%w: %dx%d pixels; the limit is %d on a side and %d in all",
+		return nil, 0, fmt.Errorf("%w: %dx%d pixels; the limit is %d on a side and %d in all",
 			ErrTooLarge, c.Width, c.Height, MaxSide, MaxPixels)
 	}
-	src, err := decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, corrupt(name, err)
+	if f.name == "JPEG" {
+		if err := checkScans(data, c.Width, c.Height); err != nil {
+			return nil, 0, err
+		}
 	}
-	return src, nil
+	src, err := f.decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, 0, corrupt(f.name, err)
+	}
+	return src, orientation(f.exif(data)), nil
 }
 
 // DecodeFrom reads r to its end, at most MaxEncodedBytes, and decodes it as

@@ -49,7 +49,7 @@ func hugePNG(width, height uint32) []byte {
 	chunk = binary.BigEndian.AppendUint32(chunk, width)
 	chunk = binary.BigEndian.AppendUint32(chunk, height)
 	chunk = append(chunk, 8, 2, 0, 0, 0)
-	b := binary.BigEndian.AppendUint32([]byte(pngMagic), uint32(len(chunk)-4))
+	b := binary.BigEndian.AppendUint32([]byte("\x89PNG\r\n\x1a\n"), uint32(len(chunk)-4))
 	b = append(b, chunk...)
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(chunk))
 }
@@ -97,7 +97,7 @@ func TestDecodeErrors(t *testing.T) {
 	}{
 		{"empty", nil, ErrFormat},
 		{"text", []byte("hello"), ErrFormat},
-		{"gif", gifFile, ErrFormat},
+		{"gif truncated", gifFile[:len(gifFile)/2], ErrCorrupt},
 		{"png header only", goodPNG[:8], ErrCorrupt},
 		{"png truncated", goodPNG[:len(goodPNG)/2], ErrCorrupt},
 		{"png bad checksum", flipped, ErrCorrupt},
@@ -128,6 +128,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(jpegOf(f, gradient(9, 8)))
 	f.Add(jpegOf(f, image.NewGray(image.Rect(0, 0, 3, 3))))
 	f.Add(hugePNG(1<<31-1, 1<<31-1))
+	read := golden(f)
+	for _, name := range []string{"jpeg-progressive", "turned-5", "png-turned", "webp-turned", "webp", "webp-lossless", "bmp", "gif", "tiff"} {
+		f.Add(read(name + "/file"))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Decode(data)
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package pixels turns image files into the numbers a network reads: it
-// decodes JPEG and PNG, resizes, converts between grey and RGB, and normalises
+// decodes them, resizes, converts between grey and RGB, and normalises
 // into planar float32.
 //
 // Training (package dataset) and serving (package infer) both go through this
@@ -102,27 +102,6 @@ func (m Image) Standard() image.Image {
 		out.Pix[4*i+3] = 255
 	}
 	return out
-}
-
-// fromYCbCr is the way of all JPEG files, and so without a call for a pixel.
-func fromYCbCr(m Image, src *image.YCbCr) {
-	halved := 0 // the places of one in two columns share their chroma
-	switch src.SubsampleRatio {
-	case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
-		halved = 1
-	case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
-		halved = 2
-	}
-	left := src.Rect.Min.X
-	for y := range m.Height {
-		luma := src.Y[src.YOffset(left, src.Rect.Min.Y+y):][:m.Width]
-		at := src.COffset(left, src.Rect.Min.Y+y)
-		out := m.Pix[3*y*m.Width:][:3*m.Width]
-		for x, v := range luma {
-			c := at + (left+x)>>halved - left>>halved
-			out[3*x], out[3*x+1], out[3*x+2] = color.YCbCrToRGB(v, src.Cb[c], src.Cr[c])
-		}
-	}
 }
 
 // nrgbaOf undoes alpha premultiplication. color.NRGBAModel would turn a fully

@@ -115,36 +115,6 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestFromYCbCr compares with color.YCbCrModel's conversion, pixel by pixel, for
-// all ways to share chroma, not at the origin.
-func TestFromYCbCr(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 0))
-	for _, ratio := range []image.YCbCrSubsampleRatio{
-		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
-		image.YCbCrSubsampleRatio440, image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410,
-	} {
-		whole := image.NewYCbCr(image.Rect(0, 0, 24, 20), ratio)
-		for _, plane := range [][]uint8{whole.Y, whole.Cb, whole.Cr} {
-			for i := range plane {
-				plane[i] = uint8(r.UintN(256))
-			}
-		}
-		for _, part := range []image.Rectangle{whole.Rect, image.Rect(3, 5, 20, 18), image.Rect(7, 2, 8, 3)} {
-			src := whole.SubImage(part).(*image.YCbCr)
-			m := FromImage(src)
-			if err := m.Validate(); err != nil || m.Width != part.Dx() || m.Height != part.Dy() {
-				t.Fatalf("%v: %dx%d, error %v", ratio, m.Width, m.Height, err)
-			}
-			for i := range m.Width * m.Height {
-				c := src.YCbCrAt(part.Min.X+i%m.Width, part.Min.Y+i/m.Width)
-				if red, green, blue := color.YCbCrToRGB(c.Y, c.Cb, c.Cr); [3]uint8(m.Pix[3*i:]) != [3]uint8{red, green, blue} {
-					t.Fatalf("%v, part %v: pixel %d is %v", ratio, part, i, m.Pix[3*i:3*i+3])
-				}
-			}
-		}
-	}
-}
-
 // TestStandard wants back what goes there.
 func TestStandard(t *testing.T) {
 	for _, channels := range []int{1, 3} {

@@ -134,12 +134,17 @@ func (t *taps) set(filter Filter, from, to int) {
 		t.exact = make([]float64, t.most)
 	}
 	t.first, t.count, t.weights, t.exact = t.first[:to], t.count[:to], t.weights[:to*t.most], t.exact[:t.most]
+	if filter == Nearest {
+		// Centres that lie on the border of two pixels fall as Pillow's sum does.
+		centre := scale * 0.5
+		for i := range to {
+			t.first[i], t.count[i], t.weights[i*t.most] = min(int(centre), from-1), 1, 1<<fixedBits
+			centre += scale
+		}
+		return
+	}
 	for i := range to {
 		centre := (float64(i) + 0.5) * scale
-		if filter == Nearest {
-			t.first[i], t.count[i], t.weights[i*t.most] = min(int(centre), from-1), 1, 1<<fixedBits
-			continue
-		}
 		first := max(int(centre-support+0.5), 0)
 		n := min(int(centre+support+0.5), from) - first
 		var sum float64

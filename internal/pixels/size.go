@@ -2,7 +2,6 @@ package pixels
 
 import (
 	"bytes"
-	"image"
 	"image/color"
 )
 
@@ -10,12 +9,16 @@ import (
 // needs for its pixels, and of a progressive JPEG for its coefficients. It is 0 for
 // what is not an image, which Decode refuses.
 func DecodedBytes(data []byte) int {
-	c, format, err := image.DecodeConfig(bytes.NewReader(data))
+	f, known := formats[Sniff(data)]
+	if !known {
+		return 0
+	}
+	c, err := f.config(bytes.NewReader(data))
 	if err != nil || c.Width < 1 || c.Height < 1 || c.Width > MaxSide || c.Height > MaxSide {
 		return 0
 	}
 	size := c.Width * c.Height * bytesOf(c.ColorModel)
-	if format == "jpeg" && progressive(data) {
+	if f.name == "JPEG" && progressive(data) {
 		size += 4 * c.Width * c.Height * bytesOf(c.ColorModel) // coefficients of 32 bits
 	}
 	return size

@@ -84,7 +84,7 @@ func openFolder(path string, opts ImagesOptions) (*Images, error) {
 		s.Data.Undivided = true
 		err := add(Gallery, identities.Train)
 		if errors.Is(err, identities.ErrEmpty) {
-			err = fmt.Errorf("%s: %w: it holds no .jpg, .jpeg or .png file, nor the folders of Market-1501 or MSMT17", path, reid.ErrEmpty)
+			err = fmt.Errorf("%s: %w: it holds no file that is called like an image, nor the folders of Market-1501 or MSMT17", path, reid.ErrEmpty)
 		}
 		if err != nil {
 			return nil, err

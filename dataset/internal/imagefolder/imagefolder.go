@@ -1,5 +1,5 @@
-// Package imagefolder reads data sets laid out as folders of JPEG and PNG
-// files, one folder a class:
+// Package imagefolder reads data sets laid out as folders of image files, one
+// folder a class:
 //
 //	DIR/train/CLASS/*  DIR/val/CLASS/*  DIR/test/CLASS/*    (val and test optional)
 //	DIR/CLASS/*                                             (flat)
@@ -50,9 +50,9 @@ func Present(fsys fs.FS) bool {
 // train must be among them and other folders are left aside; else every folder
 // is a class. Classes are sorted by name and must be the same in all splits.
 //
-// Names that start with a dot are ignored. A file called .jpg, .jpeg or .png
-// counts as an image, and must turn out to be one when read; of other files
-// those are taken that start as a JPEG or PNG does, and the rest is counted in
+// Names that start with a dot are ignored. A file called like an image,
+// such as .jpg, counts as one, and must turn out to be one when read; of other
+// files those are taken that start as an image does, and the rest is counted in
 // Data.Skipped. A folder within a class folder is an error, as are a special
 // file, such as a pipe, that is called like an image, and a class without
 // training images.

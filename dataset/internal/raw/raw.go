@@ -62,7 +62,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // ImageName reports whether a file is called like an image that can be decoded.
 func ImageName(name string) bool {
 	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png":
+	case ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif":
 		return true
 	}
 	return false

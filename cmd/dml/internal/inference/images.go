@@ -32,7 +32,7 @@ func FindImages(places []string) ([]string, error) {
 			return nil, err
 		}
 		if len(s.images) == 0 {
-			return nil, fmt.Errorf("%s holds no JPEG or PNG file", place)
+			return nil, fmt.Errorf("%s holds no image file", place)
 		}
 		images = append(images, s.images...)
 	}

@@ -23,7 +23,7 @@ func InferCommand(c *console.Console) *cli.Command {
 		Usage:     "classify images with exported students",
 		UsageText: "dml infer MODEL.onnx... IMAGE|DIR... [flags]",
 		Description: "Several models answer as an ensemble, by the mean of their posteriors. Folders are\n" +
-			"searched for JPEG and PNG files, recognised by their content. An image that cannot be\n" +
+			"searched for image files, recognised by their content. An image that cannot be\n" +
 			"read is reported; the others are classified, and the exit code is 1.\n" +
 			"Third-party models need --preprocess, which names a common way to prepare images or a\n" +
 			"YAML file with any of height, width, interpolation (bilinear, bicubic, nearest), crop, mean,\n" +

@@ -53,7 +53,8 @@ func (m Image) embed() (crop, error) {
 	}
 	c := crop{data: data, kind: pixels.Sniff(data), width: decoded.Width, height: decoded.Height}
 	c.width, c.height = fit(c.width, c.height, embeddedWidth, embeddedHeight)
-	if c.width == decoded.Width && c.height == decoded.Height && len(data) <= embeddedBytes {
+	asIs := c.kind == "jpeg" || c.kind == "png" // which every browser shows
+	if asIs && c.width == decoded.Width && c.height == decoded.Height && len(data) <= embeddedBytes {
 		return c, nil
 	}
 	var out bytes.Buffer

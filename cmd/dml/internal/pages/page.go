@@ -77,7 +77,7 @@ type Image struct {
 	Name string
 	// Note says more, such as "person 7, camera 2". May be empty.
 	Note string
-	// Open opens a JPEG or PNG file. It is called when the image is drawn.
+	// Open opens an image's file. It is called when the image is drawn.
 	Open func() (io.ReadCloser, error)
 }
 
