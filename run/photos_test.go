@@ -14,13 +14,14 @@ import (
 func imageFolder(t testing.TB, n int) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := writePhotos(dir, n); err != nil {
+	if err := WritePhotos(dir, n); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-func writePhotos(dir string, n int) error {
+// WritePhotos writes them; the examples use it, too.
+func WritePhotos(dir string, n int) error {
 	for class, name := range []string{"dark", "bright"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			return err

@@ -239,6 +239,52 @@ func TestExtend(t *testing.T) {
 	}
 }
 
+// TestResumeKnowsItsImages: a run goes on where its data have moved, and not
+// where two classes have exchanged an image.
+func TestResumeKnowsItsImages(t *testing.T) {
+	photos := imageFolder(t, 10)
+	var longer [8]byte // so that two images differ in size, as photographs do
+	first := filepath.Join(photos, "dark", "1.png")
+	png, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(first, append(png, longer[:]...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg := tinyConfig()
+	cfg.Data.Path = photos
+	r, err := Start(t.Context(), cfg, Options{Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	moved := filepath.Join(t.TempDir(), "moved")
+	if err := os.Rename(photos, moved); err != nil {
+		t.Fatal(err)
+	}
+	resume := func() error {
+		again, err := Resume(r.Path(), Options{Change: func(c *Config) error { c.Data.Path = moved; return nil }})
+		if err != nil {
+			return err
+		}
+		return again.Close()
+	}
+	if err := resume(); err != nil {
+		t.Errorf("moved: %v", err)
+	}
+	if read, err := Open(r.Path()); err != nil || read.Config().Data.Path != moved {
+		t.Errorf("%+v, %v", read.Config().Data, err)
+	}
+	dark, bright, aside := filepath.Join(moved, "dark", "1.png"), filepath.Join(moved, "bright", "1.png"), filepath.Join(moved, "dark", "x.png")
+	if err := errors.Join(os.Rename(dark, aside), os.Rename(bright, dark), os.Rename(aside, bright)); err != nil {
+		t.Fatal(err)
+	}
+	if err := resume(); err == nil || !errors.Is(err, train.ErrOtherRun) || !strings.Contains(err.Error(), "names, sizes and labels") {
+		t.Errorf("with exchanged labels: %v", err)
+	}
+}
+
 func TestDivergenceIsRecorded(t *testing.T) {
 	r, _ := started(t, func(c *Config) { c.Optimizer.LearningRate = 1e30 })
 	if _, err := r.Train(t.Context(), train.Events{}); !errors.Is(err, train.ErrDiverged) {

@@ -34,6 +34,23 @@
 // each sees an augmentation of its own, q_l is the posterior of student l's view
 // of a sample, and the teacher is shown each view.
 //
-// A [Session] runs a [Config]: it prepares data, steps the students, evaluates
-// them on the validation split after each epoch, and hands states to a [Store].
+// # In Go
+//
+// A [Config] is values: modes, students, an optimizer and a schedule of package
+// optim, augmentation of package dataset. [Fit] trains in one call:
+//
+//	result, err := train.Fit(ctx, train.Config{
+//		Students:  []train.Student{{Arch: "resnet20"}, {Arch: "resnet20"}},
+//		Optimizer: optim.SGD{LearningRate: 0.1, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4},
+//		Schedule:  optim.Cosine{},
+//		Augment:   dataset.Augment{Flip: true, PadCrop: 4},
+//	}, data, train.Options{}, train.Events{})
+//
+// A [Session] is the same in steps: it prepares data, steps the students,
+// evaluates them on the validation part after each epoch, and hands states to a
+// [Store], or keeps the best. A [State] is all that resuming, evaluating and
+// exporting a student needs; [State.Checkpoint] and [ParseState] take it to a
+// file and back, [Session.Restore] goes on from it to the bit, [Evaluate] and
+// [Logits] compute with it, and [NewFrozenTeacher] makes a teacher of it. Package
+// run keeps a session in a folder, with a configuration file.
 package train

@@ -36,6 +36,16 @@ func (s *Session) identity(data dataset.Splits, teacher Teacher, more map[string
 		"the training samples":   fmt.Sprint(data.Train.Len()),
 		"the validation samples": fmt.Sprint(data.Val.Len()),
 	}
+	for part, ds := range map[string]dataset.Dataset{"training": data.Train, "validation": data.Val, "test": data.Test} {
+		if ds == nil {
+			continue
+		}
+		digest, err := dataset.Digest(ds)
+		if err != nil {
+			return nil, err
+		}
+		id[digestOf+part+" images"] = digest
+	}
 	if teacher != nil {
 		id["the teacher"] = teacher.Info().Fingerprint
 	}
@@ -43,6 +53,9 @@ func (s *Session) identity(data dataset.Splits, teacher Teacher, more map[string
 	maps.Copy(id, more)
 	return json.Marshal(id)
 }
+
+// digestOf starts the names of digests of data, which older states do not have.
+const digestOf = "the digest of names, sizes and labels of the "
 
 // keys are those of fields whose keys their names do not give.
 var keys = map[string]string{"height": "data.height", "width": "data.width", "b_float16": "bfloat16"}
@@ -108,6 +121,9 @@ func sameRun(own, state json.RawMessage) error {
 	maps.Copy(all, then)
 	var faults []string
 	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if _, known := then[key]; !known && strings.HasPrefix(key, digestOf) {
+			continue
+		}
 		if set(now[key]) != set(then[key]) {
 			faults = append(faults, fmt.Sprintf("%s is %s, was %s", key, setting(now[key]), setting(then[key])))
 		}

@@ -245,10 +245,15 @@ func (b *broken) Image(i int) (dataset.Image, error) {
 // TestBrokenImageKeepsTheSteps: an image that cannot be read costs no step, and
 // once it is mended the run ends as if nothing had been.
 func TestBrokenImageKeepsTheSteps(t *testing.T) {
-	whole, _ := run(t, newSession(t, tinyConfig()), t.Context(), Events{})
 	data := tinyData(t)
 	ds := &broken{Dataset: data.Train, index: 17, mended: true}
 	data.Train = ds
+	unbroken, err := New(tinyConfig(), data, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unbroken.Close()
+	whole, _ := run(t, unbroken, t.Context(), Events{})
 	s, err := New(tinyConfig(), data, Options{})
 	if err != nil {
 		t.Fatal(err)
