@@ -21,10 +21,10 @@ type CalibrateOptions struct {
 	Metric Metric
 	// Bins of the histogram. Default: 100.
 	Bins int
-	// ZeroIsPerson, Workers and Multiplier are those of Options.
-	ZeroIsPerson bool
-	Workers      int
-	Multiplier   Multiplier
+	// ZeroIsIdentity, Workers and Multiplier are those of Options.
+	ZeroIsIdentity bool
+	Workers        int
+	Multiplier     Multiplier
 }
 
 // maxBins bounds CalibrateOptions.Bins.
@@ -44,7 +44,7 @@ func (o CalibrateOptions) Validate() error {
 
 // options are those that Evaluate shares.
 func (o CalibrateOptions) options() Options {
-	return Options{Metric: o.Metric, ZeroIsPerson: o.ZeroIsPerson, Workers: o.Workers, Multiplier: o.Multiplier}
+	return Options{Metric: o.Metric, ZeroIsIdentity: o.ZeroIsIdentity, Workers: o.Workers, Multiplier: o.Multiplier}
 }
 
 // Calibration says from which distance on two images show two persons. Its
@@ -99,7 +99,7 @@ func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (
 	if err := checkSets(false, query, gallery); err != nil {
 		return nil, err
 	}
-	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, true)
+	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsIdentity, true)
 	c := &Calibration{Metric: shared.Metric}
 	for q := range query.Labels {
 		good, wrong := p.pairs(q)

@@ -17,7 +17,7 @@ func slowPairs(t *testing.T, query, gallery Set, opts CalibrateOptions) (same, d
 	src := newDirect(shared.Metric, single(shared.Multiplier), matrix[float32]{query.Features, query.Dim}, matrix[float32]{gallery.Features, gallery.Dim})
 	row := make([]float32, len(gallery.Labels))
 	for q, l := range query.Labels {
-		if l.PID == Junk || l.PID == "0" && !opts.ZeroIsPerson {
+		if l.PID == Junk || l.PID == "0" && !opts.ZeroIsIdentity {
 			continue
 		}
 		if err := src.rows(row, q, 1); err != nil {
@@ -73,7 +73,7 @@ func TestCalibrateAgainstSorting(t *testing.T) {
 		for _, metric := range Metrics() {
 			for _, rate := range []float64{1e-3, .01, .3, .99} {
 				for _, zero := range []bool{false, true} {
-					opts := CalibrateOptions{FPR: rate, Metric: metric, Bins: 37, ZeroIsPerson: zero, Workers: 3}
+					opts := CalibrateOptions{FPR: rate, Metric: metric, Bins: 37, ZeroIsIdentity: zero, Workers: 3}
 					what := fmt.Sprintf("%s %s %g %v", name, metric, rate, zero)
 					got, err := Calibrate(t.Context(), s[0], s[1], opts)
 					if err != nil {

@@ -27,10 +27,10 @@ type SearchCalibrationOptions struct {
 	Seed uint64
 	// Metric. Default: Cosine, which galleries search by.
 	Metric Metric
-	// ZeroIsPerson, Workers and Multiplier are those of Options.
-	ZeroIsPerson bool
-	Workers      int
-	Multiplier   Multiplier
+	// ZeroIsIdentity, Workers and Multiplier are those of Options.
+	ZeroIsIdentity bool
+	Workers        int
+	Multiplier     Multiplier
 }
 
 const (
@@ -63,7 +63,7 @@ func (o SearchCalibrationOptions) Validate() error {
 }
 
 func (o SearchCalibrationOptions) options() Options {
-	return Options{Metric: o.Metric, ZeroIsPerson: o.ZeroIsPerson, Workers: o.Workers, Multiplier: o.Multiplier}
+	return Options{Metric: o.Metric, ZeroIsIdentity: o.ZeroIsIdentity, Workers: o.Workers, Multiplier: o.Multiplier}
 }
 
 // SearchCalibration says up to which distance a search finds somebody.
@@ -140,7 +140,7 @@ func CalibrateSearch(ctx context.Context, query, gallery Set, opts SearchCalibra
 	if err := checkSets(false, query, gallery); err != nil {
 		return nil, err
 	}
-	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, true)
+	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsIdentity, true)
 	c := newSearchCounts(p)
 	if opts.Images > c.images {
 		return nil, fmt.Errorf("%w: a gallery of %d images; rates are measured, and %s has %d images", ErrOptions, opts.Images, gallery.Name, c.images)

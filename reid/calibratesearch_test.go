@@ -14,8 +14,8 @@ import (
 // slowSearches is what CalibrateSearch measures, by its documentation: of each
 // query of a person the distance of the nearest image of others, and that of the
 // nearest match if it comes before.
-func slowSearches(query, gallery Set, zeroIsPerson bool) (nearest, identified []float64, known int) {
-	person := func(id ID) bool { return id.Person() || id == Distractor && zeroIsPerson }
+func slowSearches(query, gallery Set, zeroIsIdentity bool) (nearest, identified []float64, known int) {
+	person := func(id ID) bool { return id.Person() || id == Distractor && zeroIsIdentity }
 	for i, q := range query.Labels {
 		if !person(q.PID) {
 			continue
@@ -58,12 +58,12 @@ func TestCalibrateSearchAgainstSlow(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		query, gallery := continuous(r, 60, 4), continuous(r, 150, 4)
-		opts := SearchCalibrationOptions{FalseAlarms: []float64{.05, .2, .5}[r.IntN(3)], Resamples: 50, ZeroIsPerson: seed%2 == 1, Workers: 2}
+		opts := SearchCalibrationOptions{FalseAlarms: []float64{.05, .2, .5}[r.IntN(3)], Resamples: 50, ZeroIsIdentity: seed%2 == 1, Workers: 2}
 		got, err := CalibrateSearch(t.Context(), query, gallery, opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		nearest, identified, known := slowSearches(query, gallery, opts.ZeroIsPerson)
+		nearest, identified, known := slowSearches(query, gallery, opts.ZeroIsIdentity)
 		slices.Sort(nearest)
 		slices.Sort(identified)
 		want := nearest[int(opts.FalseAlarms*float64(len(nearest)+1))-1]

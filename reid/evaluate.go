@@ -47,7 +47,7 @@ func evaluateSets(ctx context.Context, query, gallery Set, opts Options, unlabel
 }
 
 func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set, opts Options, unlabelled bool) (*Result, error) {
-	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, true)
+	p := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsIdentity, true)
 	r := newResult(p, opts)
 	if r.ValidQueries == 0 && !unlabelled {
 		return nil, p.explain(query.Name, gallery.Name)
@@ -77,7 +77,7 @@ func evaluate[T float](ctx context.Context, a arithmetic[T], query, gallery Set,
 		return nil, err
 	}
 	// The neighbourhoods know no labels, so junk is in them.
-	whole := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsPerson, false)
+	whole := newProtocol(query.Labels, gallery.Labels, opts.ZeroIsIdentity, false)
 	if r.Rerank.Scores, err = rankAll(ctx, again, whole, opts); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func EvaluateDistances(ctx context.Context, distances []float32, query, gallery 
 	if err := errors.Join(checkLabels("query", query, false), checkLabels("gallery", gallery, false)); err != nil {
 		return nil, err
 	}
-	p := newProtocol(query, gallery, opts.ZeroIsPerson, true)
+	p := newProtocol(query, gallery, opts.ZeroIsIdentity, true)
 	r := newResult(p, opts)
 	if r.ValidQueries == 0 {
 		return nil, p.explain("query", "gallery")

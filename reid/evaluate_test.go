@@ -126,7 +126,7 @@ func TestAgainstSorting(t *testing.T) {
 				}
 			}
 			before := slices.Clone(distances)
-			got, err := EvaluateDistances(t.Context(), distances, query.Labels, gallery.Labels, Options{Best: 3, ZeroIsPerson: zero, Workers: 3})
+			got, err := EvaluateDistances(t.Context(), distances, query.Labels, gallery.Labels, Options{Best: 3, ZeroIsIdentity: zero, Workers: 3})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,7 @@ func TestAgainstSorting(t *testing.T) {
 			// Small whole numbers have exact products: ties are the same.
 			for _, metric := range []Metric{Dot, Euclidean} {
 				for _, double := range []bool{false, true} {
-					got, err := Evaluate(t.Context(), query, gallery, Options{Metric: metric, Best: 3, ZeroIsPerson: zero, Float64: double, Workers: 2})
+					got, err := Evaluate(t.Context(), query, gallery, Options{Metric: metric, Best: 3, ZeroIsIdentity: zero, Float64: double, Workers: 2})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -25,7 +25,7 @@ const (
 	// Junk is the identity of images that take no part in an evaluation.
 	Junk ID = "-1"
 	// Distractor is the identity of images of no known person, wrong for every
-	// query; but see Options.ZeroIsPerson.
+	// query; but see Options.ZeroIsIdentity.
 	Distractor ID = "0"
 )
 

@@ -50,8 +50,8 @@ type Options struct {
 	// BestSameCamera reports, among these, also the images of the query's person
 	// by its own camera, which take no rank: so there can be more than Best.
 	BestSameCamera bool
-	// ZeroIsPerson says that identity 0 is a person like others, as in MSMT17.
-	ZeroIsPerson bool
+	// ZeroIsIdentity says that identity 0 is a person like others, as in MSMT17.
+	ZeroIsIdentity bool
 	// Float64 computes distances in float64, slowly and in more memory, of all that
 	// Set.Features64 say. Multiplier is not used. Without it rankings are those of
 	// float64, too, of features in float32; but scores of re-ranking and of the ROC

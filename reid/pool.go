@@ -28,7 +28,7 @@ func pooled[T float](a arithmetic[T], q matrix[T], query, gallery Set, opts Opti
 	out := make([]T, 0, len(q.data))
 	for i, l := range query.Labels {
 		at, there := place[l]
-		if there && l.PID == Distractor && !opts.ZeroIsPerson {
+		if there && l.PID == Distractor && !opts.ZeroIsIdentity {
 			there = false // distractors are no one person
 		}
 		if !there || counts[at] == 0 {

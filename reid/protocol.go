@@ -10,7 +10,7 @@ import (
 // query. Columns are rows of the gallery from lo to hi, counted from lo.
 type protocol struct {
 	query, gallery []Label
-	zeroIsPerson   bool
+	zeroIsIdentity bool
 	lo, hi         int
 	junk           []int32        // columns of identity Junk
 	persons        map[ID][]int32 // columns of an identity, ascending
@@ -23,8 +23,8 @@ type protocol struct {
 
 // newProtocol indexes the gallery. With trim, lo and hi leave out the junk that
 // the gallery starts and ends with: sorted by file name, all junk is in front.
-func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
-	p := &protocol{query: query, gallery: gallery, zeroIsPerson: zeroIsPerson, hi: len(gallery),
+func newProtocol(query, gallery []Label, zeroIsIdentity, trim bool) *protocol {
+	p := &protocol{query: query, gallery: gallery, zeroIsIdentity: zeroIsIdentity, hi: len(gallery),
 		persons: make(map[ID][]int32), cameras: make(map[ID]int32)}
 	for trim && p.lo < p.hi && gallery[p.lo].PID == Junk {
 		p.lo++
@@ -61,7 +61,7 @@ func newProtocol(query, gallery []Label, zeroIsPerson, trim bool) *protocol {
 func (p *protocol) columns() int { return p.hi - p.lo }
 
 func (p *protocol) person(pid ID) bool {
-	return pid.Person() || pid == Distractor && p.zeroIsPerson
+	return pid.Person() || pid == Distractor && p.zeroIsIdentity
 }
 
 // same returns the columns of a query's identity, good and junk.

@@ -46,10 +46,10 @@ type slowScores struct {
 }
 
 // slowRank evaluates float64 distances by sorting whole rows.
-func slowRank(distances [][]float64, query, gallery []Label, zeroIsPerson bool) slowScores {
+func slowRank(distances [][]float64, query, gallery []Label, zeroIsIdentity bool) slowScores {
 	s := slowScores{cameras: make(map[[2]ID][]float64)}
 	for q, l := range query {
-		person := l.PID.Person() || l.PID == "0" && zeroIsPerson
+		person := l.PID.Person() || l.PID == "0" && zeroIsIdentity
 		order := make([]int, len(gallery))
 		for j := range order {
 			order[j] = j

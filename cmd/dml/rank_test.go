@@ -174,7 +174,7 @@ func TestRankQueries(t *testing.T) {
 	// A pair is as far apart as dml reid verify says.
 	first := all.Rankings[4].Results[0]
 	var pair struct{ Distance float64 }
-	text := mustRun(t, "reid", "same", l.model, filepath.Join(l.data, names[4]), filepath.Join(l.data, first.Image), "--json").stdout
+	text := mustRun(t, "reid", "verify", l.model, filepath.Join(l.data, names[4]), filepath.Join(l.data, first.Image), "--json").stdout
 	if err := json.Unmarshal([]byte(text), &pair); err != nil || math.Abs(pair.Distance-first.Distance) > 1e-5 {
 		t.Errorf("%v, %v, in the ranking %v", err, pair.Distance, first.Distance)
 	}

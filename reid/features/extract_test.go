@@ -209,7 +209,7 @@ func TestRun(t *testing.T) {
 		m.Parts[i].FeaturesSHA256, m.Parts[i].LabelsSHA256 = "", ""
 	}
 	want := []Part{{Name: "query", Images: 7, Rows: 7}, {Name: "gallery", Images: 23, Rows: 23}, {Name: "multi_query", Images: 9, Rows: 9}}
-	if !reflect.DeepEqual(m.Parts, want) || m.Data.Pattern != "market1501" || m.Data.ZeroIsPerson || m.Data.Undivided || len(m.Data.SHA256) != 64 {
+	if !reflect.DeepEqual(m.Parts, want) || m.Data.Pattern != "market1501" || m.Data.ZeroIsIdentity || m.Data.Undivided || len(m.Data.SHA256) != 64 {
 		t.Errorf("%+v", m)
 	}
 	if files := contents(t, dir); len(files) != 8 || !strings.HasPrefix(files["gallery.csv"], "name,pid,camid\nbounding_box_test/-1_c1s1_000021_00.png,-1,1\n") {

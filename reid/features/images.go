@@ -106,7 +106,7 @@ func openFolder(path string, opts ImagesOptions) (*Images, error) {
 		}
 	}
 	s.Data.Pattern = read.Pattern.String()
-	s.Data.ZeroIsPerson = !read.Pattern.Distractor(identities.Name{PID: identities.Distractor})
+	s.Data.ZeroIsIdentity = !read.Pattern.Distractor(identities.Name{PID: identities.Distractor})
 	return s, nil
 }
 

@@ -50,20 +50,20 @@ func TestOpenFolder(t *testing.T) {
 		{name: "CUHK03-NP",
 			files: []string{"query/0001_c1_1.png", "bounding_box_test/0001_c2_1.png"},
 			want:  map[string][]reid.Label{"query": {label(1, 1)}, "gallery": {label(1, 2)}},
-			data:  Data{Pattern: "cuhk03-np", ZeroIsPerson: true}},
+			data:  Data{Pattern: "cuhk03-np", ZeroIsIdentity: true}},
 		{name: "MSMT17",
 			files: []string{"test/0000/0000_000_01_0303morning_0015_0.jpg", "test/0000/0000_001_07_0303noon_0015_0_ex.jpg"},
 			lists: map[string]string{"list_query.txt": "0000/0000_000_01_0303morning_0015_0.jpg 0\n", "list_gallery.txt": "0000/0000_001_07_0303noon_0015_0_ex.jpg 0\n"},
 			want:  map[string][]reid.Label{"query": {label(0, 1)}, "gallery": {label(0, 7)}},
-			data:  Data{Pattern: "msmt17", ZeroIsPerson: true}},
+			data:  Data{Pattern: "msmt17", ZeroIsIdentity: true}},
 		{name: "PKU-Reid, one folder",
 			files: []string{"001_01_1.png", "001_02_8.png"},
 			want:  map[string][]reid.Label{"gallery": {label(1, 1), label(1, 2)}},
-			data:  Data{Pattern: "pku-reid", ZeroIsPerson: true, Undivided: true}},
+			data:  Data{Pattern: "pku-reid", ZeroIsIdentity: true, Undivided: true}},
 		{name: "own names", pattern: pattern(`^cam(?P<camera>\d+)-person(?P<pid>\d+)`),
 			files: []string{"query/cam4-person12.jpg", "bounding_box_test/cam5-person12.jpg"},
 			want:  map[string][]reid.Label{"query": {label(12, 4)}, "gallery": {label(12, 5)}},
-			data:  Data{Pattern: `^cam(?P<camera>\d+)-person(?P<pid>\d+)`, ZeroIsPerson: true}},
+			data:  Data{Pattern: `^cam(?P<camera>\d+)-person(?P<pid>\d+)`, ZeroIsIdentity: true}},
 		{name: "a gallery alone",
 			files: []string{"bounding_box_test/0002_c1s1_000001_00.jpg"},
 			want:  map[string][]reid.Label{"gallery": {label(2, 1)}},
@@ -109,7 +109,7 @@ func TestOpenList(t *testing.T) {
 	write(t, path, []byte("path,pid,camid,split,track,time\na.jpg,3,1,query,,\nb.jpg,,,gallery,t,12:00\n/c.jpg,-1,2,gallery,,\nd.jpg,3,4,multi_query,,\ne.jpg,9,9,train,,\nf.jpg,9,9,val,,\n"))
 	s := open(t, path)
 	want := map[string][]reid.Label{"query": {label(3, 1)}, "gallery": {{}, label(-1, 2)}, "multi_query": {label(3, 4)}}
-	if got := listed(s); !reflect.DeepEqual(got, want) || s.Data.Undivided || s.Data.ZeroIsPerson {
+	if got := listed(s); !reflect.DeepEqual(got, want) || s.Data.Undivided || s.Data.ZeroIsIdentity {
 		t.Errorf("%v, %+v", got, s.Data)
 	}
 	if r := s.Parts[1].Images[0]; r.Track != "t" || r.Time != "12:00" || s.file(r) != filepath.Join(filepath.Dir(path), "b.jpg") || s.file(s.Parts[1].Images[1]) != "/c.jpg" {

@@ -56,8 +56,8 @@ type Data struct {
 	ImagesSHA256 string `json:"images_sha256,omitempty"`
 	// Pattern of the file names, where these gave the labels.
 	Pattern string `json:"pattern,omitempty"`
-	// ZeroIsPerson says that identity 0 is a person and no distractor.
-	ZeroIsPerson bool `json:"zero_is_person,omitempty"`
+	// ZeroIsIdentity says that identity 0 is a person and no distractor.
+	ZeroIsIdentity bool `json:"zero_is_identity,omitempty"`
 	// Undivided says that the data named neither queries nor a gallery: all of
 	// it is the gallery, and each image of it may serve as a query.
 	Undivided bool `json:"undivided,omitempty"`

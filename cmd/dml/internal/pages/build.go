@@ -41,8 +41,8 @@ type BuildOptions struct {
 	Order Order
 	// Limit is how many queries to show. Default 0: all.
 	Limit int
-	// ZeroIsPerson is that of the reid.Options.
-	ZeroIsPerson bool
+	// ZeroIsIdentity is that of the reid.Options.
+	ZeroIsIdentity bool
 }
 
 // mostSameCamera bounds the images of the same camera that a query shows.
@@ -78,7 +78,7 @@ func Build(scores reid.Scores, queries, gallery []Item, opts BuildOptions) (Page
 		p.Remarks = append(p.Remarks, fmt.Sprintf("%d queries, %s.", len(queries), described(opts.Order)))
 	}
 	for _, i := range shown {
-		q, err := query(scores.PerQuery[i], queries[i], gallery, opts.ZeroIsPerson)
+		q, err := query(scores.PerQuery[i], queries[i], gallery, opts.ZeroIsIdentity)
 		if err != nil {
 			return Page{}, nil, err
 		}
@@ -142,15 +142,15 @@ func scoresOf(s reid.Scores, valid, queries int) []Score {
 }
 
 // query makes the row of a query.
-func query(r reid.QueryResult, item Item, gallery []Item, zeroIsPerson bool) (Query, error) {
-	q := Query{Image: item.described(zeroIsPerson), Scored: r.Valid, AP: r.AP, Matches: r.Matches, First: r.First}
+func query(r reid.QueryResult, item Item, gallery []Item, zeroIsIdentity bool) (Query, error) {
+	q := Query{Image: item.described(zeroIsIdentity), Scored: r.Valid, AP: r.AP, Matches: r.Matches, First: r.First}
 	rank, same := 0, 0
 	for _, m := range r.Best {
 		if m.Gallery < 0 || m.Gallery >= len(gallery) {
 			return Query{}, fmt.Errorf("%w: image %d of a gallery of %d", ErrPage, m.Gallery, len(gallery))
 		}
 		found := gallery[m.Gallery]
-		result := Result{Image: found.described(zeroIsPerson), Distance: m.Distance}
+		result := Result{Image: found.described(zeroIsIdentity), Distance: m.Distance}
 		switch {
 		case m.SameCamera:
 			if same++; same > mostSameCamera {
@@ -164,7 +164,7 @@ func query(r reid.QueryResult, item Item, gallery []Item, zeroIsPerson bool) (Qu
 			switch {
 			case m.Good:
 				result.Relation = Right
-			case item.known(zeroIsPerson) && found.PID != reid.Unknown:
+			case item.known(zeroIsIdentity) && found.PID != reid.Unknown:
 				result.Relation = Wrong
 			}
 		}
@@ -174,15 +174,15 @@ func query(r reid.QueryResult, item Item, gallery []Item, zeroIsPerson bool) (Qu
 }
 
 // known reports whether the image shows a person whose identity is known.
-func (i Item) known(zeroIsPerson bool) bool {
-	return i.PID.Person() || i.PID == reid.Distractor && zeroIsPerson
+func (i Item) known(zeroIsIdentity bool) bool {
+	return i.PID.Person() || i.PID == reid.Distractor && zeroIsIdentity
 }
 
 // described is the image with a note of its label.
-func (i Item) described(zeroIsPerson bool) Image {
+func (i Item) described(zeroIsIdentity bool) Image {
 	m := i.Image
 	switch {
-	case i.known(zeroIsPerson):
+	case i.known(zeroIsIdentity):
 		m.Note = fmt.Sprintf("person %s", i.PID)
 	case i.PID == reid.Distractor:
 		m.Note = "distractor"

@@ -301,7 +301,7 @@ func TestBuild(t *testing.T) {
 			t.Errorf("%s: %v, %v, %q", by, err, shown, p.Remarks)
 		}
 	}
-	zero, _, err := Build(scores, []Item{item("b", "0", "1"), queries[1], queries[2], queries[3]}, gallery, BuildOptions{ZeroIsPerson: true})
+	zero, _, err := Build(scores, []Item{item("b", "0", "1"), queries[1], queries[2], queries[3]}, gallery, BuildOptions{ZeroIsIdentity: true})
 	if err != nil || zero.Queries[0].Image.Note != "person 0, camera 1" || zero.Queries[0].Results[1].Relation != Wrong {
 		t.Errorf("%v: %+v", err, zero.Queries[0])
 	}

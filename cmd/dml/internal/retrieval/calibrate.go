@@ -21,7 +21,7 @@ func calibrateCommand(c *console.Console) *cli.Command {
 		Description: "Compares each query with the gallery of labelled data, and writes the distance below which\n" +
 			"no more than a wanted fraction of the pairs of two people are (the false positive rate).\n" +
 			"Pairs of one person are of two cameras; junk is left out. The file says which models,\n" +
-			"preparation of images and metric the threshold is for; dml reid same refuses it for others.\n" +
+			"preparation of images and metric the threshold is for; dml reid verify refuses it for others.\n" +
 			"A rate of 0.001 needs at least 1,000 pairs of two people, and some ten times as many for a\n" +
 			"threshold that would be much the same on other data.\n" +
 			SourceHelp +
@@ -33,7 +33,7 @@ func calibrateCommand(c *console.Console) *cli.Command {
 			&cli.StringFlag{Name: "out", Value: "threshold.json", Usage: "write the threshold to `FILE.json`"},
 			&cli.StringFlag{Name: "page", Usage: "draw the distances of both kinds of pairs on `FILE.html`"},
 			metricFlag(),
-			zeroIsPersonFlag(),
+			zeroIsIdentityFlag(),
 			console.JSONFlag(),
 		}),
 		Action: func(ctx *cli.Context) error { return runCalibrate(c, ctx) },
@@ -81,7 +81,7 @@ func runCalibrate(c *console.Console, ctx *cli.Context) error {
 	multiplier, done := Multiplier(c, ctx.Int("threads"))
 	defer done()
 	result, err := reid.Calibrate(ctx.Context, set.Query.Set, set.Gallery.Set, reid.CalibrateOptions{
-		FPR: fpr, Metric: metric, ZeroIsPerson: ctx.Bool("zero-is-person") || set.Data.ZeroIsPerson,
+		FPR: fpr, Metric: metric, ZeroIsIdentity: ctx.Bool("zero-is-identity") || set.Data.ZeroIsIdentity,
 		Workers: ctx.Int("threads"), Multiplier: multiplier,
 	})
 	if err != nil {

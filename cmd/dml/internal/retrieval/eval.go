@@ -37,7 +37,7 @@ func evalCommand(c *console.Console) *cli.Command {
 			metricFlag(),
 			&cli.BoolFlag{Name: "multi-query", DisableDefaultText: true, Usage: "pool the rows of a query's person and camera: of multi_query, or else of queries and gallery"},
 			&cli.IntFlag{Name: "expand", DefaultText: "none", Usage: "average each query with its `N` nearest images first"},
-			zeroIsPersonFlag(),
+			zeroIsIdentityFlag(),
 			&cli.BoolFlag{Name: "rerank", DisableDefaultText: true, Usage: "evaluate also after k-reciprocal re-ranking"},
 			&cli.IntFlag{Name: "k1", Value: 20, Usage: "re-ranking: neighbourhoods of `N` images"},
 			&cli.IntFlag{Name: "k2", Value: 6, Usage: "re-ranking: average `N` neighbours' encodings"},
@@ -119,7 +119,7 @@ func runEval(c *console.Console, ctx *cli.Context) error {
 // are pooled from it.
 func evaluate(ctx context.Context, set *features.Set, opts reid.Options) (reidEvaluation, error) {
 	out := reidEvaluation{Fingerprint: set.Fingerprint(), Skipped: set.Skipped}
-	opts.ZeroIsPerson = opts.ZeroIsPerson || set.Data.ZeroIsPerson
+	opts.ZeroIsIdentity = opts.ZeroIsIdentity || set.Data.ZeroIsIdentity
 	pooled := opts
 	pooled.MultiQuery = true
 	if set.MultiQuery != nil {
@@ -150,7 +150,7 @@ func evaluate(ctx context.Context, set *features.Set, opts reid.Options) (reidEv
 func reidOptions(ctx *cli.Context) (reid.Options, error) {
 	opts := reid.Options{
 		MultiQuery: ctx.Bool("multi-query"), Expand: ctx.Int("expand"),
-		ZeroIsPerson: ctx.Bool("zero-is-person"), Float64: ctx.Bool("float64"), Workers: ctx.Int("threads"),
+		ZeroIsIdentity: ctx.Bool("zero-is-identity"), Float64: ctx.Bool("float64"), Workers: ctx.Int("threads"),
 	}
 	var err error
 	if opts.Metric, err = metricOf(ctx); err != nil {

@@ -43,7 +43,7 @@ func rankCommand(c *console.Console) *cli.Command {
 			&cli.IntFlag{Name: "limit", Value: 100, Usage: "show the first `N` queries, 0 for all"},
 			metricFlag(),
 			&cli.BoolFlag{Name: "rerank", DisableDefaultText: true, Usage: "rank by distances after k-reciprocal re-ranking"},
-			zeroIsPersonFlag(),
+			zeroIsIdentityFlag(),
 			console.JSONFlag(),
 		}),
 		Action: func(ctx *cli.Context) error {
@@ -123,7 +123,7 @@ func rankOptions(ctx *cli.Context) (opts reid.Options, build pages.BuildOptions,
 	if build.Limit < 0 {
 		return opts, build, console.Usagef("--limit: %d is negative", build.Limit)
 	}
-	opts = reid.Options{Best: ctx.Int("top"), BestSameCamera: true, ZeroIsPerson: ctx.Bool("zero-is-person"), Workers: ctx.Int("threads")}
+	opts = reid.Options{Best: ctx.Int("top"), BestSameCamera: true, ZeroIsIdentity: ctx.Bool("zero-is-identity"), Workers: ctx.Int("threads")}
 	if ctx.Bool("rerank") {
 		opts.Rerank = &reid.Rerank{}
 	}
@@ -207,7 +207,7 @@ func (d *ranked) choose(names []string) error {
 
 // rank ranks, and leaves each query itself out.
 func rankQueries(c *console.Console, ctx *cli.Context, data *ranked, opts reid.Options) (*reid.Result, error) {
-	opts.ZeroIsPerson = opts.ZeroIsPerson || data.Data.ZeroIsPerson
+	opts.ZeroIsIdentity = opts.ZeroIsIdentity || data.Data.ZeroIsIdentity
 	top := opts.Best
 	if data.rows != nil {
 		opts.Best++
@@ -245,7 +245,7 @@ func withoutItself(best []reid.Match, row, top int) []reid.Match {
 
 // described completes the options of the page.
 func (d *ranked) described(build pages.BuildOptions, r *reid.Result, opts reid.Options) pages.BuildOptions {
-	build.ZeroIsPerson = opts.ZeroIsPerson || d.Data.ZeroIsPerson
+	build.ZeroIsIdentity = opts.ZeroIsIdentity || d.Data.ZeroIsIdentity
 	build.Title = "Rankings in " + placeOf(d.Set)
 	if d.own {
 		build.Title = "Nearest images in " + placeOf(d.Set)

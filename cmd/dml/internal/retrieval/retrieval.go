@@ -14,9 +14,9 @@ import (
 func Command(c *console.Console, more ...*cli.Command) *cli.Command {
 	return &cli.Command{
 		Name:        "reid",
-		Usage:       "re-identify people: features, scores, rankings, thresholds, drawn data",
+		Usage:       "re-identify people: features, scores, rankings, thresholds, synthetic pedestrians",
 		UsageText:   "dml reid COMMAND [arguments] [flags]",
-		Subcommands: append([]*cli.Command{extractCommand(c), evalCommand(c), rankCommand(c), calibrateCommand(c), sameCommand(c), synthCommand(c)}, more...),
+		Subcommands: append([]*cli.Command{extractCommand(c), evalCommand(c), rankCommand(c), calibrateCommand(c), verifyCommand(c), synthCommand(c)}, more...),
 	}
 }
 
@@ -33,7 +33,7 @@ func metricOf(ctx *cli.Context) (reid.Metric, error) {
 	return m, nil
 }
 
-// zeroIsPersonFlag is that of commands that go by the protocol.
-func zeroIsPersonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "zero-is-person", DisableDefaultText: true, Usage: "pid 0 is a person, as in MSMT17, and no distractor"}
+// zeroIsIdentityFlag is that of commands that go by the protocol.
+func zeroIsIdentityFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "zero-is-identity", DisableDefaultText: true, Usage: "pid 0 is a person, as in MSMT17, not a distractor"}
 }

@@ -373,7 +373,7 @@ func embedFiles(ctx context.Context, e *embedder.Embedder, paths []string) (reid
 func keepInputs(output string, inputs ...string) error {
 	out, err := os.Stat(output)
 	if err != nil {
-		return nil // it is no file yet, and writes over none
+		return nil // there is no file yet to write over
 	}
 	for _, path := range inputs {
 		if in, err := os.Stat(cmp.Or(path, "\x00")); err == nil && os.SameFile(in, out) {

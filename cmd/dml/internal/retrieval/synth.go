@@ -15,9 +15,9 @@ func synthCommand(c *console.Console) *cli.Command {
 	usual := walkers.Options{}.WithDefaults()
 	return &cli.Command{
 		Name:      "synth",
-		Usage:     "draw a data set of walking persons, to try re-identification on",
+		Usage:     "draw synthetic pedestrians, a data set to try re-identification on",
 		UsageText: "dml reid synth DIR [flags]",
-		Description: "Draws persons who walk past cameras into DIR, a new folder, in the layout of Market-1501:\n" +
+		Description: "Draws pedestrians who walk past cameras into DIR, a new folder, in the layout of Market-1501:\n" +
 			"bounding_box_train, query, bounding_box_test (the gallery) and gt_bbox (multiple queries).\n" +
 			"Each identity has clothes, hair, a build and perhaps a bag; each camera its place, height\n" +
 			"and light; each image a pose, a box as of a detector, and perhaps something in front. The\n" +

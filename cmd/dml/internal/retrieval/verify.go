@@ -15,29 +15,29 @@ import (
 	"github.com/deepmutual/dml/reid/features"
 )
 
-func sameCommand(c *console.Console) *cli.Command {
+func verifyCommand(c *console.Console) *cli.Command {
 	return &cli.Command{
-		Name:      "same",
+		Name:      "verify",
 		Usage:     "tell whether two images show one person",
-		UsageText: "dml reid same MODEL.onnx... A.jpg B.jpg [--threshold threshold.json | --max-distance D] [flags]",
+		UsageText: "dml reid verify MODEL.onnx... A.jpg B.jpg [--threshold threshold.json | --max-distance D] [flags]",
 		Description: "Prints the distance of two images' features, and with a threshold whether they are taken to\n" +
 			"show one person. A threshold of dml reid calibrate comes with its rates of error, and is\n" +
 			"refused for other models or another preparation of images than those it was measured with.\n" +
 			"The exit code is 0 whatever the answer is; programs read it from --json.\n" +
 			"Examples:\n" +
-			"  dml reid same osnet.onnx --preprocess torchreid a.jpg b.jpg\n" +
-			"  dml reid same runs/NAME/onnx/*.onnx a.jpg b.jpg --threshold threshold.json --json",
+			"  dml reid verify osnet.onnx --preprocess torchreid a.jpg b.jpg\n" +
+			"  dml reid verify runs/NAME/onnx/*.onnx a.jpg b.jpg --threshold threshold.json --json",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "threshold", Usage: "decide by `FILE.json`, which dml reid calibrate wrote"},
 			&cli.Float64Flag{Name: "max-distance", DefaultText: "none", Usage: "take images nearer than `D` for one person"},
 			&cli.StringFlag{Name: "metric", DefaultText: "the threshold's, else cosine", Usage: "compare by `cosine|euclidean|dot`"},
 		}, EmbedderFlags(), []cli.Flag{console.JSONFlag()}),
-		Action: func(ctx *cli.Context) error { return runSame(c, ctx) },
+		Action: func(ctx *cli.Context) error { return runVerify(c, ctx) },
 	}
 }
 
-// sameness is what dml reid same prints as JSON.
-type sameness struct {
+// verified is what dml reid verify prints as JSON.
+type verified struct {
 	Images      []string    `json:"images"`
 	Fingerprint string      `json:"fingerprint"`
 	Metric      reid.Metric `json:"metric"`
@@ -50,18 +50,18 @@ type sameness struct {
 	TPR *float64 `json:"tpr,omitempty"`
 }
 
-func runSame(c *console.Console, ctx *cli.Context) (err error) {
+func runVerify(c *console.Console, ctx *cli.Context) (err error) {
 	args := ctx.Args().Slice()
 	if len(args) < 3 {
-		return console.Usagef("reid same needs at least one ONNX file, and two images after it")
+		return console.Usagef("reid verify needs at least one ONNX file, and two images after it")
 	}
 	models, images := args[:len(args)-2], args[len(args)-2:]
 	for _, path := range images {
 		if inference.IsModel(path) {
-			return console.Usagef("reid same needs two images after the ONNX files; %s is not one", path)
+			return console.Usagef("reid verify needs two images after the ONNX files; %s is not one", path)
 		}
 	}
-	threshold, err := sameThreshold(ctx)
+	threshold, err := readDecision(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func runSame(c *console.Console, ctx *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	answer := sameness{Images: images, Fingerprint: e.Fingerprint(), Metric: threshold.metric, Threshold: threshold.distance}
+	answer := verified{Images: images, Fingerprint: e.Fingerprint(), Metric: threshold.metric, Threshold: threshold.distance}
 	if t := threshold.calibrated; t != nil {
 		if err := t.Match(ctx.String("threshold"), e.Recipe(), strings.Join(models, ", ")); err != nil {
 			return fmt.Errorf("%w; calibrate for what you use now with dml reid calibrate", err)
@@ -91,7 +91,7 @@ func runSame(c *console.Console, ctx *cli.Context) (err error) {
 	if ctx.Bool("json") {
 		return console.WriteJSON(c.Stdout, answer)
 	}
-	return printSame(c, answer, ctx.String("threshold"))
+	return printVerified(c, answer, ctx.String("threshold"))
 }
 
 // decision is what two images are told apart by.
@@ -101,8 +101,8 @@ type decision struct {
 	calibrated *features.Threshold // nil where the user gave the distance
 }
 
-// sameThreshold reads the flags of a decision.
-func sameThreshold(ctx *cli.Context) (d decision, err error) {
+// readDecision reads the flags of a decision.
+func readDecision(ctx *cli.Context) (d decision, err error) {
 	d.metric = reid.Cosine
 	if ctx.IsSet("metric") {
 		if d.metric, err = metricOf(ctx); err != nil {
@@ -116,7 +116,7 @@ func sameThreshold(ctx *cli.Context) (d decision, err error) {
 			return d, console.Usagef("--threshold and --max-distance both give a threshold: leave one out")
 		}
 		if math.IsNaN(distance) || math.IsInf(distance, 0) {
-			return d, console.Usagef("--max-distance: %v is no distance", distance)
+			return d, console.Usagef("--max-distance: %v is not a distance", distance)
 		}
 		d.distance = &distance
 		return d, nil
@@ -134,7 +134,7 @@ func sameThreshold(ctx *cli.Context) (d decision, err error) {
 	return decision{metric: t.Metric, distance: &t.Threshold, calibrated: &t}, nil
 }
 
-func printSame(c *console.Console, a sameness, file string) error {
+func printVerified(c *console.Console, a verified, file string) error {
 	text := fmt.Sprintf("%s distance %.4f\n", a.Metric, a.Distance)
 	switch {
 	case a.Same == nil:
