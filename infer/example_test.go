@@ -13,6 +13,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/deepmutual/dml/export"
@@ -74,6 +75,7 @@ func folder() string {
 	return dir
 }
 
+// Classify an image.
 func ExampleOpen() {
 	dir := folder() // holds files that dml export wrote, and an image
 	defer os.RemoveAll(dir)
@@ -92,25 +94,64 @@ func ExampleOpen() {
 	// Output: emu with probability 0.48
 }
 
+// Replace a model while it works.
+func ExampleModel_Replace() {
+	dir := folder()
+	defer os.RemoveAll(dir)
+
+	m := opened(filepath.Join(dir, "student-1.onnx"))
+	defer m.Close()
+	var calls sync.WaitGroup
+	for range 4 {
+		calls.Go(func() { predict(m, filepath.Join(dir, "cat.png")) }) // by the first student or the second
+	}
+	if err := m.Replace(opened(filepath.Join(dir, "student-2.onnx"))); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(predict(m, filepath.Join(dir, "cat.png")))
+	calls.Wait()
+	fmt.Println(m.Stats().Calls, "calls, failed:", m.Stats().Failed)
+	// Output:
+	// cat 0.35
+	// 5 calls, failed: 0
+}
+
+func opened(path string) *infer.Model {
+	m, err := infer.Open(infer.Options{}, path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return m
+}
+
+func predict(m *infer.Model, path string) string {
+	predictions, err := m.Predict(context.Background(), infer.FromFile(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	best := predictions[0].Top[0]
+	return fmt.Sprintf("%s %.2f", best.Label, best.Probability)
+}
+
 func ExampleOpen_ensemble() {
 	dir := folder()
 	defer os.RemoveAll(dir)
 
 	students := []string{filepath.Join(dir, "student-1.onnx"), filepath.Join(dir, "student-2.onnx")}
-	c, err := infer.Open(infer.Options{Ensemble: infer.Ensemble{Weights: []float64{2, 1}}}, students...)
+	m, err := infer.Open(infer.Options{Ensemble: infer.Ensemble{Weights: []float64{2, 1}}}, students...)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer m.Close()
 	image := infer.FromFile(filepath.Join(dir, "cat.png"))
-	predictions, err := c.Predict(context.Background(), image)
+	predictions, err := m.Predict(context.Background(), image)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, score := range predictions[0].Top {
 		fmt.Printf("%s %.2f\n", score.Label, score.Probability)
 	}
-	vectors, err := c.Embed(context.Background(), image)
+	vectors, err := m.Embed(context.Background(), image)
 	if err != nil {
 		log.Fatal(err)
 	}

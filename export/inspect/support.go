@@ -42,6 +42,9 @@ func inferSupport(r *Report, functions []*onnxpb.FunctionProto) Support {
 	if len(r.Faults) > 0 {
 		s.note("the file is faulty")
 	}
+	if r.IRVersion > ortlib.NewestIR {
+		s.note("version %d of the file format is newer than %d, which ONNX Runtime %s ends at", r.IRVersion, ortlib.NewestIR, ortlib.Wanted)
+	}
 	s.noteOperators(r, functions)
 	if s.Outputs = served(r.Outputs, foreign); len(s.Outputs) == 0 && foreign {
 		s.note("it has no float32 output")
@@ -156,6 +159,9 @@ func interfaceFault(r *Report, foreign bool) (reason string, openSize bool) {
 		return "its input has no shape", false
 	}
 	sized := tensor(in)
+	if err := sized.CheckBatch(); err != nil {
+		return "its input " + err.Error(), false
+	}
 	if sized.Sample() > 0 {
 		return "", false
 	}

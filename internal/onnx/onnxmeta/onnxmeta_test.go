@@ -55,6 +55,7 @@ func TestParseFaults(t *testing.T) {
 		{KeyArchitecture, "", ErrInvalid},
 		{KeyClasses, `["cat"]`, ErrInvalid},
 		{KeyClasses, `cat,dog`, ErrInvalid},
+		{KeyClasses, `["a","b","a"]`, ErrInvalid},
 		{KeyChannels, "0", ErrInvalid},
 		{KeyHeight, "0", ErrInvalid},
 		{KeyWidth, "99999999", ErrInvalid},

@@ -21,6 +21,9 @@ const Wanted = "1.30.0"
 // NewestOpset is the newest version of ONNX's operator set that Wanted computes.
 const NewestOpset = 26
 
+// NewestIR is the newest version of ONNX's file format that Wanted reads.
+const NewestIR = 13
+
 // MinMinor is the oldest 1.x release with the C API (version 29) that the Go
 // binding was built for. ONNX Runtime keeps older APIs, so newer ones serve.
 const MinMinor = 29
