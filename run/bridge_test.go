@@ -88,7 +88,7 @@ func TestEvaluateFiles(t *testing.T) {
 	}
 	defer cohort.Close()
 	ds := datatest.Random(t, 23, 3, dataset.Shape{Channels: 1, Height: 12, Width: 12}, 7)
-	got, err := EvaluateFiles(t.Context(), cohort, []string{"one", "two"}, ds, 8)
+	got, err := evaluateFiles(t.Context(), cohort, []string{"one", "two"}, ds, 8)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,9 @@ const SplitAll = "all"
 type EvaluateOptions struct {
 	// Data is a folder, CSV list or CIFAR file; default: that of the run.
 	Data string
-	Kind dataset.Kind // of Data; default: recognised
+	// Images, all of them, in place of Data.
+	Images dataset.Dataset
+	Kind   dataset.Kind // of Data; default: recognised
 	// Split is the part of the data: train, val, test, or SplitAll. A run's own
 	// data is divided as in training. Default: test, or val where a run's data has
 	// no test part; of other data without parts all.
@@ -89,7 +91,7 @@ func EvaluateModels(ctx context.Context, model *infer.Model, names []string, opt
 	if err := sameClasses(names[0], model.Info().Classes, p); err != nil {
 		return Evaluation{}, err
 	}
-	scores, err := EvaluateFiles(ctx, model, names, p, p.batch(opts.Batch))
+	scores, err := evaluateFiles(ctx, model, names, p, p.batch(opts.Batch))
 	return p.evaluation(scores), err
 }
 
@@ -111,6 +113,9 @@ func (p part) batch(n int) int { return max(1, min(cmp.Or(n, 64), p.Len())) }
 // as it is. Data of people has no test part of the classes that are trained.
 func (o EvaluateOptions) ofRun(cfg Config) (part, error) {
 	path := cfg.Data.Path
+	if o.Images != nil {
+		return o.ofOther("")
+	}
 	if o.Data != "" {
 		var err error
 		if path, err = filepath.Abs(o.Data); err != nil {
@@ -141,6 +146,9 @@ func (o EvaluateOptions) ofRun(cfg Config) (part, error) {
 func (o EvaluateOptions) ofOther(pattern string) (part, error) {
 	open := dataset.Options{Kind: o.Kind, Pattern: pattern, Seed: cmp.Or(o.Seed, 1)}
 	o.Seed = open.Seed
+	if o.Images != nil {
+		return o.limited(part{Dataset: o.Images, path: o.Images.Name(), split: SplitAll})
+	}
 	p := part{path: o.Data, split: o.Split}
 	divided := p.split != "" && p.split != SplitAll
 	if divided {

@@ -15,11 +15,11 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
-// EvaluateFiles scores exported students and their ensemble on every sample of
+// evaluateFiles scores exported students and their ensemble on every sample of
 // ds, batch samples at a time. files are the names of the model's files; the
 // students of a file that holds a cohort are scored one by one, under their own
 // names, where it gives class scores of each.
-func EvaluateFiles(ctx context.Context, model *infer.Model, files []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
+func evaluateFiles(ctx context.Context, model *infer.Model, files []string, ds dataset.Dataset, batch int) (train.Evaluation, error) {
 	info := model.Info()
 	if !info.Images {
 		return train.Evaluation{}, infer.ErrNoMetadata

@@ -121,7 +121,7 @@ func TestEvaluateFormats(t *testing.T) {
 		if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(144), Samples: 1, Format: format}); err != nil {
 			t.Fatal(err)
 		}
-		got, err := evaluateFiles(t, ds, path)
+		got, err := scoresOf(t, ds, path)
 		if err != nil || math.Abs(got.Ensemble.NLL-want.Ensemble.NLL) > 1e-5 || got.Students[0].Accuracy != want.Students[0].Accuracy {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
 		}
@@ -130,7 +130,7 @@ func TestEvaluateFormats(t *testing.T) {
 	if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: ramp(144), Samples: 1, Format: export.Options{Outputs: []string{export.Embedding}}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := evaluateFiles(t, ds, path); err == nil || !strings.Contains(err.Error(), "no class scores") {
+	if _, err := scoresOf(t, ds, path); err == nil || !strings.Contains(err.Error(), "no class scores") {
 		t.Errorf("a file of embeddings: %v", err)
 	}
 	var both []string
@@ -142,7 +142,7 @@ func TestEvaluateFormats(t *testing.T) {
 		both = append(both, path)
 	}
 	// The same student twice: its scores, and theirs together, are its own.
-	got, err := evaluateFiles(t, ds, both...)
+	got, err := scoresOf(t, ds, both...)
 	if err != nil || len(got.Students) != 2 {
 		t.Fatalf("two files of pixels: %+v, %v", got, err)
 	}
@@ -153,8 +153,8 @@ func TestEvaluateFormats(t *testing.T) {
 	}
 }
 
-// TestEvaluateFilesFile: one file gives the scores of all its students.
-func TestEvaluateFilesFile(t *testing.T) {
+// TestEvaluateCohortFile: one file gives the scores of all its students.
+func TestEvaluateCohortFile(t *testing.T) {
 	states := []train.State{state(t, "one", 1), state(t, "two", 2)}
 	ds := datatest.Random(t, 23, 3, dataset.Shape{Channels: 1, Height: 12, Width: 12}, 7)
 	want, err := train.Evaluate(t.Context(), states, ds, train.EvaluateOptions{Batch: 8})
@@ -177,7 +177,7 @@ func TestEvaluateFilesFile(t *testing.T) {
 	for name, format := range map[string]export.Options{
 		"floats": {}, "pixels, fixed batch": {Uint8Input: true, Batch: 5}, "logits too": {Outputs: []string{export.Logits, export.Probabilities}},
 	} {
-		got, err := evaluateFiles(t, ds, written(format))
+		got, err := scoresOf(t, ds, written(format))
 		if err != nil || len(got.Students) != 2 || got.Students[0].Name != "one" || got.Students[1].Name != "two" {
 			t.Fatalf("%s: %+v, %v", name, got, err)
 		}
@@ -191,7 +191,7 @@ func TestEvaluateFilesFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	cohort := written(export.Options{})
-	got, err := evaluateFiles(t, ds, cohort, path)
+	got, err := scoresOf(t, ds, cohort, path)
 	if err != nil || len(got.Students) != 3 || got.Students[1].Name != cohort+"/two" || got.Students[2].Name != path {
 		t.Fatalf("a cohort's file and a student's: %+v, %v", got, err)
 	}
@@ -199,14 +199,14 @@ func TestEvaluateFilesFile(t *testing.T) {
 	near("the other file", got.Students[2].Scores, want.Students[0].Scores)
 }
 
-func evaluateFiles(t *testing.T, ds dataset.Dataset, paths ...string) (train.Evaluation, error) {
+func scoresOf(t *testing.T, ds dataset.Dataset, paths ...string) (train.Evaluation, error) {
 	t.Helper()
 	cohort, err := infer.Open(infer.Options{}, paths...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cohort.Close()
-	return EvaluateFiles(t.Context(), cohort, paths, ds, 8)
+	return evaluateFiles(t.Context(), cohort, paths, ds, 8)
 }
 
 // TestPixels: what asPixels takes back, the graph's normalisation restores.

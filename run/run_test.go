@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/internal/ortruntime/ortlib"
 	"github.com/deepmutual/dml/train"
 )
@@ -415,6 +416,14 @@ func TestRunIsExportedAndEvaluated(t *testing.T) {
 	all, err := r.Evaluate(t.Context(), EvaluateOptions{Split: SplitAll, Checkpoint: Last, Limit: 30})
 	if err != nil || all.Split != SplitAll || all.Images != 30 {
 		t.Errorf("%+v, %v", all, err)
+	}
+	images, err := dataset.Open(photos, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := r.Evaluate(t.Context(), EvaluateOptions{Images: images.Train, Checkpoint: Last, Limit: 30})
+	if err != nil || !reflect.DeepEqual(memory.Evaluation, all.Evaluation) || memory.Images != 30 {
+		t.Errorf("images that are open: %+v, want %+v, %v", memory, all, err)
 	}
 	if _, err := r.Evaluate(t.Context(), EvaluateOptions{Data: imageFolder(t, 3), Split: "val"}); err == nil || !strings.Contains(err.Error(), "no val part") {
 		t.Errorf("a part that is not there: %v", err)

@@ -146,6 +146,6 @@ func pair(ctx context.Context, mode train.Mode, splits dataset.Splits, opts Opti
 		return train.Evaluation{}, exported{}, err
 	}
 	defer cohort.Close()
-	evaluation, err := run.EvaluateFiles(ctx, cohort, files.names, splits.Test, 100)
-	return evaluation, files, err
+	evaluation, err := run.EvaluateModels(ctx, cohort, files.names, run.EvaluateOptions{Images: splits.Test, Batch: 100})
+	return evaluation.Evaluation, files, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/deepmutual/dml/train"
 )
@@ -62,30 +61,4 @@ func (r *Run) Backend() *train.Backend {
 		return nil
 	}
 	return r.job.backend
-}
-
-// Plan is what a run would take.
-type Plan struct {
-	train.Estimate
-	Config   Config
-	Machine  train.Machine
-	Backend  *train.Backend
-	Initial  []Initial
-	Warnings []string // what is probably a mistake
-}
-
-// Measure makes a few real steps of a run, for about budget, and estimates what
-// the whole takes. It writes nothing.
-func Measure(ctx context.Context, cfg Config, budget time.Duration, opts Options) (_ Plan, failure error) {
-	cfg, sources, err := settle(cfg, opts)
-	if err != nil {
-		return Plan{}, err
-	}
-	j, err := prepare(cfg, opts, sources)
-	if err != nil {
-		return Plan{}, err
-	}
-	defer func() { failure = errors.Join(failure, j.close()) }()
-	estimate, err := j.session.Measure(ctx, budget)
-	return Plan{estimate, cfg, j.session.Machine(), j.backend, j.initial, j.session.Warnings()}, err
 }
