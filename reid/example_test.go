@@ -3,13 +3,73 @@ package reid_test
 import (
 	"context"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/deepmutual/dml/reid"
 )
+
+// Crops are embedded, added to a gallery, and searched for.
+func Example() {
+	ctx := context.Background()
+	dir, remove := folder()
+	defer remove()
+	check(reid.CreateGallery(dir, 3, "mean colours"))
+	gallery, err := reid.OpenGallery(dir, "mean colours")
+	check(err)
+	defer gallery.Close()
+	vectors, err := colours{}.EmbedImages(ctx, coat(200, 10, 10), coat(10, 200, 10), coat(180, 20, 30))
+	check(err)
+	_, err = gallery.Add([]reid.Entry{{Name: "red.jpg"}, {Name: "green.jpg"}}, slices.Concat(vectors[:2]...), reid.RefuseExisting)
+	check(err)
+	hits, err := gallery.Search(ctx, vectors[2], reid.SearchOptions{Top: 1})
+	check(err)
+	fmt.Printf("%s at %.2f\n", hits[0][0].Name, hits[0][0].Distance)
+	// Output: red.jpg at 0.01
+}
+
+// colours is a reid.Embedder in place of a network: of an image's mean colour.
+type colours struct{}
+
+func (colours) EmbedImages(_ context.Context, images ...image.Image) (out [][]float32, err error) {
+	for _, m := range images {
+		sum := make([]float32, 3)
+		for y := m.Bounds().Min.Y; y < m.Bounds().Max.Y; y++ {
+			for x := m.Bounds().Min.X; x < m.Bounds().Max.X; x++ {
+				r, g, b, _ := m.At(x, y).RGBA()
+				sum[0], sum[1], sum[2] = sum[0]+float32(r), sum[1]+float32(g), sum[2]+float32(b)
+			}
+		}
+		out = append(out, sum)
+	}
+	return out, nil
+}
+
+// coat is a crop of somebody in one colour.
+func coat(r, g, b uint8) image.Image {
+	m := image.NewRGBA(image.Rect(0, 0, 8, 16))
+	draw.Draw(m, m.Bounds(), image.NewUniform(color.RGBA{r, g, b, 255}), image.Point{}, draw.Src)
+	return m
+}
+
+// folder is the path of a folder to make, and removes it.
+func folder() (path string, remove func()) {
+	dir, err := os.MkdirTemp("", "gallery")
+	check(err)
+	return filepath.Join(dir, "people"), func() { check(os.RemoveAll(dir)) }
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
 
 // The features of four images of the gallery, two of them of the query's person.
 func ExampleEvaluate() {

@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/jpeg"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -252,6 +253,11 @@ func TestValidate(t *testing.T) {
 	for _, says := range []string{"1 persons to train", "-1 persons to test", "1 cameras", "-2 images", "distractors of -1", "junk of 11", `"mean"`} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)
+		}
+	}
+	for _, o := range []walkers.Options{{TrainPersons: math.MaxInt}, {TestPersons: math.MaxInt}, {TrainPersons: math.MaxInt, TestPersons: math.MaxInt}} {
+		if err := o.WithDefaults().Validate(); !errors.Is(err, walkers.ErrOptions) || !strings.Contains(err.Error(), "at most") {
+			t.Errorf("%+v: %v", o, err)
 		}
 	}
 	if _, err := walkers.New(walkers.Options{TrainPersons: 9000, TestPersons: 1000}); !errors.Is(err, walkers.ErrOptions) {
