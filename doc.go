@@ -1,7 +1,7 @@
 // Package dml is the root of a toolkit for deep mutual learning: a cohort of
 // student networks learns together, each from the labels and from the
 // posteriors of its peers, with no teacher (Zhang, Xiang, Hospedales and Lu,
-// CVPR 2018). Students are trained on Gorgonia, exported to ONNX and served by
+// CVPR 2018). Students are trained on Gorgonia, exported to ONNX and run by
 // ONNX Runtime.
 //
 // Most users want the command, dml; see README.md. The packages to import are
