@@ -90,20 +90,44 @@ func (e *Embedder) EmbedImages(ctx context.Context, images ...image.Image) ([][]
 	return e.images.EmbedImages(ctx, images...)
 }
 
-// Embed is EmbedImages of files or their bytes. Its error names the image at
-// fault, and wraps infer.ErrImage where that cannot be decoded.
+// Embed is EmbedImages of files or their bytes. Where single images are at fault, the
+// error is an *infer.ImagesError, which wraps infer.ErrImage where one cannot be
+// decoded, and the others' features are there.
 func (e *Embedder) Embed(ctx context.Context, images ...infer.Image) ([][]float32, error) {
 	if !e.recipe.Flip {
 		return e.model.Embed(ctx, images...)
 	}
-	decoded := make([]image.Image, len(images))
+	out, faults := make([][]float32, len(images)), make([]error, len(images))
+	var decoded []image.Image
+	var at []int
 	for i, m := range images {
-		var err error
-		if decoded[i], err = e.model.Decode(ctx, m); err != nil {
-			return nil, fmt.Errorf("image %d: %w", i, err)
+		img, err := e.model.Decode(ctx, m)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, infer.ErrClosed):
+			return nil, err
+		case err != nil:
+			faults[i] = err
+		default:
+			decoded, at = append(decoded, img), append(at, i)
 		}
 	}
-	return e.images.EmbedImages(ctx, decoded...)
+	if len(decoded) > 0 {
+		vectors, err := e.images.EmbedImages(ctx, decoded...)
+		var single reid.ImagesError
+		if err != nil && !errors.As(err, &single) {
+			return nil, err
+		}
+		for k, i := range at {
+			out[i] = vectors[k]
+			if single != nil {
+				faults[i] = single.ImageErrors()[k]
+			}
+		}
+	}
+	if errors.Join(faults...) != nil {
+		return out, &infer.ImagesError{Errs: faults}
+	}
+	return out, nil
 }
 
 // Close frees the models when calls under way have finished.

@@ -100,6 +100,11 @@ func TestFeatures(t *testing.T) {
 		if _, err := e.Embed(t.Context(), infer.FromBytes([]byte("no image"))); !errors.Is(err, infer.ErrImage) {
 			t.Errorf("%v, want infer.ErrImage", err)
 		}
+		var faults *infer.ImagesError
+		some, err := e.Embed(t.Context(), infer.FromBytes([]byte("no image")), infer.FromBytes(data.Bytes()))
+		if !errors.As(err, &faults) || faults.Errs[0] == nil || faults.Errs[1] != nil || some[0] != nil || !reflect.DeepEqual(some[1], decoded[0]) {
+			t.Errorf("flip %v: one of two: %v, %v", e.Recipe().Flip, some, err)
+		}
 	}
 }
 

@@ -247,45 +247,43 @@ func (r *run) embed(ctx context.Context, p ImagesPart, b batch) ([]skippedImage,
 		return skipped, nil
 	}
 	vectors, err := r.embedder.EmbedImages(ctx, images...)
-	if err != nil && r.opts.Unusable(err) {
-		// It fails as a whole: find out which images are at fault, and go on
-		// without them.
-		good, where := images[:0:0], at[:0:0]
-		for k, m := range images {
-			_, err := r.embedder.EmbedImages(ctx, m)
-			switch {
-			case err == nil:
-				good, where = append(good, m), append(where, at[k])
-			case !r.opts.Unusable(err):
-				return nil, err
-			default:
-				if err := skip(at[k], err); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if images, at = good, where; len(images) == 0 {
-			slices.SortFunc(skipped, func(a, b skippedImage) int { return a.Image - b.Image })
-			return skipped, nil
-		}
-		vectors, err = r.embedder.EmbedImages(ctx, images...)
-	}
-	if err != nil {
+	faults := faultsOf(err)
+	if err != nil && faults == nil {
 		return nil, err
 	}
-	if len(vectors) != len(at) {
+	if len(vectors) != len(at) || faults != nil && len(faults) != len(at) {
 		return nil, fmt.Errorf("%w: %d vectors of %d images", ErrEmbedder, len(vectors), len(at))
 	}
 	usable, where := vectors[:0:0], at[:0:0]
 	for k, v := range vectors {
-		if slices.ContainsFunc(v, func(x float32) bool { return x != 0 }) {
+		var fault error
+		switch {
+		case faults != nil && faults[k] != nil:
+			if fault = faults[k]; !r.opts.Unusable(fault) {
+				return nil, fmt.Errorf("%s: %w", r.images.file(p.Images[b.first+at[k]]), fault)
+			}
+		case !slices.ContainsFunc(v, func(x float32) bool { return x != 0 }):
+			fault = errZero
+		default:
 			usable, where = append(usable, v), append(where, at[k])
-		} else if err := skip(at[k], errZero); err != nil {
+			continue
+		}
+		if err := skip(at[k], fault); err != nil {
 			return nil, err
 		}
 	}
 	slices.SortFunc(skipped, func(a, b skippedImage) int { return a.Image - b.Image })
 	return skipped, r.encode(p, b.first, where, usable)
+}
+
+// faultsOf returns the faults of single images in an Embedder's error, nil where it is
+// another error, or none.
+func faultsOf(err error) []error {
+	var faults reid.ImagesError
+	if errors.As(err, &faults) {
+		return faults.ImageErrors()
+	}
+	return nil
 }
 
 // errZero: such features have no length 1, and no direction to compare.

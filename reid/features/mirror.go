@@ -2,9 +2,11 @@ package features
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"math"
+	"slices"
 
 	"github.com/deepmutual/dml/internal/pixels"
 	"github.com/deepmutual/dml/reid"
@@ -19,32 +21,69 @@ type mirrored struct{ inner reid.Embedder }
 
 func (m mirrored) EmbedImages(ctx context.Context, images ...image.Image) ([][]float32, error) {
 	plain, err := m.inner.EmbedImages(ctx, images...)
-	if err != nil {
+	faults := faultsOf(err)
+	if err != nil && faults == nil {
 		return nil, err
 	}
-	turned := make([]image.Image, len(images))
+	if len(plain) != len(images) || faults != nil && len(faults) != len(images) {
+		return nil, fmt.Errorf("%d images gave %d vectors and %d faults", len(images), len(plain), len(faults))
+	}
+	faults = append(make([]error, 0, len(images)), faults...)[:len(images)]
+	turned, at := make([]image.Image, 0, len(images)), make([]int, 0, len(images))
 	for i, img := range images {
-		turned[i] = mirror(img)
+		if faults[i] == nil {
+			turned, at = append(turned, mirror(img)), append(at, i)
+		}
+	}
+	if len(turned) == 0 {
+		return plain, err
 	}
 	other, err := m.inner.EmbedImages(ctx, turned...)
-	if err != nil {
+	more := faultsOf(err)
+	if err != nil && more == nil {
 		return nil, err
 	}
-	if len(plain) != len(images) || len(other) != len(images) {
-		return nil, fmt.Errorf("%d images gave %d vectors, mirrored ones %d", len(images), len(plain), len(other))
+	if len(other) != len(turned) || more != nil && len(more) != len(turned) {
+		return nil, fmt.Errorf("%d mirrored images gave %d vectors and %d faults", len(turned), len(other), len(more))
 	}
-	for i, v := range plain {
-		if len(v) != len(other[i]) {
-			return nil, fmt.Errorf("image %d: a vector of %d features, mirrored of %d", i+1, len(v), len(other[i]))
+	for k, i := range at {
+		if more != nil && more[k] != nil {
+			plain[i], faults[i] = nil, fmt.Errorf("mirrored: %w", more[k])
+			continue
 		}
-		a, b := inverseLength(v), inverseLength(other[i])
-		for k, x := range other[i] {
-			v[k] = float32(a*float64(v[k]) + b*float64(x))
+		v, w := plain[i], other[k]
+		if len(v) != len(w) {
+			return nil, fmt.Errorf("image %d: a vector of %d features, mirrored of %d", i+1, len(v), len(w))
+		}
+		a, b := inverseLength(v), inverseLength(w)
+		for j, x := range w {
+			v[j] = float32(a*float64(v[j]) + b*float64(x))
 		}
 		normalise(v)
 	}
-	return plain, nil
+	return plain, joinFaults(faults)
 }
+
+// imageFaults are errors of single images; see reid.ImagesError.
+type imageFaults []error
+
+// joinFaults returns nil where there are none.
+func joinFaults(faults []error) error {
+	if errors.Join(faults...) == nil {
+		return nil
+	}
+	return imageFaults(faults)
+}
+
+func (f imageFaults) Error() string { return errors.Join(f...).Error() }
+
+// Unwrap lets errors.Is look into each.
+func (f imageFaults) Unwrap() []error {
+	return slices.DeleteFunc(slices.Clone(f), func(err error) bool { return err == nil })
+}
+
+// ImageErrors implements reid.ImagesError.
+func (f imageFaults) ImageErrors() []error { return f }
 
 // mirror returns an image whose left is src's right, of the pixels that package
 // infer would take of src.

@@ -16,15 +16,38 @@ import (
 type embedFunc func(image.Image) ([]float32, error)
 
 func (f embedFunc) EmbedImages(_ context.Context, images ...image.Image) ([][]float32, error) {
-	var out [][]float32
-	for _, m := range images {
-		v, err := f(m)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
+	out, faults := make([][]float32, len(images)), make([]error, len(images))
+	for i, m := range images {
+		out[i], faults[i] = f(m)
 	}
-	return out, nil
+	return out, joinFaults(faults)
+}
+
+// TestMirroredFaults: an image at fault, or whose mirror image is, fails alone.
+func TestMirroredFaults(t *testing.T) {
+	narrow := errors.New("too narrow")
+	plain := func(v ...uint8) image.Image { return &image.Gray{Pix: v, Stride: 2, Rect: image.Rect(0, 0, 2, 1)} }
+	e := Mirrored(embedFunc(func(m image.Image) ([]float32, error) {
+		left, right := m.(*image.Gray).Pix[0], m.(*image.Gray).Pix[1]
+		if left == 9 {
+			return nil, narrow
+		}
+		return []float32{float32(left), float32(right)}, nil
+	}))
+	got, err := e.EmbedImages(t.Context(), plain(1, 0), plain(9, 1), plain(1, 9), plain(1, 1))
+	faults := faultsOf(err)
+	if len(faults) != 4 || !errors.Is(faults[1], narrow) || !errors.Is(faults[2], narrow) || faults[0] != nil || faults[3] != nil || !errors.Is(err, narrow) {
+		t.Fatalf("%v: %v", err, faults)
+	}
+	half := float32(math.Sqrt(.5))
+	for i, want := range [][]float32{{half, half}, nil, nil, {half, half}} {
+		if len(got[i]) != len(want) || want != nil && (math.Abs(float64(got[i][0]-want[0])) > 1e-6 || math.Abs(float64(got[i][1]-want[1])) > 1e-6) {
+			t.Errorf("image %d: %v, want %v", i, got[i], want)
+		}
+	}
+	if got, err := e.EmbedImages(t.Context(), plain(9, 1)); len(got) != 1 || !errors.Is(err, narrow) {
+		t.Errorf("nothing is left: %v, %v", got, err)
+	}
 }
 
 // TestMirror compares with the obvious: pixel by pixel, of images whose sides
