@@ -346,6 +346,8 @@ type GalleryInfo struct {
 	// First and Last of the known times; zero if there are none.
 	First time.Time `json:"first,omitzero"`
 	Last  time.Time `json:"last,omitzero"`
+	// Note is that of SetNote.
+	Note []byte `json:"-"`
 	// Bytes on disk, by the lengths of the files.
 	Bytes int64 `json:"bytes"`
 }
@@ -368,7 +370,7 @@ func (g *Gallery) Info() (GalleryInfo, error) {
 	}
 	defer g.leave()
 	v := g.store.View()
-	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Cameras: []ID{}}
+	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Note: v.Note, Cameras: []ID{}}
 	persons, cameras := make(map[int32]bool), make(map[int32]bool)
 	for i := range v.Rows() {
 		if v.IsRemoved(i) {

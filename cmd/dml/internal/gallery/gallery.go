@@ -3,6 +3,7 @@ package gallery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,16 +24,17 @@ func Command(c *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "gallery",
 		Usage:     "keep features of images on disk, to search for people",
-		UsageText: "dml reid gallery create|add|rm|search|info G [arguments] [flags]",
+		UsageText: "dml reid gallery create|add|search|list|label|rm|compact|info G [arguments] [flags]",
 		Description: "A gallery G is a folder of features by one model and one preprocessing. Others are refused.\n" +
 			"What was added stays, whatever happens to the process or the machine afterwards.\n" +
 			"Examples:\n" +
 			"  dml reid gallery create G osnet.onnx --preprocess torchreid\n" +
-			"  dml reid gallery add G osnet.onnx --preprocess torchreid --data images/\n" +
-			"  dml reid gallery search G osnet.onnx --preprocess torchreid person.jpg\n" +
+			"  dml reid gallery add G --data images/\n" +
+			"  dml reid gallery search G person.jpg --threshold search.json\n" +
+			"  dml reid gallery label G --name images/7.jpg --set-pid anna\n" +
 			"  dml reid gallery rm G --name images/old.jpg\n" +
 			"  dml reid gallery info G --verify",
-		Subcommands: []*cli.Command{createCommand(c), addCommand(c), removeCommand(c), searchCommand(c), infoCommand(c)},
+		Subcommands: []*cli.Command{createCommand(c), addCommand(c), searchCommand(c), listCommand(c), labelCommand(c), removeCommand(c), compactCommand(c), infoCommand(c)},
 	}
 }
 
@@ -61,7 +63,8 @@ func createCommand(c *console.Console) *cli.Command {
 		Name:      "create",
 		Usage:     "make an empty gallery for the features of one model or cohort",
 		UsageText: "dml reid gallery create G MODEL.onnx... [flags]\ndml reid gallery create G --fingerprint-from F/",
-		Description: "Examples:\n" +
+		Description: "The gallery remembers the models and how images are prepared; later verbs need neither.\n" +
+			"Examples:\n" +
 			"  dml reid gallery create G osnet.onnx --preprocess torchreid\n" +
 			"  dml reid gallery create G --fingerprint-from market-osnet/     as dml reid extract made F/",
 		Flags: slices.Concat([]cli.Flag{
@@ -80,6 +83,7 @@ func galleryCreate(c *console.Console, ctx *cli.Context) (err error) {
 		return err
 	}
 	var recipe features.Recipe
+	var made memory
 	switch from := ctx.String("fingerprint-from"); {
 	case (from == "") == (len(models) == 0):
 		return console.Usagef("reid gallery create needs either ONNX files or --fingerprint-from F/")
@@ -98,9 +102,21 @@ func galleryCreate(c *console.Console, ctx *cli.Context) (err error) {
 		if err := e.Close(); err != nil {
 			return err
 		}
+		if made, err = memoryOf(ctx, models, recipe); err != nil {
+			return err
+		}
 	}
 	if err := reid.CreateGallery(path, recipe.Dim, recipe.Fingerprint()); err != nil {
 		return err
+	}
+	if len(made.Models) > 0 {
+		note, err := json.Marshal(made)
+		if err != nil {
+			return err
+		}
+		if err := change(ctx, path, func(g *reid.Gallery) error { return g.SetNote(note) }); err != nil {
+			return err
+		}
 	}
 	return tellGallery(c, ctx, path, "created for %d features an image", recipe.Dim)
 }
@@ -124,12 +140,12 @@ func removeCommand(c *console.Console) *cli.Command {
 		Usage:     "remove the images that fit all flags",
 		UsageText: "dml reid gallery rm G --name NAME... | --pid N... | --camera N... | --until TIME [flags]",
 		Description: "Removed images are not found any more; their room on disk is not used again, and their\n" +
-			"features stay readable there. To be rid of both, make a new gallery of what shall stay.\n" +
+			"features stay readable there, until dml reid gallery compact.\n" +
 			"Examples:\n" +
 			"  dml reid gallery rm G --name a.jpg --name b.jpg\n" +
 			"  dml reid gallery rm G --pid 17\n" +
 			"  dml reid gallery rm G --camera 2,3 --until 2026-01-01",
-		Flags:  slices.Concat([]cli.Flag{&cli.StringSliceFlag{Name: "name", Usage: "the image of that `NAME`; may be repeated"}}, filterFlags(), []cli.Flag{console.JSONFlag()}),
+		Flags:  slices.Concat([]cli.Flag{nameFlag()}, filterFlags(), []cli.Flag{waitFlag(), console.JSONFlag()}),
 		Action: func(ctx *cli.Context) error { return galleryRemove(c, ctx) },
 	}
 }
@@ -142,31 +158,23 @@ func galleryRemove(c *console.Console, ctx *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	filter, err := galleryFilter(ctx)
+	filter, err := namedFilter(ctx)
+	if err == nil {
+		err = insistOnFilter(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	filter.Names = ctx.StringSlice("name")
-	if !slices.ContainsFunc(append(filterNames(), "name"), ctx.IsSet) {
-		return console.Usagef("reid gallery rm needs a flag that says which images: --name, --pid, --camera, --until ...")
-	}
-	info, err := reid.ReadGalleryInfo(path)
-	if err != nil {
-		return err
-	}
-	g, err := reid.OpenGallery(path, info.Fingerprint)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	removed, err := g.Remove(filter)
-	if err != nil {
-		return err
-	}
-	if removed == 0 {
-		return fmt.Errorf("%s: no image is as the flags say; nothing was removed", path)
-	}
-	return tellGallery(c, ctx, path, "%s removed, %s left", console.Count(removed, "image"), console.Grouped(g.Len()))
+	return change(ctx, path, func(g *reid.Gallery) error {
+		removed, err := g.Remove(filter)
+		if err != nil {
+			return err
+		}
+		if removed == 0 {
+			return fmt.Errorf("%s: no image is as the flags say; nothing was removed", path)
+		}
+		return tellGallery(c, ctx, path, "%s removed, %s left", console.Count(removed, "image"), console.Grouped(g.Len()))
+	})
 }
 
 func infoCommand(c *console.Console) *cli.Command {
@@ -199,8 +207,12 @@ func galleryInfo(c *console.Console, ctx *cli.Context) error {
 			return err
 		}
 	}
+	made := remembered(info.Note)
 	if ctx.Bool("json") {
-		return console.WriteJSON(c.Stdout, info)
+		return console.WriteJSON(c.Stdout, struct {
+			reid.GalleryInfo
+			memory
+		}{info, made})
 	}
 	cameras := make([]string, len(info.Cameras))
 	for i, n := range info.Cameras {
@@ -217,6 +229,15 @@ func galleryInfo(c *console.Console, ctx *cli.Context) error {
 		{"features", console.Grouped(info.Dim)},
 		{"fingerprint", info.Fingerprint},
 		{"bytes", console.Grouped(info.Bytes)},
+	}
+	for _, m := range made.Models {
+		rows = append(rows, []string{"model", fmt.Sprintf("%s (SHA-256 %.12s)", console.Plain(m.Path), m.SHA256)})
+	}
+	if made.Preprocess != "" {
+		rows = append(rows, []string{"preprocess", console.Plain(made.Preprocess)})
+	}
+	if made.Flip {
+		rows = append(rows, []string{"flip", "yes"})
 	}
 	if ctx.Bool("verify") {
 		rows = append(rows, []string{"checksums", "right"})

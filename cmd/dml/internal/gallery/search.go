@@ -90,17 +90,22 @@ func searchCommand(c *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "search",
 		Usage:     "find the images nearest to others, by cosine distance",
-		UsageText: "dml reid gallery search G MODEL.onnx... IMAGE... [flags]\ndml reid gallery search G FEATURES [flags]",
-		Description: "Every image that fits the flags is compared. IMAGE is a file, or a folder of images.\n" +
+		UsageText: "dml reid gallery search G [MODEL.onnx...] IMAGE... [flags]\ndml reid gallery search G FEATURES [flags]",
+		Description: "Every image that fits the flags is compared. IMAGE is a file, or a folder of images, prepared\n" +
+			"and embedded by the models that G remembers where none are given. A search always finds\n" +
+			"something: with --threshold, of dml reid calibrate --search, it says who is near enough, or\n" +
+			"that nobody is.\n" +
 			retrieval.SourceHelp + retrieval.OwnHelp +
 			"How those in .npy files were made says the features.json beside them, or --fingerprint-from.\n" +
 			"Examples:\n" +
-			"  dml reid gallery search G osnet.onnx --preprocess torchreid person.jpg\n" +
-			"  dml reid gallery search G osnet.onnx --preprocess torchreid seen/ --not-camera 3 --top 5\n" +
+			"  dml reid gallery search G person.jpg --threshold search.json --group identity\n" +
+			"  dml reid gallery search G seen/ --not-camera 3 --top 5\n" +
 			"  dml reid gallery search G --features F/ --since 2026-05-01 --json",
 		Flags: slices.Concat(retrieval.SourceFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "part", Value: features.Query, Usage: "search for the images of `query|gallery|multi_query`"},
 			&cli.IntFlag{Name: "top", Value: 10, Usage: "find `N` images for each"},
+			&cli.StringFlag{Name: "threshold", Usage: "count images nearer than `FILE.json|VALUE`: a file of dml reid calibrate --search, or a distance"},
+			&cli.StringFlag{Name: "group", Usage: "keep the best image of each `identity|track`"},
 		}, filterFlags(), []cli.Flag{console.JSONFlag()}),
 		Action: func(ctx *cli.Context) error { return gallerySearch(c, ctx) },
 	}
@@ -111,18 +116,23 @@ type found struct {
 	Gallery     string       `json:"gallery"`
 	Fingerprint string       `json:"fingerprint"`
 	Images      int          `json:"images"`
+	Threshold   *float64     `json:"threshold,omitempty"`
 	Queries     []foundQuery `json:"queries"`
 }
 
 type foundQuery struct {
-	Query string     `json:"query"`
-	Hits  []foundHit `json:"hits"`
+	Query string `json:"query"`
+	// Nobody is set with a threshold: no image is nearer.
+	Nobody *bool      `json:"nobody,omitempty"`
+	Hits   []foundHit `json:"hits"`
 }
 
 type foundHit struct {
 	Rank     int     `json:"rank"`
 	Name     string  `json:"name"`
 	Distance float64 `json:"distance"`
+	// Same is set with a threshold: the image is nearer.
+	Same *bool `json:"same,omitempty"`
 	// PID and Camera are null where they are not known.
 	PID    reid.ID   `json:"pid"`
 	Camera reid.ID   `json:"camid"`
@@ -134,6 +144,9 @@ type foundHit struct {
 func gallerySearch(c *console.Console, ctx *cli.Context) (err error) {
 	path, args, err := galleryArgument(ctx)
 	if err != nil {
+		return err
+	}
+	if args, err = recall(ctx, path, args); err != nil {
 		return err
 	}
 	source, err := retrieval.ParseSource(ctx, args, retrieval.SourceOptions{Own: true, Part: true})
@@ -153,6 +166,14 @@ func gallerySearch(c *console.Console, ctx *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	group, known := map[string]reid.Group{"": reid.GroupNone, "identity": reid.GroupIdentity, "track": reid.GroupTrack}[ctx.String("group")]
+	if !known {
+		return console.Usagef("--group: %q is unknown; use identity or track", ctx.String("group"))
+	}
+	t, err := searchThreshold(ctx)
+	if err != nil {
+		return err
+	}
 	set, err := source.Load(c, features.LoadOptions{Parts: []string{part}})
 	if err != nil {
 		return err
@@ -167,7 +188,10 @@ func gallerySearch(c *console.Console, ctx *cli.Context) (err error) {
 	if queries.Dim != g.Dim() {
 		return fmt.Errorf("%w: the queries have %d features, the images of %s %d", reid.ErrDimension, queries.Dim, path, g.Dim())
 	}
-	opts := reid.SearchOptions{Top: ctx.Int("top"), Filter: filter, Workers: ctx.Int("threads")}
+	if err := t.fits(c, path, set.Fingerprint(), g.Len()); err != nil {
+		return err
+	}
+	opts := reid.SearchOptions{Top: ctx.Int("top"), Group: group, Filter: filter, Workers: ctx.Int("threads")}
 	if len(queries.Rows) >= reid.ManyQueries {
 		multiplier, done := retrieval.Multiplier(c, opts.Workers)
 		defer done()
@@ -177,12 +201,13 @@ func gallerySearch(c *console.Console, ctx *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	out := found{Gallery: path, Fingerprint: set.Fingerprint(), Images: g.Len(), Queries: make([]foundQuery, len(hits))}
+	out := found{Gallery: path, Fingerprint: set.Fingerprint(), Images: g.Len(), Threshold: t.value(), Queries: make([]foundQuery, len(hits))}
 	for i := range hits {
-		out.Queries[i] = foundQuery{queries.Rows[i].Name, make([]foundHit, len(hits[i]))}
+		out.Queries[i] = foundQuery{Query: queries.Rows[i].Name, Hits: make([]foundHit, len(hits[i]))}
 		for k, h := range hits[i] {
-			out.Queries[i].Hits[k] = foundHit{k + 1, h.Name, h.Distance, h.PID, h.Camera, h.Track, h.Time, h.Row}
+			out.Queries[i].Hits[k] = foundHit{Rank: k + 1, Name: h.Name, Distance: h.Distance, PID: h.PID, Camera: h.Camera, Track: h.Track, Time: h.Time, Row: h.Row}
 		}
+		t.judge(&out.Queries[i])
 	}
 	if ctx.Bool("json") {
 		return console.WriteJSON(c.Stdout, out)
@@ -208,9 +233,20 @@ func printFound(c *console.Console, f found) error {
 			}
 			continue
 		}
+		if q.Nobody != nil && *q.Nobody {
+			if _, err := fmt.Fprintf(c.Stdout, "nobody: the nearest image is at %.4f, the threshold %.4f\n", q.Hits[0].Distance, *f.Threshold); err != nil {
+				return err
+			}
+		}
 		rows := [][]string{{"RANK", "DISTANCE", "NAME", "PID", "CAMERA", "TIME"}}
 		for _, h := range q.Hits {
 			rows = append(rows, []string{strconv.Itoa(h.Rank), fmt.Sprintf("%.4f", h.Distance), h.Name, cell(h.PID), cell(h.Camera), timeCell(h.Time)})
+		}
+		if f.Threshold != nil {
+			rows[0] = append(rows[0], "SAME PERSON")
+			for i, h := range q.Hits {
+				rows[i+1] = append(rows[i+1], map[bool]string{true: "yes", false: "no"}[*h.Same])
+			}
 		}
 		if err := console.Table(c.Stdout, rows); err != nil {
 			return err

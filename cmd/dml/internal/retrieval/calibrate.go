@@ -24,18 +24,22 @@ func calibrateCommand(c *console.Console) *cli.Command {
 			"preparation of images and metric the threshold is for; dml reid verify refuses it for others.\n" +
 			"A rate of 0.001 needs at least 1,000 pairs of two people, and some ten times as many for a\n" +
 			"threshold that would be much the same on other data.\n" +
+			"--fpr is a rate of pairs: a search of a gallery compares as many pairs as that has images, and\n" +
+			"finds somebody far more often. --search finds the threshold of searches, for people who are\n" +
+			"not in the gallery, by leaving each person out of it in turn.\n" +
 			SourceHelp +
 			"Examples:\n" +
 			"  dml reid calibrate --features market-osnet/ --fpr 0.001 --page distances.html\n" +
+			"  dml reid calibrate --features market-osnet/ --search --false-alarms 0.01 --out search.json\n" +
 			"  dml reid calibrate osnet.onnx --preprocess torchreid --data Market-1501/ --out threshold.json",
 		Flags: slices.Concat(SourceFlags(), []cli.Flag{
-			&cli.Float64Flag{Name: "fpr", Value: 0.001, Usage: "accept this `FRACTION` of the pairs of two people"},
+			&cli.Float64Flag{Name: "fpr", Value: 0.001, Usage: "accept this `FRACTION` of the pairs of two people; for searches see --search"},
 			&cli.StringFlag{Name: "out", Value: "threshold.json", Usage: "write the threshold to `FILE.json`"},
 			&cli.StringFlag{Name: "page", Usage: "draw the distances of both kinds of pairs on `FILE.html`"},
 			metricFlag(),
 			zeroIsIdentityFlag(),
 			console.JSONFlag(),
-		}),
+		}, searchFlags()),
 		Action: func(ctx *cli.Context) error { return runCalibrate(c, ctx) },
 	}
 }
@@ -43,6 +47,9 @@ func calibrateCommand(c *console.Console) *cli.Command {
 func runCalibrate(c *console.Console, ctx *cli.Context) error {
 	source, err := ParseSource(ctx, ctx.Args().Slice(), SourceOptions{})
 	if err != nil {
+		return err
+	}
+	if err := checkSearchFlags(ctx); err != nil {
 		return err
 	}
 	fpr := ctx.Float64("fpr")
@@ -80,8 +87,12 @@ func runCalibrate(c *console.Console, ctx *cli.Context) error {
 	}
 	multiplier, done := Multiplier(c, ctx.Int("threads"))
 	defer done()
+	zeroIsIdentity := ctx.Bool("zero-is-identity") || set.Data.ZeroIsIdentity
+	if ctx.Bool("search") {
+		return calibrateSearch(c, ctx, set, reid.SearchCalibrationOptions{Metric: metric, ZeroIsIdentity: zeroIsIdentity, Workers: ctx.Int("threads"), Multiplier: multiplier})
+	}
 	result, err := reid.Calibrate(ctx.Context, set.Query.Set, set.Gallery.Set, reid.CalibrateOptions{
-		FPR: fpr, Metric: metric, ZeroIsIdentity: ctx.Bool("zero-is-identity") || set.Data.ZeroIsIdentity,
+		FPR: fpr, Metric: metric, ZeroIsIdentity: zeroIsIdentity,
 		Workers: ctx.Int("threads"), Multiplier: multiplier,
 	})
 	if err != nil {
