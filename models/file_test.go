@@ -125,7 +125,7 @@ func TestFileFaults(t *testing.T) {
 		"one number":         {layer(`{"name":"c","kind":"conv","conv":{"out":3,"kernel":[3]}}`), `layer 1, "c": kernel [3] is not a pair`},
 		"three numbers":      {layer(`{"name":"p","kind":"max_pool","pool":{"kernel":[3,3],"stride":[1,2,3]}}`), `layer 1, "p": stride [1 2 3] is not a pair`},
 		"unknown kind":       {layer(`{"name":"c","kind":"swish"}`), `layer "c" (swish): unknown kind`},
-		"unknown input":      {layer(`{"name":"c","kind":"flatten","inputs":["d"]}`), `layer "c" (flatten): input "d" is no earlier layer`},
+		"unknown input":      {layer(`{"name":"c","kind":"flatten","inputs":["d"]}`), `layer "c" (flatten): input "d" is not an earlier layer`},
 		"no inputs":          {layer(`{"name":"c","kind":"flatten","inputs":[]}`), `layer "c" (flatten): has 0 inputs`},
 		"foreign attributes": {layer(`{"name":"c","kind":"flatten","pool":{"kernel":[2,2]}}`), `layer "c" (flatten): has attributes "pool"`},
 		"no attributes":      {layer(`{"name":"c","kind":"conv"}`), `layer "c" (conv): attributes "conv" are missing`},

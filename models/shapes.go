@@ -132,7 +132,7 @@ func (l *Layer) check(known map[string]bool) error {
 	}
 	for _, name := range l.Inputs {
 		if !known[name] {
-			return fmt.Errorf("input %q is no earlier layer", name)
+			return fmt.Errorf("input %q is not an earlier layer", name)
 		}
 	}
 	return l.checkAttributes()

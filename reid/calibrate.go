@@ -52,9 +52,9 @@ func (o CalibrateOptions) options() Options {
 type Calibration struct {
 	Metric Metric
 	// Threshold is the distance below which a pair is taken for one person: that
-	// of the nearest pair of two persons that must not be accepted.
+	// of the nearest pair of two people that must not be accepted.
 	Threshold float64
-	// FPR is the fraction of pairs of two persons that are nearer than Threshold:
+	// FPR is the fraction of pairs of two people that are nearer than Threshold:
 	// at most the rate that was asked for, less where distances are equal.
 	FPR float64
 	// TPR is the fraction of pairs of one person that are nearer than Threshold.
@@ -139,9 +139,9 @@ func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (
 // tooFew says which rates can be told.
 func tooFew(rate float64, different int64) error {
 	if different == 0 {
-		return fmt.Errorf("%w: there is no pair of two persons", ErrRate)
+		return fmt.Errorf("%w: there is no pair of two people", ErrRate)
 	}
-	return fmt.Errorf("%w: %g of %d pairs of two persons is less than one; ask for %.2g or more, or give more images",
+	return fmt.Errorf("%w: %g of %d pairs of two people is less than one; ask for %.2g or more, or give more images",
 		ErrRate, rate, different, 1/float64(different))
 }
 
@@ -201,7 +201,7 @@ func (c *pairCounts) countAll(ctx context.Context, src source[float32], p *proto
 
 // countRow counts the pairs of a query; it overwrites the row.
 func (c *pairCounts) countRow(row []float32, query, worker int, p *protocol) {
-	const left = math.MaxFloat32 // marks what is no pair of two persons: no distance is so large
+	const left = math.MaxFloat32 // marks what is no pair of two people: no distance is so large
 	for _, j := range p.junk {
 		row[j] = left
 	}
@@ -240,7 +240,7 @@ func (c *pairCounts) flush(worker int) {
 	clear(c.workers[worker])
 }
 
-// cellOf returns the cell of the nth pair of two persons, from 0, by distance,
+// cellOf returns the cell of the nth pair of two people, from 0, by distance,
 // and how many are in the cells before it.
 func (c *pairCounts) cellOf(nth int64) (cell int, before int64) {
 	last := 0

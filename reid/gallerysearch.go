@@ -96,7 +96,7 @@ func (g *Gallery) Search(ctx context.Context, queries []float32, opts SearchOpti
 		return nil, fmt.Errorf("queries: %w", ErrEmpty)
 	}
 	if len(queries)%dim != 0 {
-		return nil, fmt.Errorf("queries: %w: %d numbers are no rows of %d, which the gallery %s takes", ErrDimension, len(queries), dim, g.path)
+		return nil, fmt.Errorf("queries: %w: %d numbers are not rows of %d, which the gallery %s takes", ErrDimension, len(queries), dim, g.path)
 	}
 	opts.Top = cmp.Or(opts.Top, 10)
 	s, _ := g.scratch.Get().(*scratch)

@@ -126,7 +126,7 @@ func (p *protocol) explain(queryName, galleryName string) error {
 	case persons == 0:
 		return fmt.Errorf("%w: all %d rows of %s are junk or distractors; check its identities", ErrNoMatch, len(p.query), queryName)
 	case known == 0:
-		return fmt.Errorf("%w: none of the %d persons' images of %s has its identity in %s; check that both are of the same split and numbering", ErrNoMatch, persons, queryName, galleryName)
+		return fmt.Errorf("%w: none of the %d images of people in %s has its identity in %s; check that both are of the same split and numbering", ErrNoMatch, persons, queryName, galleryName)
 	default:
 		return fmt.Errorf("%w: %d rows of %s have their identity in %s, but seen by the query's own camera alone, which does not count; check the cameras", ErrNoMatch, known, queryName, galleryName)
 	}

@@ -152,7 +152,7 @@ func (t *Teacher) probe(output string) error {
 	scores := t.scores(out)
 	t.info.Classes = len(scores) / n
 	if t.info.Classes < 2 || len(scores)%n != 0 {
-		return fmt.Errorf("its output has %d values for %d samples: it is no classifier", len(scores), n)
+		return fmt.Errorf("its output has %d values for %d samples: it is not a classifier", len(scores), n)
 	}
 	if names := len(t.info.ClassNames); names > 0 && names != t.info.Classes {
 		return fmt.Errorf("it names %d classes and gives scores of %d", names, t.info.Classes)

@@ -76,10 +76,10 @@ func (o Options) Validate() error {
 		}
 	}
 	// Two, as one tells nobody apart.
-	fault(o.TrainPersons < 2, "%d persons to train on; at least 2", o.TrainPersons)
-	fault(o.TestPersons < 2, "%d persons to test with; at least 2", o.TestPersons)
+	fault(o.TrainPersons < 2, "%d identities to train on; at least 2", o.TrainPersons)
+	fault(o.TestPersons < 2, "%d identities to test with; at least 2", o.TestPersons)
 	// Not their sum, which can be past the largest int.
-	fault(max(o.TrainPersons, o.TestPersons) > MaxPersons || o.TrainPersons > MaxPersons-o.TestPersons, "%d people to train with and %d to test with; at most %d in all", o.TrainPersons, o.TestPersons, MaxPersons)
+	fault(max(o.TrainPersons, o.TestPersons) > MaxPersons || o.TrainPersons > MaxPersons-o.TestPersons, "%d identities to train on and %d to test with; at most %d in all", o.TrainPersons, o.TestPersons, MaxPersons)
 	fault(o.Cameras < 2 || o.Cameras > MaxCameras, "%d cameras; 2 to %d, as a match is by another camera", o.Cameras, MaxCameras)
 	fault(o.Images < 1 || o.Images > MaxImages, "%d images of each person by each camera; 1 to %d", o.Images, MaxImages)
 	fault(!(o.Distractors >= 0 && o.Distractors <= MaxShare), "a share of distractors of %v; 0 to %d", o.Distractors, MaxShare)

@@ -250,7 +250,7 @@ func TestValidate(t *testing.T) {
 	if !errors.Is(err, walkers.ErrOptions) {
 		t.Fatal(err)
 	}
-	for _, says := range []string{"1 persons to train", "-1 persons to test", "1 cameras", "-2 images", "distractors of -1", "junk of 11", `"mean"`} {
+	for _, says := range []string{"1 identities to train", "-1 identities to test", "1 cameras", "-2 images", "distractors of -1", "junk of 11", `"mean"`} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)
 		}

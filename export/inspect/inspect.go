@@ -62,7 +62,7 @@ type Opset struct {
 // is one that the file leaves open. A nil shape is of any rank.
 type Tensor struct {
 	Name  string   `json:"name"`
-	Type  string   `json:"type"` // such as "float"; "" for what is no tensor
+	Type  string   `json:"type"` // such as "float"; "" for what is not a tensor
 	Shape []string `json:"shape"`
 }
 

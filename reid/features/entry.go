@@ -28,7 +28,7 @@ func ParseTime(text string) (time.Time, error) {
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(math.Abs(seconds) < 9e9) { // the years 1685 to 2255
-		return time.Time{}, fmt.Errorf("%.40q is no time; write 2026-05-01T12:00:00Z, 2026-05-01, or a number of seconds", text)
+		return time.Time{}, fmt.Errorf("%.40q is not a time; write 2026-05-01T12:00:00Z, 2026-05-01, or a number of seconds", text)
 	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(math.Round(fraction*1e9))).UTC(), nil

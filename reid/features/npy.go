@@ -167,7 +167,7 @@ func parseHeader(text string) (header, error) {
 	body, opened := strings.CutPrefix(strings.TrimSpace(text), "{")
 	body, closed := strings.CutSuffix(body, "}")
 	if !opened || !closed {
-		return h, npyf("the header %.80q is no dictionary", text)
+		return h, npyf("the header %.80q is not a dictionary", text)
 	}
 	seen := make(map[string]bool)
 	for body = strings.TrimSpace(body); body != ""; {
@@ -237,7 +237,7 @@ func (h *header) set(key, value string) error {
 		inner, opened := strings.CutPrefix(value, "(")
 		inner, closed := strings.CutSuffix(inner, ")")
 		if !opened || !closed {
-			return npyf("the shape %.40q is no tuple", value)
+			return npyf("the shape %.40q is not a tuple", value)
 		}
 		for part := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(inner), ","), ",") {
 			n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)

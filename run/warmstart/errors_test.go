@@ -61,7 +61,7 @@ func TestOpenRefuses(t *testing.T) {
 		text string
 	}{
 		"empty":             {nil, ErrFormat, "empty"},
-		"text":              {[]byte("no weights at all"), onnxweights.ErrNotONNX, "no checkpoint, no safetensors file"},
+		"text":              {[]byte("no weights at all"), onnxweights.ErrNotONNX, "neither a checkpoint nor a safetensors file"},
 		"cut.onnx":          {model[:len(model)/2], ErrFormat, "ONNX"},
 		"cut.safetensors":   {short[:len(short)-4], ErrFormat, "safetensors"},
 		"cut.ckpt":          {[]byte("DMLCKPT\n\x01\x00\x00\x00\x00\x00\x00\x00"), checkpoint.ErrDamaged, "cut short"},

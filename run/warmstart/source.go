@@ -136,7 +136,7 @@ func parse(data []byte) (*Source, error) {
 	}
 	model, err := onnxweights.Parse(data)
 	if errors.Is(err, onnxweights.ErrNotONNX) {
-		return nil, fmt.Errorf("%w: it is no checkpoint, no safetensors file, and %w", ErrFormat, err)
+		return nil, fmt.Errorf("%w: it is neither a checkpoint nor a safetensors file, and %w", ErrFormat, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)

@@ -162,7 +162,7 @@ func KindOf(fsys fs.FS, name string) (Kind, error) {
 		}
 	}
 	return 0, &raw.Error{File: name, Record: -1, Err: fmt.Errorf(
-		"%w: %d bytes are no multiple of CIFAR-10's %d or CIFAR-100's %d; the file is truncated or not a CIFAR binary",
+		"%w: %d bytes are not a multiple of CIFAR-10's %d or CIFAR-100's %d; the file is truncated or not a CIFAR binary",
 		ErrSize, info.Size(), CIFAR10.RecordSize(), CIFAR100.RecordSize())}
 }
 

@@ -140,7 +140,7 @@ func usable(fsys fs.FS, name string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() { // opening a pipe could block for ever
-		return fmt.Errorf("%s is no regular file", name)
+		return fmt.Errorf("%s is not a regular file", name)
 	}
 	return nil
 }

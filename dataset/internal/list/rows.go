@@ -91,7 +91,7 @@ func columnsOf(header []string) (columns, error) {
 		}
 	}
 	if c.has("label") && c.has("pid") {
-		return nil, fmt.Errorf("%w: there are label and pid; a list is either of classes or of persons", ErrColumns)
+		return nil, fmt.Errorf("%w: there are label and pid; a list is either of classes or of people", ErrColumns)
 	}
 	return c, nil
 }
@@ -135,11 +135,11 @@ func person(pid string) (string, error) {
 	case pid == "":
 		return "", errors.New("the pid is empty; an image to train on needs it")
 	case err != nil || n < -1:
-		return "", fmt.Errorf("the pid %q is no whole number from -1", short(pid))
+		return "", fmt.Errorf("the pid %q is not a whole number from -1", short(pid))
 	case n == -1:
 		return "", errJunk
 	case n == 0:
-		return "", errors.New("the pid 0 is a distractor, nobody in particular; number persons from 1, or leave such rows to the gallery")
+		return "", errors.New("the pid 0 is a distractor, nobody in particular; number people from 1, or leave such rows to the gallery")
 	}
 	return fmt.Sprintf("%04d", n), nil
 }

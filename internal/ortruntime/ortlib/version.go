@@ -109,7 +109,7 @@ func machoVersion(r io.ReaderAt) (string, error) {
 			return fmt.Sprintf("%d.%d.%d", v>>16, v>>8&0xff, v&0xff), nil
 		}
 	}
-	return "", fmt.Errorf("a Mach-O file that is no dynamic library")
+	return "", fmt.Errorf("a Mach-O file that is not a dynamic library")
 }
 
 // peVersion reads the file version in the fixed part of the version resource,

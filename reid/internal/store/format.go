@@ -92,7 +92,7 @@ func (h Header) encode() ([]byte, error) {
 // decodeHeader returns a reason if the page is none.
 func decodeHeader(page []byte) (Header, string) {
 	if string(page[:len(magic)]) != magic {
-		return Header{}, "this is no gallery's log"
+		return Header{}, "this is not a gallery's log"
 	}
 	if checksum(page[:pageSize-4]) != little.Uint32(page[pageSize-4:]) {
 		return Header{}, "the checksum of the header is wrong"

@@ -131,7 +131,7 @@ func (s *Store) beyond(c commit) (next commit, there bool, err error) {
 	payload, chain, reason := follow(c.chain, log)
 	if reason != "" || len(payload) < payloadMin {
 		return commit{}, false, s.damaged(commit{generation: c.generation + 1}.pageOffset(),
-			"a page that says what is committed is lost, and the bytes from %d on are no record: the last change may be missing", c.end)
+			"a page that says what is committed is lost, and the bytes from %d on are not a record: the last change may be missing", c.end)
 	}
 	return commit{
 		generation: c.generation + 1, end: c.end + recordHead + int64(len(payload)),
