@@ -371,8 +371,22 @@ func TestStartFromARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+	own, err := train.NewFrozenTeacher(states[0], train.EvaluateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
 	data := tinyData(t)
 	cfg := taught.Config()
+	cfg.Name, cfg.Teacher.Path = "own", ""
+	given, err := Start(t.Context(), cfg, Options{Folder: t.TempDir(), Data: &data, Teacher: own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := given.Config().Teacher.Path; p != own.Info().Name {
+		t.Errorf("a teacher that is given is called %q", p)
+	}
+	given.Close()
 	cfg.Name, cfg.Teacher.Path = "of two", r.Path()
 	if _, err := Start(t.Context(), cfg, Options{Folder: t.TempDir(), Data: &data}); err == nil || !strings.Contains(err.Error(), "{one,two}") {
 		t.Errorf("a run as teacher: %v", err)

@@ -26,7 +26,9 @@ type Options struct {
 	Data *dataset.Splits
 	// Backend to compute with; default: that which the configuration names.
 	Backend *train.Backend
-	// Teacher of mode distill, in place of the configuration's.
+	// Teacher of mode distill, in place of that at the configuration's
+	// teacher.path, which then is only a name; default: the teacher's. Whoever
+	// resumes the run must give it again.
 	Teacher train.Teacher
 	// Change alters the configuration of a run that is resumed: what Settings
 	// marks by Resume, without which it is another run. More epochs extend it, with
@@ -176,11 +178,14 @@ func settle(cfg Config, opts Options) (Config, sources, error) {
 	} else if cfg.Data.Path == "" {
 		cfg.Data.Path = opts.Data.Train.Name()
 	}
+	if opts.Teacher != nil && cfg.Teacher.Path == "" {
+		cfg.Teacher.Path = opts.Teacher.Info().Name
+	}
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return cfg, nil, err
 	}
-	if cfg.Teacher.Path != "" {
+	if cfg.Teacher.Path != "" && opts.Teacher == nil {
 		paths = append(paths, &cfg.Teacher.Path)
 	}
 	for i := range cfg.Students {
