@@ -9,13 +9,13 @@ import (
 )
 
 // ErrRate is wrapped by Calibrate's error where there are too few pairs of two
-// persons to tell a false positive rate.
+// people to tell a false positive rate.
 var ErrRate = errors.New("too few pairs for this false positive rate")
 
 // CalibrateOptions of Calibrate.
 type CalibrateOptions struct {
 	// FPR is the false positive rate that is wanted: the largest fraction of pairs
-	// of two persons to take for one, above 0 and below 1. Default: 0.001.
+	// of two people to take for one, above 0 and below 1. Default: 0.001.
 	FPR float64
 	// Metric. Default: Cosine.
 	Metric Metric
@@ -47,7 +47,7 @@ func (o CalibrateOptions) options() Options {
 	return Options{Metric: o.Metric, ZeroIsIdentity: o.ZeroIsIdentity, Workers: o.Workers, Multiplier: o.Multiplier}
 }
 
-// Calibration says from which distance on two images show two persons. Its
+// Calibration says from which distance on two images show two people. Its
 // pairs are those of the ROC, see ROCPoint.
 type Calibration struct {
 	Metric Metric
@@ -174,7 +174,7 @@ type pairCounts struct {
 	cell            func(key uint32) (cell uint32, counted bool)
 	mu              sync.Mutex
 	same, different []int64
-	workers         [][]uint32 // of two persons, on their way to different
+	workers         [][]uint32 // of two people, on their way to different
 	held            []int      // in them
 }
 

@@ -242,13 +242,13 @@ type given struct {
 	columns   int
 	lo, hi    int // the columns that are asked for
 	mu        sync.Mutex
-	bad       int // the first row with a distance that is no number; -1 for none
+	bad       int // the first row with a distance that is not a number; -1 for none
 }
 
 // rows leaves copying to finish, which the workers do side by side.
 func (g *given) rows([]float32, int, int) error { return nil }
 
-// finish copies distances, and notes those that are no numbers.
+// finish copies distances, and notes those that are not numbers.
 func (g *given) finish(row []float32, query, _ int) {
 	copy(row, g.distances[query*g.columns:][g.lo:g.hi])
 	for _, d := range row {

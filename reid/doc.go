@@ -1,4 +1,4 @@
-// Package reid re-identifies persons by features of their images, vectors of
+// Package reid re-identifies people by features of their images, vectors of
 // which the nearest show the same person. It needs features and labels only;
 // what makes them is the caller's (see Embedder).
 //

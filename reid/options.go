@@ -115,7 +115,7 @@ func (o Options) Validate() error {
 		faults = append(faults, fmt.Errorf("%w: "+format, append([]any{ErrOptions}, args...)...))
 	}
 	if o.Metric != "" && !slices.Contains(Metrics(), o.Metric) {
-		addf("the metric %q is none of %q", o.Metric, Metrics())
+		addf("the metric %q is not one of %q", o.Metric, Metrics())
 	}
 	if o.Pool != nil && !o.MultiQuery {
 		addf("Pool without MultiQuery")

@@ -10,7 +10,7 @@ import (
 // errors wrap ErrOptions, ErrDimension or ErrNotFinite.
 func Distance(metric Metric, a, b []float32) (float64, error) {
 	if !slices.Contains(Metrics(), metric) {
-		return 0, fmt.Errorf("%w: the metric %q is none of %q", ErrOptions, metric, Metrics())
+		return 0, fmt.Errorf("%w: the metric %q is not one of %q", ErrOptions, metric, Metrics())
 	}
 	if len(a) != len(b) || len(a) == 0 {
 		return 0, fmt.Errorf("%w: %d and %d features", ErrDimension, len(a), len(b))

@@ -55,7 +55,7 @@ type Scores struct {
 // The pairs are those of each query of a person with the gallery without junk,
 // all pooled; fast-reid pools the same, but its positives are pairs of two.
 type ROCPoint struct {
-	FPR float64 `json:"fpr"` // the largest fraction of pairs of two persons to accept
+	FPR float64 `json:"fpr"` // the largest fraction of pairs of two people to accept
 	TPR float64 `json:"tpr"` // the fraction of pairs of one person then accepted
 }
 

@@ -5,7 +5,7 @@
 //	e, err := embedder.Open([]string{"a.onnx", "b.onnx"}, embedder.Options{})
 //	if err != nil { ... }
 //	defer e.Close()
-//	gallery, err := reid.OpenGallery("persons", e.Fingerprint())
+//	gallery, err := reid.OpenGallery("people", e.Fingerprint())
 //	if err != nil { ... }
 //	defer gallery.Close()
 //	vectors, err := e.Embed(ctx, infer.FromBytes(upload))

@@ -24,7 +24,7 @@ type Row struct {
 	Line int
 }
 
-// What can be wrong with labels; test with errors.Is. That a row is no CSV is a
+// What can be wrong with labels; test with errors.Is. That a row is not CSV is a
 // *csv.ParseError.
 var (
 	ErrColumns = errors.New("bad columns")
@@ -102,7 +102,7 @@ func columnsOf(header []string) (map[string]int, error) {
 	for i, name := range header {
 		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")) // spreadsheets write a byte order mark
 		if !slices.Contains(columns, name) {
-			return nil, fmt.Errorf("%w: %.40q is none of %s; the first row must name the columns", ErrColumns, name, strings.Join(columns, ", "))
+			return nil, fmt.Errorf("%w: %.40q is not one of %s; the first row must name the columns", ErrColumns, name, strings.Join(columns, ", "))
 		}
 		if name == "path" {
 			name = "name"

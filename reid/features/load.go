@@ -5,47 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/internal/files"
 	"github.com/deepmutual/dml/reid"
 )
-
-// Source says where features come from. Exactly one of Folder, Files and Images
-// is set.
-type Source struct {
-	// Folder that Extract made.
-	Folder string
-	// Files are bare files by part: Query, Gallery and MultiQuery.
-	Files map[string]File
-	// RecipeFrom is a folder of features that says how those of Files were made.
-	// Default: the folder of each file, where that is one of features of as many
-	// numbers; else nothing does.
-	RecipeFrom string
-	// Images, of which Embedder makes features, as Extract says. They are held in
-	// memory.
-	Images   *Images
-	Embedder Embedder
-	Extract  ExtractOptions
-	// Queries, if set, is where the queries come from, instead of those of the
-	// source: its part Query.
-	Queries *Source
-}
-
-// File is a NumPy file of features, a row an image, with the CSV file of their
-// labels.
-type File struct {
-	NPY string
-	// CSV. Default: NPY with the extension .csv; queries without labels are
-	// called after their rows.
-	CSV string
-}
 
 // LoadOptions of Load. The zero value is ready.
 type LoadOptions struct {
@@ -61,32 +29,6 @@ type LoadOptions struct {
 	// can, instead of reading them. Nobody may shorten them before Close. Default
 	// 0: none.
 	MapFrom int64
-}
-
-// Set is loaded features.
-type Set struct {
-	// Query, Gallery and MultiQuery, nil where they were not asked for. Of data that
-	// names no queries (Data.Undivided) Query is the Gallery itself.
-	Query, Gallery, MultiQuery *SetPart
-	// Recipe is how they were made; nil where nothing says it.
-	Recipe *Recipe
-	// Data that they were made of; the zero value for bare files.
-	Data Data
-	// Skipped images, which could not be read.
-	Skipped []Skipped
-	unmap   []func() error
-}
-
-// SetPart is the features of a part, with their labels and names.
-type SetPart struct {
-	reid.Set
-	Rows []Row
-	// List is the file that the Rows are from, or the folder of the images.
-	List string
-	// Root is the folder that the names of Rows are relative to, as far as they
-	// are.
-	Root string
-	part string
 }
 
 // Errors of Load, besides those of the files; test with errors.Is.
@@ -147,85 +89,6 @@ func Load(ctx context.Context, src Source, opts LoadOptions) (s *Set, err error)
 	l.Query = q.Query
 	l.Recipe = cmp.Or(l.Recipe, q.Recipe)
 	return l.Set, nil
-}
-
-func (s Source) validate() error {
-	forms := 0
-	for _, there := range []bool{s.Folder != "", s.Files != nil, s.Images != nil} {
-		if there {
-			forms++
-		}
-	}
-	switch {
-	case forms != 1:
-		return fmt.Errorf("%w: it names %d of a folder, files and images; name one", ErrSource, forms)
-	case s.Images != nil && s.Embedder == nil:
-		return fmt.Errorf("%w: images without what makes features of them", ErrSource)
-	}
-	return nil
-}
-
-// Close frees what is mapped into memory. The features cannot be used after it.
-func (s *Set) Close() error {
-	var errs []error
-	for _, unmap := range s.unmap {
-		errs = append(errs, unmap())
-	}
-	s.unmap = nil
-	return errors.Join(errs...)
-}
-
-// Fingerprint is that of the recipe, "" where it is not known.
-func (s *Set) Fingerprint() string {
-	if s.Recipe == nil {
-		return ""
-	}
-	return s.Recipe.Fingerprint()
-}
-
-// Part returns the part of a name, nil where it was not loaded.
-func (s *Set) Part(name string) *SetPart {
-	switch name {
-	case Query:
-		return s.Query
-	case Gallery:
-		return s.Gallery
-	case MultiQuery:
-		return s.MultiQuery
-	}
-	return nil
-}
-
-// name is for errors.
-func (s *Set) name() string {
-	for _, p := range []*SetPart{s.Gallery, s.Query, s.MultiQuery} {
-		if p != nil {
-			return p.Name
-		}
-	}
-	return s.Data.Path
-}
-
-// Entries are the images of the part as those of a gallery. Faults are *RowErrors.
-func (p *SetPart) Entries() ([]reid.Entry, error) { return Entries(p.List, p.Rows) }
-
-// Open opens the file of an image.
-func (p *SetPart) Open(i int) (io.ReadCloser, error) {
-	path := filepath.FromSlash(p.Rows[i].Name)
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Root, path)
-	}
-	f, err := files.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && p.part != "" {
-		// Labels may name files without their folder.
-		if f, again := files.Open(filepath.Join(p.Root, identities.Part(p.part).Folder(), filepath.Base(path))); again == nil {
-			return f, nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
 }
 
 // loader is a set under way.

@@ -24,7 +24,7 @@ const ManifestFormat = 1
 const (
 	Query      = "query"
 	Gallery    = "gallery"
-	MultiQuery = "multi_query" // further images of the queries' persons
+	MultiQuery = "multi_query" // further images of the queries' people
 )
 
 // Parts lists the parts in the order in which they are extracted.

@@ -30,7 +30,7 @@ type Threshold struct {
 	// Threshold is the distance below which two images show one person.
 	Threshold float64 `json:"threshold"`
 	// WantedFPR is the false positive rate that was asked for; FPR and TPR are the
-	// fractions of the pairs of two persons, and of one, that are nearer than
+	// fractions of the pairs of two people, and of one, that are nearer than
 	// Threshold.
 	WantedFPR float64 `json:"wanted_fpr"`
 	FPR       float64 `json:"fpr"`
@@ -76,7 +76,7 @@ func (t Threshold) Validate() error {
 		fault("format is %d, want %d", t.Format, ThresholdFormat)
 	}
 	if !slices.Contains(reid.Metrics(), t.Metric) {
-		fault("the metric %.40q is none of %q", t.Metric, reid.Metrics())
+		fault("the metric %.40q is not one of %q", t.Metric, reid.Metrics())
 	}
 	if !(t.Threshold >= -rounding && t.Threshold <= longestDistance+rounding) {
 		fault("the threshold is %v, and %s distances of features of length 1 are from 0 to %d", t.Threshold, t.Metric, longestDistance)

@@ -56,7 +56,7 @@ func Build(scores reid.Scores, queries, gallery []Item, opts BuildOptions) (Page
 		return Page{}, nil, fmt.Errorf("%w: scores of %d queries, and %d images of them", ErrPage, len(scores.PerQuery), len(queries))
 	}
 	if opts.Order != "" && !slices.Contains(Orders(), opts.Order) {
-		return Page{}, nil, fmt.Errorf("%w: the order %q is none of %q", ErrPage, opts.Order, Orders())
+		return Page{}, nil, fmt.Errorf("%w: the order %q is not one of %q", ErrPage, opts.Order, Orders())
 	}
 	shown := order(scores, queries, opts.Order)
 	if opts.Limit > 0 && len(shown) > opts.Limit {
