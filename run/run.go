@@ -31,6 +31,9 @@ var (
 	ErrExists = folder.ErrExists
 	// ErrBusy says that another process trains in the folder.
 	ErrBusy = folder.ErrBusy
+	// ErrReplaced says that a run's folder was moved, or another put in its place,
+	// while it was trained in: nothing was written there.
+	ErrReplaced = folder.ErrReplaced
 	// ErrNoState says that there is no moment of which every student has a state
 	// that can be used.
 	ErrNoState = folder.ErrNoState

@@ -75,6 +75,9 @@ var (
 	ErrImage = errors.New("unreadable image")
 	// ErrBusy: another process is at work in the folder.
 	ErrBusy = errors.New("another process extracts into this folder")
+	// ErrReplaced: the folder was moved, or another put in its place, during the
+	// work. Nothing was written there.
+	ErrReplaced = errors.New("the folder of features was moved or replaced during the extraction")
 	// ErrEmbedder: the features are not what the recipe says.
 	ErrEmbedder = errors.New("unusable features")
 )
@@ -119,14 +122,25 @@ func Extract(ctx context.Context, dir string, e Embedder, images *Images, opts E
 	if err := os.MkdirAll(partial, 0o755); err != nil {
 		return Manifest{}, err
 	}
-	held, err := files.TakeLock(filepath.Join(partial, "lock"))
-	if errors.Is(err, files.ErrHeld) {
-		err = fmt.Errorf("%s: %w", partial, ErrBusy)
-	}
+	folder, err := files.OpenFolder(partial)
 	if err != nil {
 		return Manifest{}, err
 	}
-	defer held.Release() // it holds nothing to lose
+	defer folder.Close() // it holds nothing to lose
+	if err := folder.Lock("lock"); err != nil {
+		if errors.Is(err, files.ErrHeld) {
+			err = fmt.Errorf("%s: %w", partial, ErrBusy)
+		}
+		return Manifest{}, err
+	}
+	// The lock binds the folder wherever it is moved, while files are written by path.
+	held := func() error {
+		err := folder.Check()
+		if errors.Is(err, files.ErrReplaced) {
+			return fmt.Errorf("%w: %w", ErrReplaced, err)
+		}
+		return err
+	}
 	if err := p.prepare(partial); err != nil {
 		return Manifest{}, err
 	}
@@ -134,13 +148,22 @@ func Extract(ctx context.Context, dir string, e Embedder, images *Images, opts E
 	if err != nil {
 		return Manifest{}, err
 	}
-	r := run{recipe: p.Recipe, images: images, embedder: e, opts: opts, done: j.progress, put: j.put}
+	put := func(part string, rows []float32, skipped []skippedImage) error {
+		if err := held(); err != nil {
+			return err
+		}
+		return j.put(part, rows, skipped)
+	}
+	r := run{recipe: p.Recipe, images: images, embedder: e, opts: opts, done: j.progress, put: put, held: held}
 	if err := errors.Join(r.extract(ctx), j.close()); err != nil {
 		return Manifest{}, err
 	}
 	m, err := r.write(ctx, dir, p.Data, listing, j)
 	if err != nil {
 		return Manifest{}, err
+	}
+	if err := held(); err != nil {
+		return m, err
 	}
 	return m, os.RemoveAll(partial)
 }
@@ -166,6 +189,7 @@ type run struct {
 	opts     ExtractOptions
 	done     progress
 	put      func(part string, rows []float32, skipped []skippedImage) error // keeps a batch
+	held     func() error                                                    // fails where the folder is another
 	rows     []float32                                                       // of a batch
 }
 

@@ -17,6 +17,9 @@ import (
 
 // write makes the files of rows that are all there, the manifest last.
 func (r *run) write(ctx context.Context, dir string, data Data, listing []byte, j *journal) (Manifest, error) {
+	if err := r.held(); err != nil {
+		return Manifest{}, err
+	}
 	m := Manifest{Format: ManifestFormat, Recipe: r.recipe, Data: data, Pooling: r.opts.Pooling, Skipped: r.done.skipped(r.images.Parts)}
 	// A manifest that is there, of files that were lost, must not vouch for
 	// those that are being written.
@@ -27,6 +30,9 @@ func (r *run) write(ctx context.Context, dir string, data Data, listing []byte, 
 		if err := ctx.Err(); err != nil {
 			return m, context.Cause(ctx)
 		}
+		if err := r.held(); err != nil {
+			return m, err
+		}
 		part, err := r.writePart(dir, p, j)
 		if err != nil {
 			return m, err
@@ -34,6 +40,9 @@ func (r *run) write(ctx context.Context, dir string, data Data, listing []byte, 
 		m.Parts = append(m.Parts, part)
 	}
 	if err := files.WriteFile(filepath.Join(dir, imagesFile), listing, 0o644); err != nil {
+		return m, err
+	}
+	if err := r.held(); err != nil { // before what vouches for the files
 		return m, err
 	}
 	return m, WriteManifest(dir, m)

@@ -65,13 +65,16 @@ var (
 	ErrExists = errors.New("the run exists already")
 	// ErrBusy says that another process trains in the folder.
 	ErrBusy = errors.New("another process is training in this folder")
+	// ErrReplaced says that the folder that is trained in was moved, or another put
+	// in its place. What fails with it has written nothing.
+	ErrReplaced = errors.New("the run's folder was moved or replaced while it was trained in")
 )
 
 // Dir is the folder of a run.
 type Dir struct {
 	path     string
-	students []string    // by name
-	locked   *files.Lock // nil for readers
+	students []string      // by name
+	locked   *files.Folder // nil for readers
 }
 
 // Open returns the folder of a run with these students, to read from. It looks
@@ -104,6 +107,9 @@ func Create(path string, students []string) (*Dir, error) {
 // its folder back. The lock goes last, so that nobody else can begin there
 // before.
 func (d *Dir) Discard() error {
+	if err := d.held(); err != nil { // whatever is there now is somebody else's
+		return errors.Join(err, d.Close())
+	}
 	entries, err := os.ReadDir(d.path)
 	errs := []error{err}
 	for _, e := range entries {
@@ -128,6 +134,9 @@ func (d *Dir) Begin(states []train.State, config []byte) error {
 
 // WriteConfig replaces the configuration.
 func (d *Dir) WriteConfig(config []byte) error {
+	if err := d.held(); err != nil {
+		return err
+	}
 	return files.WriteFile(d.file(ConfigFile), config, 0o644)
 }
 
@@ -135,11 +144,31 @@ func (d *Dir) WriteConfig(config []byte) error {
 // Recover then brings it to a state to go on from. Close gives the folder back,
 // as the end of the process does.
 func (d *Dir) Lock() error {
-	held, err := files.TakeLock(d.file(lockFile))
-	if errors.Is(err, files.ErrHeld) {
-		return fmt.Errorf("%s: %w", d.path, ErrBusy)
+	held, err := files.OpenFolder(d.path)
+	if err != nil {
+		return err
+	}
+	if err := held.Lock(lockFile); err != nil {
+		if errors.Is(err, files.ErrHeld) {
+			err = fmt.Errorf("%s: %w", d.path, ErrBusy)
+		}
+		return errors.Join(err, held.Close())
 	}
 	d.locked = held
+	return nil
+}
+
+// held fails with ErrReplaced unless the folder at the path, and the lock in it,
+// are those that are held: a lock binds a folder wherever it is moved, while files
+// are written by path.
+func (d *Dir) held() error {
+	if d.locked == nil {
+		return nil
+	}
+	err := d.locked.Check()
+	if errors.Is(err, files.ErrReplaced) {
+		return fmt.Errorf("%w: %w", ErrReplaced, err)
+	}
 	return err
 }
 
@@ -218,6 +247,9 @@ func (d *Dir) Checkpoint(student, which string) string {
 // appendLine writes a line behind the last whole one: what a full disk, or the
 // end of the process, left of a line is cut, so that no two are glued together.
 func (d *Dir) appendLine(file string, content any) error {
+	if err := d.held(); err != nil {
+		return err
+	}
 	line, err := json.Marshal(content)
 	if err != nil {
 		return err
@@ -258,6 +290,9 @@ func wholeLines(f *os.File) (end int64, err error) {
 
 // WriteResults writes the table of a run's results.
 func (d *Dir) WriteResults(sum train.Summary) error {
+	if err := d.held(); err != nil {
+		return err
+	}
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
@@ -282,6 +317,9 @@ func (d *Dir) WriteResults(sum train.Summary) error {
 
 // WriteReference keeps n preprocessed samples of an input shape.
 func (d *Dir) WriteReference(inputs []float32, n int, shape models.Shape) error {
+	if err := d.held(); err != nil {
+		return err
+	}
 	return checkpoint.Write(d.file(referenceFile), &checkpoint.File{
 		Kind: referenceKind, Header: struct{}{},
 		Tensors: []checkpoint.Tensor{{Name: "input", Shape: []int{n, shape.C, shape.H, shape.W}, Data: inputs}},
@@ -305,6 +343,9 @@ func (d *Dir) Reference() (inputs []float32, n int, shape models.Shape, err erro
 // WriteInit keeps, as JSON, the reports of where students' initial weights were
 // loaded from, by the students' names. Students without one keep none.
 func (d *Dir) WriteInit(reports map[string]any) error {
+	if err := d.held(); err != nil {
+		return err
+	}
 	for _, student := range d.Students() {
 		path := filepath.Join(d.path, student, initFile)
 		report, ok := reports[student]
@@ -330,7 +371,7 @@ func (d *Dir) Close() error {
 	if d.locked == nil {
 		return nil
 	}
-	err := d.locked.Release()
+	err := d.locked.Close()
 	d.locked = nil
 	return err
 }

@@ -29,6 +29,9 @@ func (c committed) before(other committed) bool {
 
 // Save implements train.Store.
 func (d *Dir) Save(states []train.State) error {
+	if err := d.held(); err != nil {
+		return err
+	}
 	if err := d.settle(); err != nil { // of a Save before that failed half-way
 		return err
 	}
@@ -40,6 +43,9 @@ func (d *Dir) Save(states []train.State) error {
 		if err := d.write(st, next); err != nil {
 			return errors.Join(err, d.removeNext())
 		}
+	}
+	if err := d.held(); err != nil { // what is there now is not this run's, nor to be tidied
+		return err
 	}
 	at := committed{states[0].Progress.Epoch, states[0].Progress.Step}
 	text, err := json.Marshal(at)
