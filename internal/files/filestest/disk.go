@@ -124,9 +124,9 @@ func (d *Disk) Last() string {
 	return d.log[len(d.log)-1]
 }
 
-// begin counts an operation and tells its fault, if it has one. It locks d; the
+// begin counts an operation and tells its fault, with an error if it has one. It locks d; the
 // caller calls d.mu.Unlock.
-func (d *Disk) begin(what, path string) (error, Fault) {
+func (d *Disk) begin(what, path string) (Fault, error) {
 	if d.before != nil {
 		d.mu.Lock()
 		n, stopped := d.count+1, d.crashed
@@ -137,18 +137,18 @@ func (d *Disk) begin(what, path string) (error, Fault) {
 	}
 	d.mu.Lock()
 	if d.crashed {
-		return fmt.Errorf("%s %s: %w", what, path, ErrCrash), Crash
+		return Crash, fmt.Errorf("%s %s: %w", what, path, ErrCrash)
 	}
 	d.count++
 	d.log = append(d.log, what+" "+strings.TrimPrefix(path, d.root))
 	if d.count != d.at {
-		return nil, Fail
+		return Fail, nil
 	}
 	if d.fault == Crash {
 		d.crashed = true
-		return fmt.Errorf("%s %s: %w", what, path, ErrCrash), Crash
+		return Crash, fmt.Errorf("%s %s: %w", what, path, ErrCrash)
 	}
-	return fmt.Errorf("%s %s: %w", what, path, ErrInjected), d.fault
+	return d.fault, fmt.Errorf("%s %s: %w", what, path, ErrInjected)
 }
 
 // named notes a change of the names in a path's folder.
@@ -160,7 +160,7 @@ func (d *Disk) named(path string, r rename) {
 
 // Create implements files.System.
 func (d *Disk) Create(path string, perm fs.FileMode) (files.Handle, error) {
-	err, _ := d.begin("create", path)
+	_, err := d.begin("create", path)
 	defer d.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func (d *Disk) made(path string, f files.Handle) files.Handle {
 
 // Open implements files.System.
 func (d *Disk) Open(path string, perm fs.FileMode) (files.Handle, error) {
-	err, _ := d.begin("open", path)
+	_, err := d.begin("open", path)
 	defer d.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (d *Disk) Open(path string, perm fs.FileMode) (files.Handle, error) {
 
 // Rename implements files.System, within a folder.
 func (d *Disk) Rename(from, to string) error {
-	err, _ := d.begin("rename", from+" to "+filepath.Base(to))
+	_, err := d.begin("rename", from+" to "+filepath.Base(to))
 	defer d.mu.Unlock()
 	if err != nil {
 		return err
@@ -234,7 +234,7 @@ func (d *Disk) Rename(from, to string) error {
 
 // Remove implements files.System.
 func (d *Disk) Remove(path string) error {
-	err, _ := d.begin("remove", path)
+	_, err := d.begin("remove", path)
 	defer d.mu.Unlock()
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (d *Disk) Remove(path string) error {
 
 // Mkdir implements files.System.
 func (d *Disk) Mkdir(path string, perm fs.FileMode) error {
-	err, _ := d.begin("mkdir", path)
+	_, err := d.begin("mkdir", path)
 	defer d.mu.Unlock()
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (d *Disk) Mkdir(path string, perm fs.FileMode) error {
 
 // SyncDir implements files.System.
 func (d *Disk) SyncDir(path string) error {
-	err, _ := d.begin("sync the folder", path)
+	_, err := d.begin("sync the folder", path)
 	defer d.mu.Unlock()
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func (h *handle) Write(p []byte) (int, error) {
 
 // WriteAt implements files.Handle.
 func (h *handle) WriteAt(p []byte, offset int64) (int, error) {
-	fault, kind := h.d.begin("write", h.path)
+	kind, fault := h.d.begin("write", h.path)
 	defer h.d.mu.Unlock()
 	if fault != nil && (kind != Short || len(p) == 0) {
 		return 0, fault
@@ -55,7 +55,7 @@ func (h *handle) WriteAt(p []byte, offset int64) (int, error) {
 
 // Truncate implements files.Handle.
 func (h *handle) Truncate(size int64) error {
-	fault, _ := h.d.begin("truncate", h.path)
+	_, fault := h.d.begin("truncate", h.path)
 	defer h.d.mu.Unlock()
 	if fault != nil {
 		return fault
@@ -69,7 +69,7 @@ func (h *handle) Truncate(size int64) error {
 
 // Sync implements files.Handle.
 func (h *handle) Sync() error {
-	fault, _ := h.d.begin("sync", h.path)
+	_, fault := h.d.begin("sync", h.path)
 	defer h.d.mu.Unlock()
 	if fault != nil {
 		return fault
@@ -83,7 +83,7 @@ func (h *handle) Sync() error {
 
 // Close implements files.Handle. The file is closed also where it fails.
 func (h *handle) Close() error {
-	fault, _ := h.d.begin("close", h.path)
+	_, fault := h.d.begin("close", h.path)
 	defer h.d.mu.Unlock()
 	err := h.f.Close()
 	if fault != nil {
