@@ -1,11 +1,13 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/run/internal/folder"
 	"github.com/deepmutual/dml/run/warmstart"
@@ -120,11 +122,17 @@ func openStudent(path string) (*Run, string, error) {
 	return r, name, err
 }
 
+// calibrationSamples is how many training samples give batch norms that a file has
+// folded their statistics, about.
+const calibrationSamples = 256
+
 // match gives students the weights of their files.
-func (s sources) match(students []train.Student, classes []string) ([]Initial, error) {
+func (s sources) match(ctx context.Context, cfg train.Config, data dataset.Splits, options train.Options, partial bool) ([]Initial, error) {
 	var out []Initial
-	for i := range students {
-		st := &students[i]
+	opts := warmstart.Options{Classes: data.Train.Classes(), Partial: partial,
+		Evaluate: train.EvaluateOptions{Backend: options.Backend, Threads: cfg.Threads}}
+	for i := range cfg.Students {
+		st := &cfg.Students[i]
 		src, ok := s[st.Name]
 		if !ok {
 			continue
@@ -133,7 +141,12 @@ func (s sources) match(students []train.Student, classes []string) ([]Initial, e
 		if err != nil {
 			return nil, err
 		}
-		weights, report, err := src.Match(st.Network, seeded, warmstart.Options{Classes: classes})
+		if src.Folded() && opts.Samples == nil {
+			if opts.Samples, err = train.Samples(ctx, cfg, data, options, calibrationSamples); err != nil {
+				return nil, fmt.Errorf("training samples for the statistics of batch norms: %w", err)
+			}
+		}
+		weights, report, err := src.Match(st.Network, seeded, opts)
 		if err != nil {
 			return nil, fmt.Errorf("the initial weights of student %q: %w", st.Name, err)
 		}

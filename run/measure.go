@@ -25,7 +25,7 @@ func Measure(ctx context.Context, cfg Config, budget time.Duration, opts Options
 	if err != nil {
 		return Plan{}, err
 	}
-	j, err := prepare(cfg, opts, sources)
+	j, err := prepare(ctx, cfg, opts, sources)
 	if err != nil {
 		return Plan{}, err
 	}

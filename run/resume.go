@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -61,7 +62,7 @@ func (r *Run) takeUp(opts Options) error {
 			}
 		}
 	}
-	if r.job, err = prepare(r.cfg, opts, nil); err != nil {
+	if r.job, err = prepare(context.Background(), r.cfg, opts, nil); err != nil {
 		return err
 	}
 	return r.restore(before)

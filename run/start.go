@@ -34,6 +34,9 @@ type Options struct {
 	// marks by Resume, without which it is another run. More epochs extend it, with
 	// the schedule of the learning rate that it has; data may have moved.
 	Change func(*Config) error
+	// InitPartial lets students start from files that fit less than half of them, or
+	// compute something else with them, see warmstart.Options.Partial.
+	InitPartial bool
 	// AllowDrift lets Resume go on with other threads, or another backend, library
 	// or processor, from which the run does not come to the bits that it would
 	// have come to.
@@ -65,7 +68,7 @@ func (j *job) close() error {
 
 // prepare opens all that a configuration names and makes its session. Of a run
 // that goes on it reads no initial weights.
-func prepare(cfg Config, opts Options, sources sources) (_ *job, failure error) {
+func prepare(ctx context.Context, cfg Config, opts Options, sources sources) (_ *job, failure error) {
 	j := &job{backend: opts.Backend}
 	defer func() {
 		if failure != nil {
@@ -96,7 +99,7 @@ func prepare(cfg Config, opts Options, sources sources) (_ *job, failure error) 
 		}
 		options.Teacher, j.teacher = own, own
 	}
-	if j.initial, err = sources.match(values.Students, data.Train.Classes()); err != nil {
+	if j.initial, err = sources.match(ctx, values, data, options, opts.InitPartial); err != nil {
 		return nil, err
 	}
 	if j.session, err = train.New(values, data, options); err != nil {
@@ -118,7 +121,7 @@ func Start(ctx context.Context, cfg Config, opts Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := prepare(cfg, opts, sources)
+	j, err := prepare(ctx, cfg, opts, sources)
 	if err != nil {
 		return nil, err
 	}

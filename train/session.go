@@ -81,14 +81,8 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 		return nil, fmt.Errorf("%s has a single class, %q: a classifier needs two or more", data.Train.Name(), classes)
 	}
 	s := &Session{cfg: cfg, drifting: opts.AllowDrift, classes: data.Train.Classes(), dataset: data.Train.Name()}
-	shape, err := dataset.ShapeOf(data.Train)
+	shape, err := s.prepare(data)
 	if err != nil {
-		return nil, err
-	}
-	if cfg.Height > 0 {
-		shape.Height, shape.Width = cfg.Height, cfg.Width
-	}
-	if s.norm, err = dataset.MeanStd(data.Train, shape.Channels, normSample); err != nil {
 		return nil, err
 	}
 	if err := s.checkTeacher(opts.Teacher); err != nil {
@@ -132,6 +126,19 @@ func New(cfg Config, data dataset.Splits, opts Options) (*Session, error) {
 	s.sums = make([]Sums, len(members))
 	s.report.Students = make([]StudentStep, len(members))
 	return s, nil
+}
+
+// prepare finds out what images are scaled to and how they are normalised.
+func (s *Session) prepare(data dataset.Splits) (dataset.Shape, error) {
+	shape, err := dataset.ShapeOf(data.Train)
+	if err != nil {
+		return shape, err
+	}
+	if s.cfg.Height > 0 {
+		shape.Height, shape.Width = s.cfg.Height, s.cfg.Width
+	}
+	s.norm, err = dataset.MeanStd(data.Train, shape.Channels, normSample)
+	return shape, err
 }
 
 func (s *Session) openLoaders(data dataset.Splits, shape dataset.Shape, options Options) error {

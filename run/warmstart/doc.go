@@ -6,16 +6,15 @@
 // [Open] reads a file, and [Source.Match] finds for each layer of a network the
 // layer whose weights it takes:
 //
-//   - By name, where any layer of the file has the name of one of the network's.
-//     Names of the layer libraries are translated; see [Source.Match].
-//   - Else by position and shape: the first convolution of a shape takes the
-//     first of that shape in the file, and so on, where both have equally many.
-//     A safetensors file knows no order, so there names must match.
+//   - By name. Names of the layer libraries are translated.
+//   - By structure: by the shapes of a layer and of those before and behind it. A
+//     safetensors file has none, so there names must match.
 //
-// The classifier is left out where the classes differ. A convolution into which
-// its batch norm was folded is taken with neutral statistics, so that the network
-// computes what the file does. The [Report] says what became of each parameter
-// and of each tensor of the file.
+// The better way counts, which the outputs decide where the file is an ONNX model.
+// The classifier is left out where the classes differ. Batch norms that a file has
+// folded into other layers get statistics of training samples, and compute what
+// the file does in evaluation and, nearly, in training. The [Report] says what
+// became of each parameter and of each tensor of the file.
 //
 // For a session of package train, [OpenAll] and [Apply] do both for all students
 // whose configuration names a file.

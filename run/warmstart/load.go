@@ -89,7 +89,9 @@ func (m *matching) settleNorm(i int) error {
 		}
 	}
 	if m.pairs[i] < 0 {
-		if bias != nil && normOf(m.src.layers, m.pairs[norm.follows]) < 0 {
+		// Without a graph, a norm that is not there may have another name.
+		folded := bias != nil || len(m.src.graph) > 0 && norm.follows >= 0 && m.pairs[norm.follows] >= 0
+		if folded && normOf(m.src.layers, m.pairs[norm.follows]) < 0 {
 			m.unfold(norm, bias)
 		}
 		return nil
@@ -112,16 +114,13 @@ func (m *matching) settleNorm(i int) error {
 }
 
 // unfold gives neutral statistics to a batch norm that the file has folded into
-// the convolution: gamma 1, mean 0 and a variance of 1 less epsilon leave the
-// convolution's output as it is, and beta is its bias.
+// the layer before it: gamma 1, mean 0 and a variance of 1 less epsilon leave that
+// layer's output as it is, and beta is its bias, or zero where the network has a
+// place for that itself.
 func (m *matching) unfold(norm layer, bias *tensor) {
 	beta := norm.tensors[models.RoleBeta]
-	if !sameShape(beta.shape, bias.shape) {
+	if bias != nil && !sameShape(beta.shape, bias.shape) {
 		return
-	}
-	if len(m.report.Neutral) == 0 {
-		m.report.Warnings = append(m.report.Warnings, "batch norm is folded into the file's convolutions: it is loaded with neutral statistics, "+
-			"which compute the same but are not those of the data; the first steps of training change them")
 	}
 	for role, value := range map[models.Role]float32{models.RoleGamma: 1, models.RoleRunningMean: 0, models.RoleRunningVar: 1 - norm.epsilon} {
 		t := norm.tensors[role]
@@ -132,7 +131,11 @@ func (m *matching) unfold(norm layer, bias *tensor) {
 	for _, role := range []models.Role{models.RoleGamma, models.RoleRunningMean, models.RoleRunningVar} {
 		m.report.Neutral = append(m.report.Neutral, norm.tensors[role].name)
 	}
-	m.take(beta, bias)
+	if bias != nil {
+		m.take(beta, bias)
+	} else {
+		m.report.Neutral = append(m.report.Neutral, beta.name) // as it is seeded
+	}
 }
 
 // changeEpsilon makes a batch norm compute with its own epsilon what it did

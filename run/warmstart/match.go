@@ -1,11 +1,14 @@
 package warmstart
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/deepmutual/dml/infer"
 	"github.com/deepmutual/dml/models"
+	"github.com/deepmutual/dml/train"
 )
 
 // Options configures Match.
@@ -13,58 +16,153 @@ type Options struct {
 	// Classes are the names of the network's classes. Where the file has names,
 	// too, and they differ, its classifier is left out.
 	Classes []string
+	// Partial takes a file that fits less than half of the network, or of which
+	// nothing says that its weights are in their places.
+	Partial bool
+	// Samples are training samples as the network takes them, [n, C, H, W]. From
+	// them batch norms that the file has folded get their statistics; with none,
+	// they get neutral ones, and training begins with another function.
+	Samples []float32
+	// Evaluate says how the network is run, to gather statistics and to compare.
+	Evaluate train.EvaluateOptions
+	// Infer says how ONNX Runtime runs an ONNX file.
+	Infer infer.Options
 }
 
 // Match returns a copy of the network's seeded weights with all that the file
-// has in their place, and what became of each. The order of the matching is:
+// has in their place, and what became of each. Layers are matched in two ways. The
+// way counts that makes the network compute what an ONNX file does; where neither
+// or both do, the one that gives more values, or else the first:
 //
-//  1. By name. Tensors are called LAYER.weight, LAYER.bias and so on as in
+//   - By name. Tensors are called LAYER.weight, LAYER.bias and so on as in
 //     PyTorch, or LAYER/kernel, LAYER/gamma and so on as in Keras; a folded
 //     convolution that PyTorch exported without a name has that of its node's
 //     module. The layers' names are this toolkit's, those of
 //     tf.keras.applications.MobileNet, or those of timm's mobilenetv1,
 //     whichever are most; wrappers such as "module." may stand before them. The
 //     classifier may have any of the names that libraries give it.
-//  2. If no name matches: by position and shape, in files that know an order,
-//     if half of the layers find theirs. A batch norm goes with the convolution
-//     before it.
+//   - By structure, in files that have a graph: by the shapes of the layers and of
+//     those that lead to them and on. It tells branches of equal shapes apart; a
+//     layer that it cannot place keeps its seeded weights. A batch norm goes with
+//     the layer before it.
 //
 // The error wraps ErrShape, naming every tensor whose shape differs from that
-// of its parameter, ErrValues or ErrNothingMatched. The classifier may differ:
-// it is left out then.
+// of its parameter, ErrValues, ErrNothingMatched, ErrPartial, or, where names do
+// not match and outputs differ, ErrOutputs. The classifier may differ: it is left
+// out then.
 func (s *Source) Match(net *models.Network, seeded models.Weights, opts Options) (models.Weights, *Report, error) {
 	if err := net.CheckWeights(seeded); err != nil {
 		return nil, nil, err
 	}
-	m := &matching{src: s, weights: seeded.Clone(), taken: make(map[*tensor]bool),
-		report: &Report{File: s.Path, Format: s.Format, SHA256: s.SHA256}}
-	var err error
-	if m.layers, err = layersOf(net, m.weights); err != nil {
+	m, err := s.best(net, seeded, opts)
+	if err != nil {
 		return nil, nil, err
 	}
-	m.classifier = classifierOf(net, m.layers)
-	if !m.byName() && !(s.ordered && m.byPosition()) {
-		return nil, nil, fmt.Errorf("%s: %w: the file has %s, the network %s has %s", s.Path, ErrNothingMatched,
-			examples(s.layers), net.Name, examples(m.layers))
-	}
-	m.leaveOutClassifier(net, opts)
-	if err := m.load(); err != nil {
+	if err := m.settle(opts); err != nil {
 		return nil, nil, fmt.Errorf("%s for %s: %w", s.Path, net.Name, err)
 	}
-	m.account()
 	return m.weights, m.report, nil
+}
+
+// best loads the file in both ways and returns the better one.
+func (s *Source) best(net *models.Network, seeded models.Weights, opts Options) (*matching, error) {
+	file := comparison{src: s, opts: opts}
+	var best *matching
+	var tried [][]int
+	var fault error
+	for _, way := range []func(*matching) bool{(*matching).byName, (*matching).byStructure} {
+		m, err := newMatching(s, net, seeded)
+		if err != nil {
+			return nil, err
+		}
+		if !way(m) || slices.ContainsFunc(tried, func(pairs []int) bool { return slices.Equal(pairs, m.pairs) }) {
+			continue
+		}
+		tried = append(tried, slices.Clone(m.pairs))
+		m.leaveOutClassifier(opts)
+		if err := m.load(); err != nil {
+			fault = cmp.Or(fault, fmt.Errorf("%s for %s: %w", s.Path, net.Name, err))
+			continue
+		}
+		m.account()
+		if err := file.compare(m); err != nil {
+			return nil, fmt.Errorf("%s for %s: comparing outputs: %w", s.Path, net.Name, err)
+		}
+		if best == nil || m.betterThan(best) {
+			best = m
+		}
+	}
+	switch {
+	case fault != nil && (best == nil || 2*best.fitted < best.fitting):
+		return nil, fault
+	case best == nil:
+		layers, err := layersOf(net, seeded)
+		if err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%s: %w: the file has %s, the network %s has %s", s.Path, ErrNothingMatched,
+			examples(s.layers), net.Name, examples(layers))
+	}
+	return best, nil
+}
+
+// betterThan compares two ways of matching.
+func (m *matching) betterThan(other *matching) bool {
+	if a, b := m.report.Compared.agree(), other.report.Compared.agree(); a != b {
+		return a
+	}
+	return m.fitted > other.fitted
+}
+
+// settle refuses what may not be taken, and gathers the statistics of batch norms
+// that the file has folded.
+func (m *matching) settle(opts Options) error {
+	r := m.report
+	if 2*m.fitted < m.fitting && !opts.Partial {
+		return fmt.Errorf("%w: %d of %d values besides the classifier's, matched by %s", ErrPartial, m.fitted, m.fitting, r.Matching)
+	}
+	if r.Compared != nil && !r.Compared.agree() {
+		difference := fmt.Sprintf("its %s differ by %.2g of their size", r.Compared.Output, r.Compared.Distance)
+		if r.Matching != "names" && !opts.Partial {
+			return fmt.Errorf("%w: %s, and no names say which weights are which", ErrOutputs, difference)
+		}
+		r.Warnings = append(r.Warnings, "the network computes something else than the file: "+difference+
+			"; its padding, strides or activations may be others")
+	}
+	if len(r.Neutral) > 0 {
+		return m.calibrate(opts)
+	}
+	return nil
 }
 
 // matching is one network's match with a file.
 type matching struct {
 	src        *Source
+	net        *models.Network
 	layers     []layer // of the network; the tensors share the values of weights
+	graph      graph   // of the layers
 	classifier int     // index of the layer of the logits, or -1
 	pairs      []int   // layer of the file for each of the network's, or -1
+	theirHead  int     // layer of the file that was paired with the classifier, or -1
 	weights    models.Weights
 	taken      map[*tensor]bool // of the file
 	leftOut    string           // why the classifier is
 	report     *Report
+	// fitted counts the values besides the classifier's that the file gives, of
+	// fitting in all.
+	fitted, fitting int
+}
+
+func newMatching(s *Source, net *models.Network, seeded models.Weights) (*matching, error) {
+	m := &matching{src: s, net: net, weights: seeded.Clone(), taken: make(map[*tensor]bool), theirHead: -1,
+		report: &Report{File: s.Path, Format: s.Format, SHA256: s.SHA256}}
+	var err error
+	if m.layers, err = layersOf(net, m.weights); err != nil {
+		return nil, err
+	}
+	m.graph = graphOf(net, m.layers)
+	m.classifier = classifierOf(net, m.layers)
+	return m, nil
 }
 
 // classifierOf returns the index of the last layer with weights before the
@@ -135,88 +233,24 @@ func (m *matching) byName() bool {
 	return most > 0
 }
 
-// byPosition pairs the convolutions and dense layers of each shape in order,
-// where file and network have equally many, and likewise the batch norms that
-// follow no convolution; the others go with their convolutions. It reports
-// whether at least half of the network's layers have found theirs.
-func (m *matching) byPosition() bool {
-	theirs := bySignature(m.src.layers)
-	ours := bySignature(m.layers)
-	m.pairs = m.unpaired()
-	for signature, at := range ours {
-		if len(theirs[signature]) != len(at) {
-			continue
-		}
-		for i, own := range at {
-			m.pairs[own] = theirs[signature][i]
-		}
-	}
-	for i, l := range m.layers {
-		if l.kind != models.KindBatchNorm || l.follows < 0 || m.pairs[l.follows] < 0 {
-			continue
-		}
-		m.pairs[i] = normOf(m.src.layers, m.pairs[l.follows])
-	}
-	last := len(m.src.layers) - 1
-	if c := m.classifier; c >= 0 && m.pairs[c] < 0 && last >= 0 && !slices.Contains(m.pairs, last) && isClassifier(m.src.layers[last], m.layers[c]) {
-		m.pairs[c] = last
-	}
-	m.report.Matching, m.report.Naming = "positions", ""
-	// A few equal shapes are chance.
-	found, all := 0, 0
-	for i, l := range m.layers {
-		if l.kind == models.KindBatchNorm || i == m.classifier {
-			continue
-		}
-		all++
-		if m.pairs[i] >= 0 {
-			found++
-		}
-	}
-	return found > 0 && 2*found >= all
-}
-
-// bySignature lists the layers of each kind and shape, in order. Batch norms
-// that follow a convolution are left out.
-func bySignature(layers []layer) map[string][]int {
-	out := make(map[string][]int)
-	for i, l := range layers {
-		role := models.RoleWeight
-		if l.kind == models.KindBatchNorm {
-			role = models.RoleGamma
-		}
-		if t := l.tensors[role]; t != nil && l.follows < 0 {
-			signature := fmt.Sprint(l.kind, t.shape)
-			out[signature] = append(out[signature], i)
-		}
-	}
-	return out
-}
-
-// isClassifier reports whether the last layer of a file may be its classifier:
-// a dense layer, or a 1x1 convolution of the very shape.
-func isClassifier(theirs, ours layer) bool {
-	a, b := theirs.tensors[models.RoleWeight], ours.tensors[models.RoleWeight]
-	return theirs.kind == models.KindDense || theirs.kind == models.KindConv && a != nil && b != nil && sameShape(a.shape, b.shape)
-}
-
 // normOf returns the batch norm that follows a layer, or -1.
 func normOf(layers []layer, conv int) int {
 	return slices.IndexFunc(layers, func(l layer) bool { return l.kind == models.KindBatchNorm && l.follows == conv })
 }
 
 // leaveOutClassifier unpairs the classifier where the classes are others.
-func (m *matching) leaveOutClassifier(net *models.Network, opts Options) {
+func (m *matching) leaveOutClassifier(opts Options) {
 	c := m.classifier
 	if c < 0 || m.pairs[c] < 0 {
 		return
 	}
+	m.theirHead = m.pairs[c]
 	theirs, ours := m.src.layers[m.pairs[c]].tensors[models.RoleWeight], m.layers[c].tensors[models.RoleWeight]
 	switch {
 	case theirs == nil || ours == nil:
 		return
-	case len(theirs.shape) > 0 && theirs.shape[0] != net.Classes:
-		m.leftOut = fmt.Sprintf("the classifier, of %d classes in the file and %d in the network", theirs.shape[0], net.Classes)
+	case len(theirs.shape) > 0 && theirs.shape[0] != m.net.Classes:
+		m.leftOut = fmt.Sprintf("the classifier, of %d classes in the file and %d in the network", theirs.shape[0], m.net.Classes)
 	case !sameShape(theirs.shape, ours.shape):
 		m.leftOut = fmt.Sprintf("the classifier, of shape %v in the file and %v in the network", theirs.shape, ours.shape)
 	case opts.Classes != nil && m.src.Classes != nil && !slices.Equal(opts.Classes, m.src.Classes):
@@ -250,6 +284,12 @@ func (m *matching) account() {
 				continue
 			}
 			r.Total += len(t.data)
+			if i != m.classifier {
+				m.fitting += len(t.data)
+				if done[t.name] {
+					m.fitted += len(t.data)
+				}
+			}
 			if done[t.name] {
 				continue
 			}

@@ -12,7 +12,7 @@ type Report struct {
 	File   string `json:"file"`
 	Format Format `json:"format"`
 	SHA256 string `json:"sha256"`
-	// Matching is how layers were found: "names" or "positions".
+	// Matching is how layers were found: "names" or "structure".
 	Matching string `json:"matching"`
 	Naming   string `json:"naming,omitempty"` // of the library whose names they are
 	// Values counts the parameters' values that were loaded, and Total all,
@@ -25,6 +25,15 @@ type Report struct {
 	Missing []Tensor `json:"missing,omitempty"` // parameters that keep their seeded values
 	Skipped []Tensor `json:"skipped,omitempty"` // tensors of the file that were not taken
 
+	// Compared says how far the outputs of the file and of the network are apart. It
+	// is nil where they were not compared, and NotCompared says why; both are empty
+	// for other formats than ONNX.
+	Compared    *Comparison `json:"compared,omitempty"`
+	NotCompared string      `json:"not_compared,omitempty"`
+	// Calibrated is the number of samples that gave folded batch norms their
+	// statistics.
+	Calibrated int `json:"calibrated,omitempty"`
+
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -34,6 +43,16 @@ type Loaded struct {
 	Tensor    string `json:"tensor"`
 	Shape     []int  `json:"shape"`
 }
+
+// Comparison is the distance of two networks' outputs.
+type Comparison struct {
+	Output   string  `json:"output"`   // of the file
+	Samples  int     `json:"samples"`  // of noise, the same for both
+	Distance float64 `json:"distance"` // L2 norm of the difference, relative to that of the file's
+}
+
+// agree reports whether the outputs are equal but for rounding.
+func (c *Comparison) agree() bool { return c != nil && c.Distance <= 0.01 }
 
 // Tensor is a tensor that was left out.
 type Tensor struct {
@@ -53,7 +72,17 @@ func (r *Report) Summary() string {
 	}{{len(r.Loaded), "loaded"}, {len(r.Neutral), "neutral"}, {len(r.Missing), "missing"}, {len(r.Skipped), "skipped"}} {
 		parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 	}
-	return parts[0] + ": " + strings.Join(parts[1:], ", ")
+	out := parts[0] + ": " + strings.Join(parts[1:], ", ")
+	if r.Calibrated > 0 {
+		out += fmt.Sprintf("; statistics of %d training samples for folded batch norms", r.Calibrated)
+	}
+	switch {
+	case r.Compared != nil:
+		out += fmt.Sprintf("; its %s differ by %.1g", r.Compared.Output, r.Compared.Distance)
+	case r.NotCompared != "":
+		out += "; outputs not compared: " + r.NotCompared
+	}
+	return out
 }
 
 // Rows returns a table, one row a parameter of the network in its order and

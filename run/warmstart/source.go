@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/deepmutual/dml/checkpoint"
 	"github.com/deepmutual/dml/internal/onnx/onnxweights"
@@ -26,6 +27,11 @@ var (
 	ErrValues = errors.New("weights that cannot be used")
 	// ErrNothingMatched says that no layer of the file is one of the network.
 	ErrNothingMatched = errors.New("no layer of the file is one of the network")
+	// ErrPartial says that a file fits less than half of a network's parameters.
+	ErrPartial = errors.New("the file fits less than half of the network")
+	// ErrOutputs says that a network computes something else with a file's weights
+	// than the file does, and that no names say that they are in their places.
+	ErrOutputs = errors.New("the network computes something else than the file")
 )
 
 // Format names what a file is.
@@ -50,9 +56,10 @@ type Source struct {
 	// Classes are the names of the classes, nil where the file has none.
 	Classes []string
 
-	layers  []layer
-	ordered bool     // the layers are in topological order
-	others  []Tensor // that belong to no layer
+	layers []layer
+	graph  graph    // of the layers; empty where the file knows none
+	others []Tensor // that belong to no layer
+	onnx   []byte   // the file itself, to compare its outputs; nil of other formats
 }
 
 // layer is a layer with weights, of a file or of a network.
@@ -60,7 +67,7 @@ type layer struct {
 	name    string // "" where the file gives none
 	kind    models.Kind
 	tensors [models.RoleRunningVar + 1]*tensor // by role; nil for what is not there
-	follows int                                // index of the layer that a batch norm normalises, or -1
+	follows int                                // of a batch norm: index of the convolution or dense layer that it normalises; or -1
 
 	epsilon    float32 // of a batch norm
 	hasEpsilon bool    // epsilon is known
@@ -141,7 +148,9 @@ func parse(data []byte) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	return fromONNX(model), nil
+	src := fromONNX(model)
+	src.onnx = data
+	return src, nil
 }
 
 // layersOf returns the layers of a network that have weights, in its order;
@@ -162,8 +171,8 @@ func layersOf(net *models.Network, w models.Weights) ([]layer, error) {
 			own := layer{name: p.Layer, kind: l.Kind, follows: -1}
 			if l.Kind == models.KindBatchNorm {
 				own.epsilon, own.hasEpsilon = l.BatchNorm.Epsilon, true
-				if conv, ok := index[l.Inputs[0]]; ok && out[conv].kind == models.KindConv {
-					own.follows = conv
+				if before, ok := index[l.Inputs[0]]; ok && out[before].kind != models.KindBatchNorm {
+					own.follows = before
 				}
 			}
 			out = append(out, own)
@@ -171,6 +180,15 @@ func layersOf(net *models.Network, w models.Weights) ([]layer, error) {
 		out[at].tensors[p.Role] = &tensor{p.Name, p.Shape, w[p.Name]}
 	}
 	return out, nil
+}
+
+// Folded reports whether the file has folded batch norms into other layers, as far
+// as can be told without a network: it knows the graph, and convolutions have
+// biases in it.
+func (s *Source) Folded() bool {
+	return len(s.graph) > 0 && slices.ContainsFunc(s.layers, func(l layer) bool {
+		return l.kind == models.KindConv && l.tensors[models.RoleBias] != nil
+	})
 }
 
 // unique takes the name from layers that share it with an earlier one of their

@@ -9,7 +9,10 @@ func parseCheckpoint(data []byte) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := &Source{Format: Checkpoint, Classes: st.Classes, ordered: true}
-	src.layers, err = layersOf(st.Network, st.Weights)
-	return src, err
+	src := &Source{Format: Checkpoint, Classes: st.Classes}
+	if src.layers, err = layersOf(st.Network, st.Weights); err != nil {
+		return nil, err
+	}
+	src.graph = graphOf(st.Network, src.layers)
+	return src, nil
 }

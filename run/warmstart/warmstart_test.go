@@ -86,13 +86,13 @@ func nameless(t *testing.T, path string) *Source {
 	return src
 }
 
-func TestPositions(t *testing.T) {
+func TestStructure(t *testing.T) {
 	inputs, want := expected(t)
 	net := residual(t, 5)
 	src := nameless(t, filepath.Join("..", "..", "testdata", "warmstart", "folded.onnx"))
 	w, report := match(t, src, net)
 	near(t, logits(t, net, w, inputs), want, 1e-5)
-	if report.Matching != "positions" || report.Naming != "" || len(report.Missing) > 0 || len(report.Neutral) != 18 {
+	if report.Matching != "structure" || report.Naming != "" || len(report.Missing) > 0 || len(report.Neutral) != 18 {
 		t.Errorf("%+v", report)
 	}
 
@@ -103,7 +103,7 @@ func TestPositions(t *testing.T) {
 	}
 	w, report = match(t, nameless(t, saved(t, "kept.onnx", data)), net)
 	near(t, logits(t, net, w, inputs), want, 1e-5)
-	if report.Matching != "positions" || len(report.Missing) > 0 || len(report.Neutral) > 0 {
+	if report.Matching != "structure" || len(report.Missing) > 0 || len(report.Neutral) > 0 {
 		t.Errorf("%+v", report)
 	}
 

@@ -47,10 +47,25 @@ type Layer struct {
 	Follows int
 }
 
+// Step is a place where activations are computed or meet: a layer, or an operator
+// that joins several.
+type Step struct {
+	Layer int    // index in Model.Layers, or -1
+	Op    string // of a joining operator, such as "Add" or "Concat"; "" of a layer
+	// Inputs are indices of earlier steps, or Input for the graph's input.
+	// Operators between that join nothing are left out, and so are constants.
+	Inputs []int
+}
+
+// Input stands for the graph's input among the inputs of a step.
+const Input = -1
+
 // Model is what a file holds.
 type Model struct {
 	Layers []Layer
-	// Others are the names of the initializers that no layer uses.
+	// Steps are the layers and joins, in topological order.
+	Steps []Step
+	// Others are the names of the initializers of real numbers that no layer uses.
 	Others   []string
 	Metadata map[string]string // metadata_props
 }
@@ -66,12 +81,18 @@ func Parse(data []byte) (*Model, error) {
 	if len(g.GetNode()) == 0 {
 		return nil, fmt.Errorf("%w: it has no graph with nodes", ErrNotONNX)
 	}
-	r := &reader{constants: make(map[string]constant), producer: make(map[string]int), model: &Model{Metadata: make(map[string]string)}}
+	r := &reader{constants: make(map[string]constant), producer: make(map[string]int), steps: make(map[string]int),
+		model: &Model{Metadata: make(map[string]string)}}
 	for _, t := range g.GetInitializer() {
 		if _, twice := r.constants[t.GetName()]; twice {
 			return nil, fmt.Errorf("%w: two initializers are named %q", ErrTensor, t.GetName())
 		}
 		r.constants[t.GetName()] = constant{t.GetName(), &stored{proto: t}}
+	}
+	for _, v := range g.GetInput() {
+		if _, isConstant := r.constants[v.GetName()]; !isConstant {
+			r.steps[v.GetName()] = Input
+		}
 	}
 	for _, n := range g.GetNode() {
 		if err := r.node(n); err != nil {
@@ -79,7 +100,7 @@ func Parse(data []byte) (*Model, error) {
 		}
 	}
 	for _, t := range g.GetInitializer() {
-		if !r.constants[t.GetName()].used {
+		if !r.constants[t.GetName()].used && isReal(t) {
 			r.model.Others = append(r.model.Others, t.GetName())
 		}
 	}
@@ -89,10 +110,20 @@ func Parse(data []byte) (*Model, error) {
 	return r.model, nil
 }
 
+// isReal reports whether a constant holds real numbers, and not, say, axes.
+func isReal(t *onnxpb.TensorProto) bool {
+	switch onnxpb.TensorProto_DataType(t.GetDataType()) {
+	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_FLOAT16, onnxpb.TensorProto_BFLOAT16:
+		return true
+	}
+	return false
+}
+
 // reader walks the nodes of a graph.
 type reader struct {
 	constants map[string]constant
 	producer  map[string]int // of an activation: its layer
+	steps     map[string]int // of an activation: its step
 	model     *Model
 }
 
@@ -105,7 +136,11 @@ func (r *reader) node(n *onnxpb.NodeProto) error {
 		return fmt.Errorf("node %q (%s): %w", n.GetName(), n.GetOpType(), err)
 	}
 	if layer == nil {
+		r.join(n)
 		return nil
+	}
+	if at, ok := r.steps[input(n, 0)]; ok {
+		r.step(n, Step{Layer: len(r.model.Layers), Inputs: []int{at}})
 	}
 	layer.Node, layer.Follows = n.GetName(), -1
 	if at, ok := r.producer[input(n, 0)]; ok {
@@ -114,6 +149,35 @@ func (r *reader) node(n *onnxpb.NodeProto) error {
 	r.producer[n.GetOutput()[0]] = len(r.model.Layers)
 	r.model.Layers = append(r.model.Layers, *layer)
 	return nil
+}
+
+func (r *reader) step(n *onnxpb.NodeProto, s Step) {
+	r.steps[n.GetOutput()[0]] = len(r.model.Steps)
+	r.model.Steps = append(r.model.Steps, s)
+}
+
+// join notes where the activations come from that a node without weights gives.
+// Operators that take the shape of an activation, and what is computed from
+// shapes alone, give none.
+func (r *reader) join(n *onnxpb.NodeProto) {
+	var inputs []int
+	for _, name := range n.GetInput() {
+		if at, ok := r.steps[name]; ok {
+			inputs = append(inputs, at)
+		}
+	}
+	switch op := n.GetOpType(); {
+	case len(inputs) == 0 || op == "Shape" || op == "Size":
+	case len(inputs) > 1 && (op == "Concat" || op == "Add" || op == "Sum" || op == "Mul" || op == "Sub" || op == "Div" || op == "Max" || op == "Min"):
+		if op == "Sum" {
+			op = "Add"
+		}
+		r.step(n, Step{Layer: -1, Op: op, Inputs: inputs})
+	default: // the other inputs are sizes, scales, axes
+		for _, name := range n.GetOutput() {
+			r.steps[name] = inputs[0]
+		}
+	}
 }
 
 // layer returns the layer that a node is, or nil. Nodes that only name or shift

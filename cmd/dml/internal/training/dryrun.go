@@ -15,9 +15,9 @@ const dryRunBudget = 10 * time.Second
 
 // dryRun prints what a run will take, from a few real steps, and writes nothing.
 func dryRun(c *console.Console, ctx *cli.Context, cfg run.Config) error {
-	e, err := run.Measure(ctx.Context, cfg, dryRunBudget, run.Options{})
+	e, err := run.Measure(ctx.Context, cfg, dryRunBudget, run.Options{InitPartial: ctx.Bool("init-partial")})
 	if err != nil {
-		return err
+		return adviseInit(err)
 	}
 	sayFallback(c, e.Backend)
 	if err := sayInitial(c, e.Initial, ctx.Bool("init-table")); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
 	"github.com/deepmutual/dml/run"
+	"github.com/deepmutual/dml/run/warmstart"
 	"github.com/deepmutual/dml/train"
 )
 
@@ -26,6 +27,7 @@ func TrainCommand(c *console.Console) *cli.Command {
 		&cli.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "make a few steps, print memory and time that the run will take, and write nothing"},
 		console.QuietFlag(),
 		&cli.BoolFlag{Name: "init-table", DisableDefaultText: true, Usage: "show what became of each parameter of a student with --init"},
+		&cli.BoolFlag{Name: "init-partial", DisableDefaultText: true, Usage: "take a file of --init that fits less than half of its student, or computes something else"},
 	}
 	return &cli.Command{
 		Name:  "train",
@@ -66,8 +68,10 @@ func runTrain(c *console.Console, ctx *cli.Context) error {
 	if ctx.Bool("dry-run") {
 		return dryRun(c, ctx, cfg)
 	}
-	r, err := run.Start(ctx.Context, cfg, run.Options{Folder: ctx.String("out")})
+	r, err := run.Start(ctx.Context, cfg, run.Options{Folder: ctx.String("out"), InitPartial: ctx.Bool("init-partial")})
 	switch {
+	case errors.Is(err, warmstart.ErrPartial), errors.Is(err, warmstart.ErrOutputs):
+		return adviseInit(err)
 	case errors.Is(err, run.ErrBusy):
 		return fmt.Errorf("%w: wait for it, or choose another --name", err)
 	case errors.Is(err, run.ErrExists):
@@ -88,7 +92,7 @@ func resume(c *console.Console, ctx *cli.Context, path string) error {
 	if ctx.Bool("dry-run") {
 		return console.Usagef("--dry-run writes nothing, --resume continues a run: drop one")
 	}
-	for _, name := range []string{"out", "init-table"} {
+	for _, name := range []string{"out", "init-table", "init-partial"} {
 		if ctx.IsSet(name) {
 			return console.Usagef("--%s is for a run that begins, --resume continues one: drop one", name)
 		}

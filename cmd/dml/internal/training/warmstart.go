@@ -1,6 +1,8 @@
 package training
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/deepmutual/dml/cmd/dml/internal/console"
@@ -30,6 +32,14 @@ func sayInitial(c *console.Console, initial []run.Initial, full bool) error {
 		}
 	}
 	return nil
+}
+
+// adviseInit says what to do about a file that does not fit.
+func adviseInit(err error) error {
+	if !errors.Is(err, warmstart.ErrPartial) && !errors.Is(err, warmstart.ErrOutputs) {
+		return err
+	}
+	return fmt.Errorf("%w. Choose the architecture of the file, or say --init-partial to begin with it all the same", err)
 }
 
 // someOf names the first tensors of a list.
