@@ -11,7 +11,6 @@ import (
 
 	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/dataset/internal/cifar"
-	"github.com/deepmutual/dml/dataset/internal/imagefolder"
 	"github.com/deepmutual/dml/dataset/internal/list"
 	"github.com/deepmutual/dml/dataset/internal/mnist"
 	"github.com/deepmutual/dml/dataset/internal/raw"
@@ -87,13 +86,6 @@ func (o Options) pattern() (*identities.Pattern, error) {
 	return identities.ParsePattern(o.Pattern)
 }
 
-// ErrUnknown is wrapped by Open's error where a path holds no known data.
-var ErrUnknown = errors.New("no data set recognised")
-
-// archiveFolders are where the official archives and torchvision put the files
-// within the folder a user names.
-var archiveFolders = []string{".", "cifar-10-batches-bin", "cifar-100-binary", "MNIST/raw", "Market-1501-v15.09.15", "MSMT17_V1"}
-
 // Open reads the data at path: a folder, a list, or a single CIFAR binary file,
 // which becomes Train as a whole before Val is taken from it. Bad data gives an
 // error that names the file, mostly as a *DataError.
@@ -148,6 +140,7 @@ func (s source) open(path string, opts Options) (Splits, error) {
 	}
 	splits := Splits{Report: s.report}
 	splits.Report.Skipped = data.Skipped
+	splits.Report.LeftAside = append(splits.Report.LeftAside, data.LeftAside...)
 	for _, p := range []struct {
 		from *raw.Part
 		to   *Dataset
@@ -256,12 +249,13 @@ func (dir anywhere) path(name string) string {
 }
 
 func folderSource(fsys fs.FS, path string, opts Options) (source, error) {
-	kind, sub, err := recognise(fsys, path, opts)
+	at, err := recognise(fsys, path, opts)
 	if err != nil {
 		return source{}, err
 	}
-	s := source{fsys: fsys, root: filepath.Join(path, filepath.FromSlash(sub)), report: Report{Kind: kind}}
-	s.report.Path = s.root
+	kind, sub := at.kind, at.folder
+	s := source{fsys: fsys, root: filepath.Join(path, filepath.FromSlash(sub))}
+	s.report = Report{Kind: kind, Path: s.root, LeftAside: at.aside}
 	if sub != "." {
 		if s.fsys, err = fs.Sub(fsys, sub); err != nil {
 			return source{}, err
@@ -285,7 +279,7 @@ func folderSource(fsys fs.FS, path string, opts Options) (source, error) {
 			return trainIdentities(s.fsys, identities.Options{Pattern: pattern})
 		}
 	default:
-		s.read = func() (raw.Data, error) { return imagefolder.Read(s.fsys) }
+		s.read = func() (raw.Data, error) { return readFolder(s.fsys) }
 	}
 	return s, nil
 }
@@ -311,7 +305,7 @@ func trainIdentities(fsys fs.FS, opts identities.Options) (raw.Data, error) {
 	}
 	slices.Sort(pids)
 	pids = slices.Compact(pids)
-	data := raw.Data{Skipped: listing.Skipped}
+	data := raw.Data{Skipped: listing.Skipped, LeftAside: identities.Aside(fsys, identities.Train)}
 	labels := make(map[int]int, len(pids))
 	for label, pid := range pids {
 		data.Classes = append(data.Classes, fmt.Sprintf("%04d", pid))
@@ -327,79 +321,6 @@ func trainIdentities(fsys fs.FS, opts identities.Options) (raw.Data, error) {
 		data.Train.Labels = append(data.Train.Labels, labels[m.PID])
 	}
 	return data, nil
-}
-
-// recognise returns what fsys, the folder at path, holds, and the folder within
-// it that holds it. Where a kind is given, only that is looked for, and fsys
-// itself is the answer where it is not found: its reader can say best what is
-// missing.
-func recognise(fsys fs.FS, path string, opts Options) (Kind, string, error) {
-	want := opts.Kind
-	if want == Auto && opts.Pattern != "" {
-		want = Market1501
-	}
-	for _, sub := range archiveFolders {
-		within, err := fs.Sub(fsys, sub)
-		if err != nil {
-			return Auto, "", err
-		}
-		if kind := filesKind(within, want); kind != Auto && (want == Auto || want == kind) {
-			return kind, sub, nil
-		}
-	}
-	if want != Auto {
-		return want, ".", nil
-	}
-	if imagefolder.Present(fsys) {
-		return ImageFolder, ".", nil
-	}
-	found, err := contents(fsys)
-	if err != nil {
-		return Auto, "", fmt.Errorf("data: %w", err)
-	}
-	return Auto, "", fmt.Errorf("%s: %w: looked for %s[.gz] (MNIST), data_batch_1.bin (CIFAR-10), train.bin (CIFAR-100), "+
-		"bounding_box_train or list_train.txt (re-identification), train/CLASS/* or CLASS/* with images; found %s", path, ErrUnknown, mnist.TrainImages, found)
-}
-
-// filesKind recognises the formats whose files or folders have fixed names; of
-// two, the one that is wanted.
-func filesKind(fsys fs.FS, want Kind) Kind {
-	if want == Market1501 && identities.Present(fsys) {
-		return Market1501
-	}
-	if mnist.Present(fsys) {
-		return MNIST
-	}
-	switch cifar.Detect(fsys) {
-	case cifar.CIFAR10:
-		return CIFAR10
-	case cifar.CIFAR100:
-		return CIFAR100
-	}
-	if identities.Present(fsys) {
-		return Market1501
-	}
-	return Auto
-}
-
-// contents describes what a folder holds, in a few words.
-func contents(fsys fs.FS) (string, error) {
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return "", err
-	}
-	const most = 5
-	var names []string
-	for _, e := range entries[:min(len(entries), most)] {
-		names = append(names, e.Name())
-	}
-	switch {
-	case len(entries) == 0:
-		return "an empty folder", nil
-	case len(entries) > most:
-		return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), len(entries)-most), nil
-	}
-	return strings.Join(names, ", "), nil
 }
 
 func kindList() string {

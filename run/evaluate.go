@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/deepmutual/dml/dataset"
@@ -61,8 +60,8 @@ func (r *Run) Evaluate(ctx context.Context, opts EvaluateOptions) (Evaluation, e
 	if err != nil {
 		return Evaluation{}, err
 	}
-	if err := sameClasses(r.Path(), states[0].Classes, p); err != nil {
-		return Evaluation{}, err
+	if p.Dataset, err = dataset.MatchClasses(p.Dataset, states[0].Classes); err != nil {
+		return Evaluation{}, fmt.Errorf("classes of %s: %w", r.Path(), err)
 	}
 	backend, err := r.backend(opts.Backend)
 	if err != nil {
@@ -88,8 +87,8 @@ func EvaluateModels(ctx context.Context, model *infer.Model, names []string, opt
 	if err != nil {
 		return Evaluation{}, err
 	}
-	if err := sameClasses(names[0], model.Info().Classes, p); err != nil {
-		return Evaluation{}, err
+	if p.Dataset, err = dataset.MatchClasses(p.Dataset, model.Info().Classes); err != nil {
+		return Evaluation{}, fmt.Errorf("classes of %s: %w", names[0], err)
 	}
 	scores, err := evaluateFiles(ctx, model, names, p, p.batch(opts.Batch))
 	return p.evaluation(scores), err
@@ -165,7 +164,7 @@ func (o EvaluateOptions) ofOther(pattern string) (part, error) {
 		return o.take(p, data)
 	}
 	switch whole := data.Val == nil && data.Test == nil; {
-	case whole && strings.HasPrefix(data.Train.Name(), string(dataset.Market1501)) && identities.Divided(os.DirFS(p.path)): // queries and gallery are other people, of no class
+	case whole && strings.HasPrefix(data.Train.Name(), string(dataset.Market1501)) && identities.Divided(os.DirFS(data.Report.Path)): // queries and gallery are other people, of no class
 		p.split = "train"
 	case whole:
 		p.split, p.Dataset = SplitAll, data.Train
@@ -198,19 +197,4 @@ func (o EvaluateOptions) limited(p part) (part, error) {
 		return part{}, fmt.Errorf("%s: its %s part holds no image", p.path, p.split)
 	}
 	return p, nil
-}
-
-// sameClasses reports classes that differ between a model and data. A class
-// that is named by its number only matches any name.
-func sameClasses(model string, classes []string, ds dataset.Dataset) error {
-	if len(classes) != len(ds.Classes()) {
-		return fmt.Errorf("%s tells %d classes apart, %s has %d", model, len(classes), ds.Name(), len(ds.Classes()))
-	}
-	for i, name := range ds.Classes() {
-		number := strconv.Itoa(i)
-		if name != classes[i] && name != number && classes[i] != number {
-			return fmt.Errorf("class %d of %s is %q, of %s %q: evaluate on data with the same classes", i, model, classes[i], ds.Name(), name)
-		}
-	}
-	return nil
 }

@@ -5,8 +5,9 @@
 //	DIR/bounding_box_train/*   persons to train on
 //	DIR/query/*                the queries of the test
 //	DIR/bounding_box_test/*    the gallery they are looked for in
-//	DIR/gt_bbox/*              further images of the queries' persons
+//	DIR/gt_bbox/*              further images of the queries' people
 //
+// VeRi-776's image_train, image_query and image_test are read likewise.
 // Images may lie in folders below these. MSMT17's list_train.txt and its like
 // stand for the folders where they are there.
 package identities
@@ -36,16 +37,30 @@ const (
 // Folder is that of the part's images in Market-1501's layout.
 func (p Part) Folder() string { return places[p].folder }
 
-// places are where the parts lie.
-var places = map[Part]struct {
+// place is where a part lies.
+type place struct {
 	folder string
+	veri   string   // the folder of VeRi-776
 	lists  []string // of MSMT17
 	below  []string // what its lists are relative to
-}{
-	Train:      {"bounding_box_train", []string{"list_train.txt", "list_val.txt"}, []string{"train", "mask_train_v2"}},
-	Query:      {"query", []string{"list_query.txt"}, []string{"test", "mask_test_v2"}},
-	Gallery:    {"bounding_box_test", []string{"list_gallery.txt"}, []string{"test", "mask_test_v2"}},
-	MultiQuery: {"gt_bbox", nil, nil},
+}
+
+// in is the folder in fsys, or empty.
+func (p place) in(fsys fs.FS) string {
+	for _, name := range []string{p.folder, p.veri} {
+		if name != "" && raw.HasFolder(fsys, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// places are where the parts lie.
+var places = map[Part]place{
+	Train:      {"bounding_box_train", "image_train", []string{"list_train.txt", "list_val.txt"}, []string{"train", "mask_train_v2"}},
+	Query:      {"query", "image_query", []string{"list_query.txt"}, []string{"test", "mask_test_v2"}},
+	Gallery:    {"bounding_box_test", "image_test", []string{"list_gallery.txt"}, []string{"test", "mask_test_v2"}},
+	MultiQuery: {"gt_bbox", "", nil, nil},
 }
 
 // What can be wrong with a folder; test with errors.Is.
@@ -85,7 +100,7 @@ type Listing struct {
 // Present tells whether fsys is laid out as this package reads: it has one of
 // the parts, or holds images of persons itself.
 func Present(fsys fs.FS) bool {
-	if raw.HasFolder(fsys, places[Train].folder) || raw.HasFile(fsys, places[Train].lists[0]) {
+	if Divided(fsys) {
 		return true
 	}
 	entries, err := fs.ReadDir(fsys, ".")
@@ -109,11 +124,22 @@ func Present(fsys fs.FS) bool {
 // none as a whole, for Train.
 func Divided(fsys fs.FS) bool {
 	for _, p := range places {
-		if raw.HasFolder(fsys, p.folder) || len(p.lists) > 0 && raw.HasFile(fsys, p.lists[0]) {
+		if p.in(fsys) != "" || len(p.lists) > 0 && raw.HasFile(fsys, p.lists[0]) {
 			return true
 		}
 	}
 	return false
+}
+
+// Aside lists the folders of the parts other than the given one.
+func Aside(fsys fs.FS, part Part) []string {
+	var out []string
+	for _, other := range []Part{Train, Query, Gallery, MultiQuery} {
+		if name := places[other].in(fsys); other != part && name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // List lists the images of a part, junk and distractors included. A folder
@@ -129,8 +155,8 @@ func List(fsys fs.FS, part Part, opts Options) (Listing, error) {
 	}
 	var err error
 	switch {
-	case raw.HasFolder(fsys, place.folder):
-		err = r.folder(place.folder)
+	case place.in(fsys) != "":
+		err = r.folder(place.in(fsys))
 	case len(place.lists) > 0 && raw.HasFile(fsys, place.lists[0]):
 		err = r.lists(place.lists, place.below)
 	case part == Train && !Divided(fsys):

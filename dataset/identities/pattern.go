@@ -60,6 +60,10 @@ var known = [...]struct{ name, expression string }{
 	{"msmt17", `^(?P<pid>[0-9]+)_[0-9]+_(?P<camera>[0-9]+)_(?P<sequence>[0-9]+)(?:morning|noon|afternoon)_(?P<frame>[0-9]+)_(?P<box>[0-9]+)(?:_ex)?\.`},
 	// 0001_c1_1.png
 	{"cuhk03-np", `^(?P<pid>-1|[0-9]+)_c(?P<camera>[0-9]+)_(?P<box>[0-9]+)\.`},
+	// 0001_c001_00016450_0.jpg: identity, camera, frame, number of the box.
+	{"veri", `^(?P<pid>[0-9]+)_c(?P<camera>[0-9]+)_(?P<frame>[0-9]+)_(?P<box>[0-9]+)\.`},
+	// 0001_c2_f0046182.jpg
+	{"dukemtmc", `^(?P<pid>[0-9]+)_c(?P<camera>[0-9]+)_f(?P<frame>[0-9]+)\.`},
 	// 001_01_1.png: identity, camera, orientation.
 	{"pku-reid", `^(?P<pid>[0-9]+)_(?P<camera>[0-9]+)_(?P<frame>[0-9]+)\.`},
 }

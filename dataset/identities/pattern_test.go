@@ -81,7 +81,7 @@ func TestDistractor(t *testing.T) {
 func TestParsePatternRefuses(t *testing.T) {
 	for text, says := range map[string]string{
 		"market":                          "(?P<pid>...)",
-		"":                                "market1501, msmt17, cuhk03-np, pku-reid",
+		"":                                "market1501, msmt17, cuhk03-np, veri, dukemtmc, pku-reid",
 		"(":                               "missing closing",
 		`(?P<pid>\d)`:                     "(?P<camera>...)",
 		`(?P<pid>.)(?P<camera>.)(?P<x>.)`: `"x" is none of`,

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/dataset/identities"
 	"github.com/deepmutual/dml/reid"
 )
@@ -64,7 +65,16 @@ func OpenImages(path string, opts ImagesOptions) (*Images, error) {
 }
 
 func openFolder(path string, opts ImagesOptions) (*Images, error) {
-	s := &Images{Data: Data{Path: path}, Root: path}
+	s := &Images{Data: Data{Path: path}}
+	// The set may lie below, as in the folder that its archive was unpacked in.
+	at, err := dataset.Recognise(path, dataset.Options{})
+	switch {
+	case errors.Is(err, dataset.ErrAmbiguous):
+		return nil, err
+	case err == nil && at.Kind == dataset.Market1501:
+		path = at.Path
+	}
+	s.Root = path
 	fsys := os.DirFS(path)
 	read := identities.Options{Root: filepath.ToSlash(path), Pattern: opts.Pattern, Missing: true}
 	add := func(name string, part identities.Part) error {

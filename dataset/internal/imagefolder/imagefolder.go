@@ -33,9 +33,16 @@ var splitNames = [...]struct {
 	split string
 	names []string
 }{
-	{"train", []string{"train"}},
-	{"val", []string{"val", "valid", "validation"}},
-	{"test", []string{"test"}},
+	{"train", []string{"train", "training"}},
+	{"val", []string{"val", "valid", "validation", "dev"}},
+	{"test", []string{"test", "testing"}},
+}
+
+// Split tells whether fsys is divided into splits, of which one is to train on.
+func Split(fsys fs.FS) bool {
+	r := reader{fsys: fsys}
+	dirs, err := r.splitDirs()
+	return err == nil && dirs["train"] != ""
 }
 
 // Present tells whether fsys has a layout that Read reads: a folder in it that
@@ -46,7 +53,8 @@ func Present(fsys fs.FS) bool {
 }
 
 // Read lists the images of fsys. It is a split layout where a folder named
-// train, val (also valid, validation) or test holds folders itself, and then
+// train (also training), val (valid, validation, dev) or test (testing), in any case,
+// holds folders itself, and then
 // train must be among them and other folders are left aside; else every folder
 // is a class. Classes are sorted by name and must be the same in all splits.
 //
@@ -83,11 +91,18 @@ func (r reader) fail(name string, err error) error {
 
 // splitDirs maps splits to the folders that hold them; empty for a flat folder.
 func (r reader) splitDirs() (map[string]string, error) {
+	here, err := folders(r.fsys, ".")
+	if err != nil {
+		return nil, r.fail(".", err)
+	}
 	dirs := make(map[string]string)
 	for _, s := range splitNames {
-		for _, name := range s.names {
+		for _, name := range here {
+			if !slices.Contains(s.names, strings.ToLower(name)) {
+				continue
+			}
 			inside, err := folders(r.fsys, name)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !raw.HasFile(r.fsys, name) {
+			if err != nil {
 				return nil, r.fail(name, err)
 			}
 			if len(inside) == 0 {
@@ -100,6 +115,15 @@ func (r reader) splitDirs() (map[string]string, error) {
 		}
 	}
 	return dirs, nil
+}
+
+// aside lists the folders that are none of the splits.
+func (r reader) aside(dirs map[string]string) []string {
+	here, _ := folders(r.fsys, ".") // which has been read before
+	for _, dir := range dirs {
+		here = slices.DeleteFunc(here, func(name string) bool { return name == dir })
+	}
+	return here
 }
 
 func (r reader) split(dirs map[string]string) (raw.Data, error) {
@@ -131,7 +155,7 @@ func (r reader) split(dirs map[string]string) (raw.Data, error) {
 	if err := r.noEmptyClass(parts["train"], classes, dirs["train"]); err != nil {
 		return raw.Data{}, err
 	}
-	return raw.Data{Classes: classes, Train: parts["train"], Val: parts["val"], Test: parts["test"], Skipped: r.skipped}, nil
+	return raw.Data{Classes: classes, Train: parts["train"], Val: parts["val"], Test: parts["test"], Skipped: r.skipped, LeftAside: r.aside(dirs)}, nil
 }
 
 func (r reader) flat() (raw.Data, error) {

@@ -16,6 +16,8 @@ type Data struct {
 	// Undivided says that the data does not tell what is for testing, and leaves
 	// that to the caller.
 	Undivided bool
+	// LeftAside are folders that belong to no part.
+	LeftAside []string
 	// Skipped files are not images: how many of each kind.
 	Skipped map[string]int
 }
