@@ -21,7 +21,7 @@ func MatchClasses(ds Dataset, classes []string) (Dataset, error) {
 		return ds, nil
 	}
 	if len(own) != len(classes) {
-		return nil, fmt.Errorf("%s: %w: it has %d, not %d", ds.Name(), ErrClasses, len(own), len(classes))
+		return nil, fmt.Errorf("%w: %d classes are to be matched, %s has %d", ErrClasses, len(classes), ds.Name(), len(own))
 	}
 	if countNames(own) && !anyNumber(classes) || countNames(classes) && !anyNumber(own) {
 		return ds, nil

@@ -47,6 +47,8 @@ type Evaluation struct {
 	// Chosen says that no part was asked for, and that these are the images that
 	// the best checkpoints were chosen on, since the run's data has no test part.
 	Chosen bool `json:"-"`
+	// Report says what the data was taken for.
+	Report dataset.Report `json:"-"`
 }
 
 // Evaluate measures the students of the run, and their ensemble, with the
@@ -99,10 +101,11 @@ type part struct {
 	dataset.Dataset
 	path, split string
 	chosen      bool
+	report      dataset.Report
 }
 
 func (p part) evaluation(scores train.Evaluation) Evaluation {
-	return Evaluation{Data: p.path, Split: p.split, Images: p.Len(), Evaluation: scores, Chosen: p.chosen}
+	return Evaluation{Data: p.path, Split: p.split, Images: p.Len(), Evaluation: scores, Chosen: p.chosen, Report: p.report}
 }
 
 // batch is how many images to evaluate at a time: no more than there are.
@@ -131,7 +134,7 @@ func (o EvaluateOptions) ofRun(cfg Config) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	p := part{path: path, split: o.Split}
+	p := part{path: path, split: o.Split, report: data.Report}
 	if p.split == "" {
 		p.split = "test"
 		if data.Test == nil {
@@ -157,6 +160,7 @@ func (o EvaluateOptions) ofOther(pattern string) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
+	p.report = data.Report
 	if divided {
 		if p.split == "val" && data.Val == nil {
 			return part{}, fmt.Errorf("%s has no val part: only the data that a run was trained on has one, when that run is evaluated", p.path)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
 	"github.com/deepmutual/dml/run/internal/folder"
 	"github.com/deepmutual/dml/train"
@@ -163,6 +164,14 @@ func readLines[T any](path string) ([]T, error) {
 		}
 		out = append(out, v)
 	}
+}
+
+// Data says what the data of a run that was started or resumed was taken for.
+func (r *Run) Data() dataset.Report {
+	if r.job == nil {
+		return dataset.Report{}
+	}
+	return r.job.data
 }
 
 // Close gives the folder back, and frees what trained. A run that was only read

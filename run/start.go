@@ -49,6 +49,7 @@ type job struct {
 	backend *train.Backend
 	teacher ownTeacher // nil without one that the run has opened
 	initial []Initial
+	data    dataset.Report
 }
 
 func (j *job) close() error {
@@ -82,6 +83,7 @@ func prepare(ctx context.Context, cfg Config, opts Options, sources sources) (_ 
 	} else if data, err = cfg.OpenData(); err != nil {
 		return nil, err
 	}
+	j.data = data.Report
 	if j.backend == nil {
 		if j.backend, err = train.OpenBackend(cfg.Backend); err != nil {
 			return nil, err

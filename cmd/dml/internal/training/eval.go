@@ -109,6 +109,7 @@ func runEval(c *console.Console, ctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	sayData(c, result.Report)
 	if ctx.Bool("json") {
 		return console.WriteJSON(c.Stdout, result)
 	}

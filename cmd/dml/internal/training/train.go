@@ -81,6 +81,9 @@ func runTrain(c *console.Console, ctx *cli.Context) error {
 	}
 	defer r.Close()
 	sayFallback(c, r.Backend())
+	if !ctx.Bool("quiet") {
+		sayData(c, r.Data())
+	}
 	if err := sayInitial(c, r.Initial(), ctx.Bool("init-table")); err != nil {
 		return err
 	}
@@ -111,6 +114,9 @@ func resume(c *console.Console, ctx *cli.Context, path string) error {
 	}
 	defer r.Close()
 	sayFallback(c, r.Backend())
+	if !ctx.Bool("quiet") {
+		sayData(c, r.Data())
+	}
 	found := r.Recovery()
 	for _, refused := range found.Refused {
 		c.Say("refused: %v; it is kept with .refused added to its name", refused)
