@@ -8,7 +8,11 @@ import (
 )
 
 // Erase blanks a random rectangle of an image: random erasing (Zhong, Zheng,
-// Kang, Li and Yang, AAAI 2020, algorithm 1). The zero Erase does nothing.
+// Kang, Li and Yang, AAAI 2020) by torchreid's rule, which differs from the
+// paper's algorithm 1: the aspect is drawn evenly between its bounds, sides are
+// rounded, must be less than the image's, and a rectangle that does not fit is
+// drawn again up to 100 times; the colour is a mean, not noise. The zero Erase
+// does nothing.
 type Erase struct {
 	// Probability that an image is changed. 0 switches erasing off; 0.5 is the
 	// paper's and torchreid's.

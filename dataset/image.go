@@ -17,7 +17,8 @@ func (m Image) Validate() error { return pixels.Image(m).Validate() }
 //
 //	(x/255 - Mean) / Std
 //
-// Mean and Std are in the 0..1 scale, one value a channel. An empty Mean means
+// Mean and Std are in the 0..1 scale, one value a channel; values that can only be
+// of the 0..255 scale are refused. An empty Mean means
 // zeros, an empty Std ones, so the zero Norm maps pixels to 0..1.
 type Norm struct {
 	Mean, Std []float32

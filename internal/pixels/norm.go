@@ -10,11 +10,17 @@ import (
 //
 //	(x/255 - Mean) / Std
 //
-// Mean and Std are in the 0..1 scale, one value a channel. An empty Mean means
+// Mean and Std are in the 0..1 scale, one value a channel; values that can only be
+// of the 0..255 scale are refused. An empty Mean means
 // zeros, an empty Std ones, so the zero Norm maps pixels to 0..1.
 type Norm struct {
 	Mean, Std []float32
 }
+
+// mostStd is beyond every deviation in the 0..1 scale, which is 0.5 at most, and
+// leaves room for networks that want their input smaller; those in the 0..255
+// scale are about 60.
+const mostStd = 8
 
 // Validate reports every fault of n for images of the given channels.
 func (n Norm) Validate(channels int) error {
@@ -25,7 +31,8 @@ func (n Norm) Validate(channels int) error {
 	for _, v := range []struct {
 		name   string
 		values []float32
-	}{{"mean", n.Mean}, {"std", n.Std}} {
+		most   float64
+	}{{"mean", n.Mean, 1}, {"std", n.Std, mostStd}} {
 		if len(v.values) != 0 && len(v.values) != channels {
 			errs = append(errs, fmt.Errorf("%s has %d values for %d channels", v.name, len(v.values), channels))
 		}
@@ -33,6 +40,8 @@ func (n Norm) Validate(channels int) error {
 			switch f := float64(x); {
 			case math.IsNaN(f) || math.IsInf(f, 0):
 				errs = append(errs, fmt.Errorf("%s of channel %d is %v: want a finite number", v.name, c, x))
+			case math.Abs(f) > v.most:
+				errs = append(errs, fmt.Errorf("%s of channel %d is %v, which must be of pixel values in 0..255: give it in the 0..1 scale, %.4g", v.name, c, x, f/255))
 			case v.name == "std" && !(x > 0):
 				errs = append(errs, fmt.Errorf("std of channel %d is %v: want a number above 0", c, x))
 			}

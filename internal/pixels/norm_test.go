@@ -91,3 +91,30 @@ func BenchmarkApply(b *testing.B) {
 		_ = n.Apply(dst, m)
 	}
 }
+
+// TestScale: ImageNet's figures in the 0..255 scale are refused, and those in the
+// 0..1 scale are not.
+func TestScale(t *testing.T) {
+	for _, n := range []Norm{
+		{Mean: []float32{123.675, 116.28, 103.53}, Std: []float32{1, 1, 1}},
+		{Mean: []float32{0.485, 0.456, 0.406}, Std: []float32{58.395, 57.12, 57.375}},
+		{Mean: []float32{127.5, 127.5, 127.5}},
+		{Mean: []float32{0, 0, -2}},
+	} {
+		if err := n.Validate(3); err == nil || !strings.Contains(err.Error(), "0..1 scale") {
+			t.Errorf("%v: %v", n, err)
+		}
+	}
+	for _, n := range []Norm{
+		{Mean: []float32{0.485, 0.456, 0.406}, Std: []float32{0.229, 0.224, 0.225}},
+		{Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.5, 0.5, 0.5}},
+		{Std: []float32{1. / 255, 1. / 255, 1. / 255}}, // a network that wants 0..255
+	} {
+		if err := n.Validate(3); err != nil {
+			t.Errorf("%v: %v", n, err)
+		}
+	}
+	if err := (Norm{Mean: []float32{123.675}}).Validate(1); err == nil || !strings.Contains(err.Error(), "0.485") {
+		t.Errorf("the error %v proposes no value", err)
+	}
+}
