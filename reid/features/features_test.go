@@ -224,7 +224,7 @@ func TestDecodeLabels(t *testing.T) {
 		"":                                      "row 1: bad columns: the file is empty",
 		"name,pid\n":                            "row 1: bad columns: there is no column camid",
 		"a.jpg,1,2\n":                           `row 1: bad columns: "a.jpg" is not one of name`,
-		"name,path,pid,camid\n":                 "two are called name",
+		"name,path,pid,camid\n":                 "two are called name or path",
 		"name,pid,camid\na,1,2\nb,\"x\ny\",2\n": `row 3: bad row: the pid: bad label: identity "x\ny"`,
 		"name,pid,camid\na,-2,2\n":              `row 2: bad row: the pid: bad label: identity -2`,
 		"name,pid,camid\na,1,-1\n":              `row 2: bad row: the camid: bad label: camera -1`,

@@ -129,6 +129,16 @@ func openList(path string) (*Images, error) {
 	for _, r := range rows {
 		s.Data.Undivided = s.Data.Undivided && r.Split == ""
 	}
+	first := make(map[string]Row, len(rows))
+	for _, r := range rows {
+		name := filepath.Clean(r.Name)
+		before, listed := first[name]
+		if listed && before.Label != r.Label {
+			return nil, &RowError{File: path, Line: r.Line, Err: fmt.Errorf("%w: %.80q is of identity %s by camera %s here and of %s by %s in row %d",
+				ErrRow, r.Name, r.PID, r.Camera, before.PID, before.Camera, before.Line)}
+		}
+		first[name] = r
+	}
 	parts := make(map[string][]Row)
 	for _, r := range rows {
 		split := r.Split

@@ -3,6 +3,7 @@ package features
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -133,6 +134,25 @@ func TestOpenList(t *testing.T) {
 		write(t, path, []byte(text))
 		if _, err := OpenImages(path, ImagesOptions{}); !errors.Is(err, want.is) || !strings.Contains(err.Error(), want.text) {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestListNamesOneFileTwice: with two identities or cameras it is refused.
+func TestListNamesOneFileTwice(t *testing.T) {
+	for rows, refused := range map[string]bool{
+		"a.jpg,1,1,query\na.jpg,1,1,gallery\n":    false,
+		"a.jpg,1,1,query\na.jpg,01,1,gallery\n":   false,
+		"a.jpg,1,1,query\n./a.jpg,2,1,gallery\n":  true,
+		"a.jpg,1,1,gallery\na.jpg,1,2,gallery\n":  true,
+		"a.jpg,1,1,gallery\n a.jpg,1,2,gallery\n": false, // another file
+	} {
+		path := filepath.Join(t.TempDir(), "l.csv")
+		if err := os.WriteFile(path, []byte("path,pid,camid,split\n"+rows), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openList(path); errors.Is(err, ErrRow) != refused || refused && !strings.Contains(err.Error(), "row 3") {
+			t.Errorf("%q: %v", rows, err)
 		}
 	}
 }

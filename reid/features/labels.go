@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/deepmutual/dml/internal/files"
+	"github.com/deepmutual/dml/internal/table"
 	"github.com/deepmutual/dml/reid"
 )
 
@@ -27,7 +28,7 @@ type Row struct {
 // What can be wrong with labels; test with errors.Is. That a row is not CSV is a
 // *csv.ParseError.
 var (
-	ErrColumns = errors.New("bad columns")
+	ErrColumns = table.ErrColumns
 	ErrRow     = errors.New("bad row")
 )
 
@@ -44,7 +45,8 @@ func (e *RowError) Unwrap() error { return e.Err }
 
 // ReadLabels reads a CSV file whose first row names the columns, in any order:
 // name or path, pid, camid, and perhaps split, track and time. Identities and
-// cameras are those of reid.ParseID and reid.ParseCamera.
+// cameras are those of reid.ParseID and reid.ParseCamera. Spaces around what is
+// not a name are left out.
 func ReadLabels(path string) ([]Row, error) { return read(path, true) }
 
 // ReadList is ReadLabels of images that need not be known: an empty pid or
@@ -59,76 +61,48 @@ func read(path string, known bool) ([]Row, error) {
 	return decodeLabels(data, path, known)
 }
 
-// columns are the names that a column can have.
-var columns = []string{"name", "path", "pid", "camid", "split", "track", "time"}
-
 // decodeLabels reads rows; known says that identity and camera must be.
 func decodeLabels(data []byte, file string, known bool) ([]Row, error) {
-	in := csv.NewReader(bytes.NewReader(data))
-	in.ReuseRecord = true
-	header, err := in.Read()
-	if err == io.EOF {
-		return nil, &RowError{file, 1, fmt.Errorf("%w: the file is empty; its first row must be name,pid,camid", ErrColumns)}
+	in, err := table.Open(bytes.NewReader(data), "name", "path", "pid", "camid", "split", "track", "time")
+	name := "name"
+	switch {
+	case errors.Is(err, table.ErrNoRow):
+		err = fmt.Errorf("%w: the file is empty; its first row must be name,pid,camid", ErrColumns)
+	case err == nil && in.Has("path"):
+		if name = "path"; in.Has("name") {
+			err = fmt.Errorf("%w: two are called name or path", ErrColumns)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	if err == nil {
+		err = in.Need(name, "pid", "camid")
 	}
-	column, err := columnsOf(header)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrColumns):
 		return nil, &RowError{file, 1, err}
+	case err != nil: // a *csv.ParseError, which names the line
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	var rows []Row
 	for {
-		record, err := in.Read()
+		err := in.Next()
 		if err == io.EOF {
 			return rows, nil
 		}
-		if err != nil { // a *csv.ParseError, which names the line
+		if err != nil { // likewise
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		line, _ := in.FieldPos(0)
-		row, err := rowOf(record, column, known)
+		row, err := rowOf(in, name, known)
 		if err != nil {
-			return nil, &RowError{file, line, fmt.Errorf("%w: %w", ErrRow, err)}
+			return nil, &RowError{file, in.Line(), fmt.Errorf("%w: %w", ErrRow, err)}
 		}
-		row.Line = line
+		row.Line = in.Line()
 		rows = append(rows, row)
 	}
 }
 
-// columnsOf finds the columns by name; path is another word for name.
-func columnsOf(header []string) (map[string]int, error) {
-	column := make(map[string]int)
-	for i, name := range header {
-		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")) // spreadsheets write a byte order mark
-		if !slices.Contains(columns, name) {
-			return nil, fmt.Errorf("%w: %.40q is not one of %s; the first row must name the columns", ErrColumns, name, strings.Join(columns, ", "))
-		}
-		if name == "path" {
-			name = "name"
-		}
-		if _, twice := column[name]; twice {
-			return nil, fmt.Errorf("%w: two are called %s", ErrColumns, name)
-		}
-		column[name] = i
-	}
-	for _, name := range []string{"name", "pid", "camid"} {
-		if _, there := column[name]; !there {
-			return nil, fmt.Errorf("%w: there is no column %s", ErrColumns, name)
-		}
-	}
-	return column, nil
-}
-
-func rowOf(record []string, column map[string]int, known bool) (Row, error) {
-	cell := func(name string) string {
-		if i, there := column[name]; there {
-			return strings.TrimSpace(record[i])
-		}
-		return ""
-	}
-	row := Row{Name: cell("name"), Split: cell("split"), Track: cell("track"), Time: cell("time")}
-	if row.Name == "" {
+func rowOf(in *table.Table, name string, known bool) (Row, error) {
+	row := Row{Name: in.Exact(name), Split: in.Cell("split"), Track: in.Cell("track"), Time: in.Cell("time")}
+	if strings.TrimSpace(row.Name) == "" {
 		return Row{}, errors.New("the name of the image is empty")
 	}
 	if !utf8.ValidString(row.Name) {
@@ -139,7 +113,7 @@ func rowOf(record []string, column map[string]int, known bool) (Row, error) {
 		parse func(string) (reid.ID, error)
 		value *reid.ID
 	}{{"pid", reid.ParseID, &row.PID}, {"camid", reid.ParseCamera, &row.Camera}} {
-		text := cell(field.name)
+		text := in.Cell(field.name)
 		if text == "" && known {
 			return Row{}, fmt.Errorf("the %s is empty, and an evaluation needs it", field.name)
 		}

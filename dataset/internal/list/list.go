@@ -5,7 +5,8 @@
 //	images/2.jpg,dog,test
 //
 // The first row names the columns, in any order; split may be left out. A path
-// is absolute or relative to the folder of the list. Labels are names of
+// is absolute or relative to the folder of the list. Spaces around what is not a
+// path are left out. Labels are names of
 // classes, splits are train (also for an empty cell), val and test.
 //
 // A list of persons, path,pid,camid[,split,track,time], has a class for each
@@ -25,12 +26,13 @@ import (
 	"strings"
 
 	"github.com/deepmutual/dml/dataset/internal/raw"
+	"github.com/deepmutual/dml/internal/table"
 )
 
 // What can be wrong with a list; test with errors.Is. That a row is no CSV is a
 // *csv.ParseError.
 var (
-	ErrColumns = errors.New("bad columns")
+	ErrColumns = table.ErrColumns
 	ErrRow     = errors.New("bad row")
 	ErrEmpty   = errors.New("no training images")
 )
@@ -86,6 +88,9 @@ func consistent(rows []row, file string) error {
 		}
 		if before.split != r.split && !(before.retrieval() && r.retrieval()) {
 			return rowError(file, r.line, fmt.Errorf("%w: %s is for %s here and for %s in row %d; it must be in one split", ErrRow, short(r.path), r.split, before.split, before.line))
+		}
+		if before.who != r.who {
+			return rowError(file, r.line, fmt.Errorf("%w: %s is of identity %s here and of %s in row %d", ErrRow, short(r.path), short(r.who), short(before.who), before.line))
 		}
 		if before.label != r.label {
 			return rowError(file, r.line, fmt.Errorf("%w: %s has the label %q here and %q in row %d", ErrRow, short(r.path), short(r.label), short(before.label), before.line))

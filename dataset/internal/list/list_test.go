@@ -86,6 +86,17 @@ func TestPersons(t *testing.T) {
 	}
 }
 
+// TestSpaces: spaces around a cell are no part of it, but of a path they are.
+func TestSpaces(t *testing.T) {
+	s, err := list.Read(strings.NewReader("path, label ,split\na.png,blue,train\nb.png, blue ,\n c .png,red , val \nd.png,red,train\n"), pictures(t, "a.png", "b.png", " c .png", "d.png"), "list")
+	if err != nil || !slices.Equal(s.Classes, []string{"blue", "red"}) || s.Train.Len() != 3 || s.Val.Len() != 1 || s.Val.Files[0] != " c .png" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := list.Read(strings.NewReader("path,label\n \t,blue\n"), pictures(t), "list"); !errors.Is(err, list.ErrRow) {
+		t.Errorf("a path of spaces: %v", err)
+	}
+}
+
 func TestUndivided(t *testing.T) {
 	s, err := list.Read(strings.NewReader("path,label\na.png,x\nb.png,y\n"), pictures(t, "a.png", "b.png"), "list")
 	if err != nil || s.Train.Len() != 2 || s.Test != nil || s.Val != nil || !s.Undivided {
@@ -104,7 +115,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"", list.ErrColumns, "l.csv: row 1: bad columns: the list is empty"},
 		{"path,label\n", list.ErrEmpty, "l.csv: row 1"},
-		{"a.png,cat\n", list.ErrColumns, `"a.png" is none of path, label, split`},
+		{"a.png,cat\n", list.ErrColumns, `"a.png" is not one of path, label, split`},
 		{"path,splitt,label\n", list.ErrColumns, `"splitt"`},
 		{"path,path,label\n", list.ErrColumns, "two are called path"},
 		{"path,split\n", list.ErrColumns, "no column label"},
@@ -120,6 +131,8 @@ func TestErrors(t *testing.T) {
 		{"path,label,split\na.png,x,train\nb.png,x,\n./a.png,x,test\n", list.ErrRow, "row 4: bad row: ./a.png is for test here and for train in row 2"},
 		{"path,label\na.png,x\nb.png,y\na.png,y\n", list.ErrRow, `row 4: bad row: a.png has the label "y" here and "x" in row 2`},
 		{"path,label,pid\na.png,x,1\n", list.ErrColumns, "either of classes or of people"},
+		{"path,pid,camid\na.png,7,1\na.png,8,1\n", list.ErrRow, "row 3: bad row: a.png is of identity 8 by camera 1 here and of 7 by camera 1 in row 2"},
+		{"path,pid,camid,split\nb.png,1,1,\na.png,7,1,query\na.png,7,2,gallery\n", list.ErrRow, "row 4: bad row: a.png is of identity 7 by camera 2 here"},
 		{"path,camid\na.png,1\n", list.ErrColumns, "no column label"},
 		{"path,pid,camid\na.png,,1\n", list.ErrRow, "row 2: bad row: the pid is empty"},
 		{"path,pid,camid\na.png,x,1\n", list.ErrRow, `the pid "x" is not a whole number`},

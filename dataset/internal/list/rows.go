@@ -1,20 +1,22 @@
 package list
 
 import (
-	"encoding/csv"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/deepmutual/dml/internal/table"
 )
 
 // row is what a row says.
 type row struct {
 	line               int
 	path, label, split string
+	who                string // identity and camera as they stand in a list of people
 }
 
 // retrieval tells whether a row of persons is for the test of
@@ -26,32 +28,37 @@ func (r row) retrieval() bool {
 // parse reads the rows but junk, and reports whether the list says itself what
 // is for testing.
 func parse(r io.Reader, file string) (rows []row, divided bool, err error) {
-	in := csv.NewReader(r)
-	in.ReuseRecord = true
-	header, err := in.Read()
-	if err == io.EOF {
+	in, err := table.Open(r, "path", "label", "split", "pid", "camid", "track", "time")
+	switch {
+	case errors.Is(err, table.ErrNoRow):
 		return nil, false, rowError(file, 1, fmt.Errorf("%w: the list is empty; its first row must be path,label or path,label,split", ErrColumns))
+	case err == nil && in.Has("pid"):
+		err = in.Need("path")
+	case err == nil:
+		err = in.Need("path", "label")
 	}
-	if err != nil {
+	if err == nil && in.Has("label") && in.Has("pid") {
+		err = fmt.Errorf("%w: there are label and pid; a list is either of classes or of people", ErrColumns)
+	}
+	switch {
+	case errors.Is(err, ErrColumns):
+		return nil, false, rowError(file, 1, err)
+	case err != nil: // a *csv.ParseError, which names the line
 		return nil, false, fmt.Errorf("%s: %w", file, err)
 	}
-	column, err := columnsOf(header)
-	if err != nil {
-		return nil, false, rowError(file, 1, err)
-	}
 	for {
-		record, err := in.Read()
+		err := in.Next()
 		if err == io.EOF {
-			return rows, column.has("split") || column.has("pid"), nil
+			return rows, in.Has("split") || in.Has("pid"), nil
 		}
-		if err != nil { // a *csv.ParseError, which names the line
+		if err != nil { // likewise
 			return nil, false, fmt.Errorf("%s: %w", file, err)
 		}
-		next, err := column.row(record)
+		next, err := rowOf(in)
 		if err == errJunk {
 			continue
 		}
-		next.line, _ = in.FieldPos(0)
+		next.line = in.Line()
 		if err != nil {
 			return nil, false, rowError(file, next.line, fmt.Errorf("%w: %w", ErrRow, err))
 		}
@@ -59,64 +66,25 @@ func parse(r io.Reader, file string) (rows []row, divided bool, err error) {
 	}
 }
 
-// columns are where to find what, by the first row.
-type columns map[string]int
-
-func (c columns) has(name string) bool {
-	_, there := c[name]
-	return there
-}
-
-// columnsOf reads the first row of a list, of classes or of persons.
-func columnsOf(header []string) (columns, error) {
-	known := []string{"path", "label", "split", "pid", "camid", "track", "time"}
-	c := make(columns)
-	for i, name := range header {
-		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")) // spreadsheets write a byte order mark
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%w: %q is none of path, label, split, nor of path, pid, camid, split, track, time; the first row must name the columns, with commas between them", ErrColumns, short(name))
-		}
-		if c.has(name) {
-			return nil, fmt.Errorf("%w: two are called %s", ErrColumns, name)
-		}
-		c[name] = i
-	}
-	needed := []string{"path", "label"}
-	if c.has("pid") {
-		needed = []string{"path", "pid"}
-	}
-	for _, name := range needed {
-		if !c.has(name) {
-			return nil, fmt.Errorf("%w: there is no column %s", ErrColumns, name)
-		}
-	}
-	if c.has("label") && c.has("pid") {
-		return nil, fmt.Errorf("%w: there are label and pid; a list is either of classes or of people", ErrColumns)
-	}
-	return c, nil
-}
-
 // errJunk marks a row of nobody in particular.
 var errJunk = errors.New("junk")
 
-// row reads the cells of a row.
-func (c columns) row(record []string) (row, error) {
-	r := row{path: record[c["path"]], split: "train"}
-	if c.has("split") && record[c["split"]] != "" {
-		r.split = record[c["split"]]
-	}
-	if r.path == "" {
+// rowOf reads the cells of a row.
+func rowOf(in *table.Table) (row, error) {
+	r := row{path: in.Exact("path"), split: cmp.Or(in.Cell("split"), "train"), label: in.Cell("label")}
+	if strings.TrimSpace(r.path) == "" {
 		return r, errors.New("the path is empty")
 	}
-	if c.has("pid") {
-		if r.retrieval() {
+	if in.Has("pid") {
+		pid := in.Cell("pid")
+		if r.who = plain(pid) + " by camera " + plain(in.Cell("camid")); r.retrieval() {
 			return r, nil
 		}
 		var err error
-		if r.label, err = person(record[c["pid"]]); err != nil {
+		if r.label, err = person(pid); err != nil {
 			return r, err
 		}
-	} else if r.label = record[c["label"]]; r.label == "" {
+	} else if r.label == "" {
 		return r, errors.New("the label is empty")
 	}
 	switch {
@@ -126,6 +94,14 @@ func (c columns) row(record []string) (row, error) {
 		return r, fmt.Errorf("the split %q is none of train, val, test", short(r.split))
 	}
 	return r, nil
+}
+
+// plain is a number without zeros before it, and other text as it is.
+func plain(cell string) string {
+	if n, err := strconv.Atoi(cell); err == nil {
+		return strconv.Itoa(n)
+	}
+	return cell
 }
 
 // person returns the class of an identity, or errJunk.
