@@ -145,8 +145,8 @@ func CalibrateSearch(ctx context.Context, query, gallery Set, opts SearchCalibra
 	if opts.Images > c.images {
 		return nil, fmt.Errorf("%w: a gallery of %d images; rates are measured, and %s has %d images", ErrOptions, opts.Images, gallery.Name, c.images)
 	}
-	src := newDirect(shared.Metric, single(shared.Multiplier), matrix[float32]{query.Features, query.Dim},
-		matrix[float32]{gallery.Features, gallery.Dim}.between(p.lo, p.hi))
+	a := single(shared.Multiplier)
+	src := newDirect(shared.Metric, a, matrix[float32]{a.convert(query), query.Dim}, matrix[float32]{a.convert(gallery), gallery.Dim}.between(p.lo, p.hi))
 	if err := c.measure(ctx, src, shared.Workers); err != nil {
 		return nil, err
 	}

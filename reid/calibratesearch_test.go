@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -267,5 +268,23 @@ func TestCalibrateSearchHolds(t *testing.T) {
 		if !(i[0] <= wanted && wanted <= i[1]) {
 			t.Errorf("the wanted rate %v is not within %v", wanted, i)
 		}
+	}
+}
+
+// TestCalibrateSearchOfFloat64: features that are given in float64 alone are taken
+// as those in float32 that they are rounded to.
+func TestCalibrateSearchOfFloat64(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 9))
+	query, gallery := continuous(r, 30, 3), continuous(r, 60, 3)
+	opts := SearchCalibrationOptions{FalseAlarms: .3, Rounds: 2, Resamples: 10}
+	want, err := CalibrateSearch(t.Context(), query, gallery, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Set{&query, &gallery} {
+		s.Features, s.Features64 = nil, converted[float64](s.Features)
+	}
+	if got, err := CalibrateSearch(t.Context(), query, gallery, opts); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
 	}
 }
