@@ -207,7 +207,12 @@ func TestKeysKeepOrder(t *testing.T) {
 
 func TestDistance(t *testing.T) {
 	a, b := []float32{3, 4}, []float32{4, -3}
-	for metric, want := range map[Metric]float64{Cosine: 1, Euclidean: math.Sqrt(50), Dot: 1} {
+	wants := map[Metric]float64{Cosine: 1, Euclidean: math.Sqrt(50), Dot: 1}
+	for _, metric := range Metrics() {
+		want, there := wants[metric]
+		if !there {
+			t.Fatalf("no distance by %s is known to this test", metric)
+		}
 		if got, err := Distance(metric, a, b); err != nil || !near(got, want, 1e-12) {
 			t.Errorf("%s: %v, %v", metric, got, err)
 		}

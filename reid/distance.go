@@ -65,6 +65,9 @@ func newDirect[T float](metric Metric, a arithmetic[T], query, gallery matrix[T]
 			for i, v := range d.precise[side] {
 				d.inverse[side][i] = T(v)
 			}
+		case Dot:
+		default:
+			panic("reid: no distances by the metric " + metric)
 		}
 	}
 	if metric == Cosine {
@@ -130,7 +133,7 @@ func (d *direct[T]) finish(row []T, query, _ int) {
 		for j, product := range row {
 			row[j] = 1 - product*scale*inverse[j]
 		}
-	default:
+	default: // Dot
 		for j, product := range row {
 			row[j] = 1 - product
 		}

@@ -29,7 +29,8 @@ func Distance(metric Metric, a, b []float32) (float64, error) {
 		return 1 - product*inverseLength(a)*inverseLength(b), nil
 	case Euclidean:
 		return math.Sqrt(apart), nil
-	default:
+	case Dot:
 		return 1 - product, nil
 	}
+	panic("reid: no distance by the metric " + metric)
 }
