@@ -215,6 +215,18 @@ func (s *scratch) gather(block, at, end int) error {
 	return nil
 }
 
+// ranked is a row of the gallery at its distance.
+type ranked struct {
+	distance float64
+	row      int
+}
+
+// rankedOrder is that of a search's hits: by distance, equal ones in the order of
+// the gallery. The candidates hold all rows that are equally near (see drop).
+func rankedOrder(a, b ranked) int {
+	return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.row, b.row))
+}
+
 // rank computes the distances of the candidates in float64.
 func (s *scratch) rank(ctx context.Context, queries []float32, out [][]Hit) error {
 	return eachBlock(ctx, s.workers, len(out), s.v, func(_, q int) error {
@@ -223,10 +235,6 @@ func (s *scratch) rank(ctx context.Context, queries []float32, out [][]Hit) erro
 			top.found = append(top.found, s.tops[i].found...)
 		}
 		top.drop()
-		type ranked struct {
-			distance float64
-			row      int
-		}
 		all := make([]ranked, len(top.found))
 		for i, c := range top.found {
 			row := int(c.row)
@@ -240,9 +248,7 @@ func (s *scratch) rank(ctx context.Context, queries []float32, out [][]Hit) erro
 			}
 			all[i] = ranked{min(max(1-sum, 0), 2), row}
 		}
-		slices.SortFunc(all, func(a, b ranked) int {
-			return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.row, b.row))
-		})
+		slices.SortFunc(all, rankedOrder)
 		within, _ := slices.BinarySearchFunc(all, s.limit, func(a ranked, limit float64) int { return cmp.Compare(a.distance, limit) })
 		all = all[:min(s.k, within)]
 		out[q] = make([]Hit, len(all))

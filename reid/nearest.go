@@ -12,7 +12,9 @@ type neighbour[T float] struct {
 	column   int32
 }
 
-// order sorts by distance, equal ones by column.
+// order is that of a ranking: by distance, equal ones by column, which is the order
+// of the gallery. What selects and counts relies on it: nearest, by taking columns
+// in ascending order, and counter. Gallery.Search has rankedOrder.
 func order[T float](a, b neighbour[T]) int {
 	return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.column, b.column))
 }
@@ -55,7 +57,8 @@ func (s *nearest[T]) reset(slack T) {
 	s.found, s.most, s.slack, s.bound = s.found[:0], 2*s.k, slack, T(math.Inf(1))
 }
 
-// offer must be called by ascending columns, with distances below bound.
+// offer must be called by ascending columns, with distances below bound: without
+// slack, a later column at the distance of the k-th is behind it.
 func (s *nearest[T]) offer(d T, column int32) {
 	s.found = append(s.found, neighbour[T]{d, column})
 	if len(s.found) >= s.most {
