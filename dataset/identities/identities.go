@@ -1,4 +1,4 @@
-// Package market1501 reads person re-identification data sets in the layout of
+// Package identities reads person re-identification data sets in the layout of
 // Market-1501 (Zheng et al., ICCV 2015), whose file names tell who is seen by
 // which camera, and those with names of their own: MSMT17, CUHK03-NP, PKU-Reid.
 //
