@@ -47,8 +47,7 @@ func (o CalibrateOptions) options() Options {
 	return Options{Metric: o.Metric, ZeroIsIdentity: o.ZeroIsIdentity, Workers: o.Workers, Multiplier: o.Multiplier}
 }
 
-// Calibration says from which distance on two images show two people. Its
-// pairs are those of the ROC, see ROCPoint.
+// Calibration is the distance from which on two images show two people. Its pairs are those of the ROC, see ROCPoint.
 type Calibration struct {
 	Metric Metric
 	// Threshold is the distance below which a pair is taken for one person: that
@@ -83,7 +82,7 @@ type Histogram struct {
 // positive rate, from the pairs of queries with the gallery. The threshold is
 // exact for distances in float32. Memory does not grow with the pairs: it
 // computes all distances twice, counts them coarsely first and then, finely,
-// where the threshold lies.
+// where the threshold lies. Errors are those of Evaluate, and ErrRate.
 func Calibrate(ctx context.Context, query, gallery Set, opts CalibrateOptions) (*Calibration, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err

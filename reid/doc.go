@@ -6,8 +6,13 @@
 //     are, pooled or expanded, also after re-ranking; Rank ranks without labels,
 //     EvaluateDistances scores distances that were computed elsewhere.
 //   - Gallery keeps features on disk, to add to, remove from and search.
-//   - Calibrate finds the distance that tells one person from two, Distance
-//     compares two images.
+//   - Calibrate finds the distance that tells one person from two, and
+//     CalibrateSearch that below which a hit of a search counts; Distance compares
+//     two images.
+//
+// To search for people, begin with CreateGallery, OpenGallery and Gallery.Search;
+// to evaluate a model, with Evaluate. Package features makes, keeps and loads the
+// features of images, package embedder opens the ONNX files that make them.
 //
 // # Protocol
 //
@@ -49,8 +54,8 @@
 //
 // # Galleries
 //
-// A Gallery is a folder of features of one kind, named by a fingerprint; images
-// of another are refused. Changes are all or nothing and on disk when they
+// A Gallery is a folder of features of one kind, which a fingerprint names;
+// OpenGallery refuses another. Changes are all or nothing and on disk when they
 // return. Searches are exact, and run beside changes.
 //
 // # Cost

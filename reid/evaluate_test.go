@@ -391,7 +391,7 @@ func TestBadSets(t *testing.T) {
 		{"identity", func(q, g *Set) { q.Labels[1].PID = "-7" }, ErrLabel, []string{"q.npy", "row 1", "-7"}},
 		{"camera", func(q, g *Set) { q.Labels[0].Camera = "-7" }, ErrLabel, []string{"q.npy", "row 0", "camera -7"}},
 		{"no camera", func(q, g *Set) { q.Labels[0].Camera = Unknown }, ErrLabel, []string{"q.npy", "row 0", "camera is not known"}},
-		{"other persons", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = "7", "8" }, ErrNoMatch, []string{"q.npy", "g.npy", "identity"}},
+		{"other people", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = "7", "8" }, ErrNoMatch, []string{"q.npy", "g.npy", "identity"}},
 		{"same camera", func(q, g *Set) { g.Labels[0].Camera, g.Labels[1].Camera = "1", "1" }, ErrNoMatch, []string{"camera alone"}},
 		{"only junk", func(q, g *Set) { q.Labels[0].PID, q.Labels[1].PID = Junk, Distractor }, ErrNoMatch, []string{"junk or distractors"}},
 		{"junk gallery", func(q, g *Set) { g.Labels = []Label{{Junk, "1"}, {Junk, "1"}, {Junk, "1"}} }, ErrNoMatch, []string{"g.npy"}},

@@ -122,7 +122,7 @@ func ExampleOpenGallery() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "persons")
+	path := filepath.Join(dir, "people")
 	const model = "SHA-256 of the model, and how images are prepared"
 	if err := reid.CreateGallery(path, 2, model); err != nil {
 		log.Fatal(err)

@@ -32,8 +32,10 @@ var (
 	// on disk as a whole, or not at all. Open the gallery again and repeat it, with
 	// SkipExisting or ReplaceExisting: what is found there then is on disk for good.
 	ErrGalleryUncertain = store.ErrUncertain
-	ErrGalleryClosed    = errors.New("the gallery is closed")
-	// ErrDuplicate says that an image of that name is in the gallery already.
+	// ErrGalleryClosed says that the Gallery was closed before the call.
+	ErrGalleryClosed = errors.New("the gallery is closed")
+	// ErrDuplicate says that an image of that name is in the gallery already, or
+	// comes twice among those to add.
 	ErrDuplicate = errors.New("an image of this name is there already")
 )
 
@@ -161,8 +163,9 @@ type Gallery struct {
 }
 
 // CreateGallery makes a gallery for images of dim features: a folder, which must
-// not exist, else it fails with ErrGalleryExists. The fingerprint is any text that says what makes the features, such
-// as the Fingerprint of package features' Recipe.
+// not exist, else it fails with ErrGalleryExists. The fingerprint is any text that
+// says what makes the features, such as the Fingerprint of package features'
+// Recipe. A bad dim or fingerprint is an ErrOptions.
 func CreateGallery(path string, dim int, fingerprint string) error {
 	h := store.Header{Dim: dim, Fingerprint: fingerprint}
 	if err := h.Check(); err != nil {
@@ -172,9 +175,9 @@ func CreateGallery(path string, dim int, fingerprint string) error {
 }
 
 // OpenGallery opens a gallery whose features were made with that fingerprint; of
-// another it returns a *FingerprintError, and of one whose log is damaged a
-// *DamageError. Features are checked when they are first read. Close it after
-// use.
+// another it returns a *FingerprintError, of one whose log is damaged a
+// *DamageError, and where there is none an fs.ErrNotExist. Features are checked when
+// they are first read. Close it after use.
 func OpenGallery(path, fingerprint string) (*Gallery, error) {
 	s, err := store.Open(path)
 	if err != nil {
@@ -337,7 +340,7 @@ type GalleryInfo struct {
 	Path        string `json:"path"`
 	Fingerprint string `json:"fingerprint"`
 	Dim         int    `json:"dim"`
-	Images      int    `json:"images"`
+	Images      int    `json:"images"` // without removed ones
 	// Removed images, whose room Compact gives back.
 	Removed    int `json:"removed"`
 	Identities int `json:"identities"` // people: without junk, distractors and unknown ones
@@ -371,12 +374,12 @@ func (g *Gallery) Info() (GalleryInfo, error) {
 	defer g.leave()
 	v := g.store.View()
 	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Note: v.Note, Cameras: []ID{}}
-	persons, cameras := make(map[int32]bool), make(map[int32]bool)
+	people, cameras := make(map[int32]bool), make(map[int32]bool)
 	for i := range v.Rows() {
 		if v.IsRemoved(i) {
 			continue
 		}
-		persons[v.PIDs[i]], cameras[v.Cameras[i]] = true, true
+		people[v.PIDs[i]], cameras[v.Cameras[i]] = true, true
 		if t := entryOf(v.Row(i)).Time; !t.IsZero() {
 			if info.First.IsZero() || t.Before(info.First) {
 				info.First = t
@@ -386,7 +389,7 @@ func (g *Gallery) Info() (GalleryInfo, error) {
 			}
 		}
 	}
-	for code := range persons {
+	for code := range people {
 		if idOf(v.Key(code), unknownPID).Person() {
 			info.Identities++
 		}

@@ -24,7 +24,7 @@ const (
 // neither the end of the process nor of the power loses them. It returns how
 // many were added.
 //
-// Features that are no numbers, or all zero, a name that comes twice, and bad
+// Features that are not numbers, or all zero, a name that comes twice, and bad
 // labels are a *RowError. While another process changes the gallery it waits, or
 // fails with ErrGalleryLocked (see WaitForOthers); the first change keeps others
 // out until Close.

@@ -48,7 +48,7 @@ func (g *Gallery) checkVectors(what string, n int, features []float32) error {
 	case n > 0 && len(features)%n == 0:
 		return fmt.Errorf("%s: %w: %d features an image; the gallery %s takes %d", what, ErrDimension, len(features)/n, g.path, dim)
 	}
-	return fmt.Errorf("%s: %w: %d numbers are no %d images of %d features", what, ErrCount, len(features), n, dim)
+	return fmt.Errorf("%s: %w: %d numbers are not %d images of %d features", what, ErrCount, len(features), n, dim)
 }
 
 // scaleToOne sets dst to v scaled to length 1.

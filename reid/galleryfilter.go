@@ -10,17 +10,17 @@ import (
 	"github.com/deepmutual/dml/reid/internal/store"
 )
 
-// Filter says which images of a gallery are meant: those that fit all of its
-// fields. The zero value means all images.
+// Filter selects images of a gallery: those that match all of its fields. The zero
+// value matches all images.
 type Filter struct {
-	// Names, PIDs and Cameras that are meant. Empty: all, unknown ones too.
-	// Unknown is accepted.
+	// Names, PIDs and Cameras that match. Empty: all, unknown ones too. Unknown is
+	// accepted.
 	Names         []string
 	PIDs, Cameras []ID
-	// NotPIDs and NotCameras are not meant.
+	// NotPIDs and NotCameras do not match.
 	NotPIDs, NotCameras []ID
 	// Since and Until bound the time: at least Since, and before Until. The zero
-	// time is no bound. With a bound, images of unknown time are not meant.
+	// time is not a bound. With a bound, images of unknown time do not match.
 	Since, Until time.Time
 }
 
@@ -126,7 +126,7 @@ func contains(ids []int32, id int32) bool {
 	return found
 }
 
-// word returns which of the 64 rows from 64 i on are meant and not removed.
+// word returns which of the 64 rows from 64 i on match and are not removed.
 func (m *matcher) word(v *store.View, i int) uint64 {
 	w := ^v.Removed[i]
 	if rest := v.Rows() - 64*i; rest < 64 {

@@ -8,15 +8,15 @@ import (
 	"github.com/deepmutual/dml/reid/internal/store"
 )
 
-// NewLabel is what images are from now on. What is nil stays; what is Unknown, or
-// the zero time, is cleared.
+// NewLabel is the label and the time that images get. What is nil stays; what is
+// Unknown, or the zero time, is cleared.
 type NewLabel struct {
 	PID, Camera *ID
 	Time        *time.Time
 }
 
-// Relabel sets what is known of the images that the filter matches, at once or
-// not at all, and durably, and returns how many. A filter that matches everything,
+// Relabel sets identity, camera and time of the images that the filter matches, at
+// once or not at all, and durably, and returns how many. A filter that matches everything,
 // and a label that says nothing, are refused with ErrOptions, a bad one with
 // ErrLabel. The images keep their rows and features.
 func (g *Gallery) Relabel(f Filter, to NewLabel) (int, error) {

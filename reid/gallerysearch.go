@@ -28,11 +28,11 @@ type SearchOptions struct {
 	Multiplier Multiplier
 }
 
-// Group is what hits of a search are taken together by.
+// Group says which hits of a search are taken together.
 type Group int
 
 const (
-	// GroupNone takes every image for itself.
+	// GroupNone keeps every image.
 	GroupNone Group = iota
 	// GroupIdentity keeps the nearest image of each person. Images of no known
 	// person, Unknown, Junk and Distractor, stay alone.
@@ -70,15 +70,16 @@ type Hit struct {
 
 // Search finds the images nearest to each query by cosine distance, nearest
 // first, equal ones in the order of the gallery. Queries are [n x Dim], and need
-// not have length 1. It compares them with every image: the result is that of
+// not have length 1; a query's hits are at its place. It compares them with every image: the result is that of
 // computing all distances in float64, and depends neither on Workers nor on the
 // Multiplier.
 //
 // The memory it needs grows with queries and Top, not with the gallery, except
 // where many images are at nearly the distance of the last one found.
 //
-// A query that is no vector of numbers, or all zero, is a *RowError, damage to
-// the features of any image it has to read a *DamageError.
+// No queries are an ErrEmpty, numbers that are not whole queries an ErrDimension. A
+// query that is not a vector of numbers, or all zero, is a *RowError, damage to the
+// features of any image it has to read a *DamageError.
 func (g *Gallery) Search(ctx context.Context, queries []float32, opts SearchOptions) ([][]Hit, error) {
 	if err := g.enter(); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 // Multiplier multiplies matrices, which is most of the work of an evaluation.
 type Multiplier interface {
 	// MultiplyTransposed sets c, [m x n], to a bᵀ, with a [m x k] and b [n x k],
-	// all row after row without gaps; c holds anything before. It is called by
+	// all row after row without gaps; c may hold anything before. It is called by
 	// one goroutine at a time and may use all cores.
 	MultiplyTransposed(c, a, b []float32, m, n, k int) error
 }

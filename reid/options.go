@@ -41,11 +41,11 @@ type Options struct {
 	// Pool is where MultiQuery looks for images, such as Market-1501's gt_bbox. A
 	// query that has none there stays as it is. Default: queries and gallery.
 	Pool *Set
-	// Expand replaces each query by the mean of itself and its so many nearest
+	// Expand replaces each query by the mean of itself and this many of its nearest
 	// images of the gallery, whatever their labels (average query expansion),
 	// scaled like that of MultiQuery, which comes first. Default 0: none.
 	Expand int
-	// Rerank evaluates also after re-ranking. Default: does not.
+	// Rerank evaluates also after re-ranking. Default nil: it does not.
 	Rerank *Rerank
 	// Ranks of the CMC. Default: 1, 5, 10, 20.
 	Ranks []int
@@ -79,7 +79,7 @@ type Rerank struct {
 	Lambda float64
 	// JaccardOnly gives the original distance no weight.
 	JaccardOnly bool
-	// Top re-ranks only the so many nearest images of each query, with them and
+	// Top re-ranks only this many of the nearest images of each query, with them and
 	// the query alone as neighbours; the others follow in their order, at 1 plus
 	// their original distance. It suits large galleries. Default 0: all.
 	Top int
@@ -110,7 +110,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrOptions is wrapped by every fault that Validate reports.
+// ErrOptions is wrapped by every fault that Validate reports, and by those of other
+// arguments that say what to do.
 var ErrOptions = errors.New("bad option")
 
 // Validate reports all faults of the options, joined.

@@ -13,7 +13,7 @@ type protocol struct {
 	zeroIsIdentity bool
 	lo, hi         int
 	junk           []int32        // columns of identity Junk
-	persons        map[ID][]int32 // columns of an identity, ascending
+	people         map[ID][]int32 // columns of an identity, ascending
 	most           int            // images of an identity
 	cameras        map[ID]int32   // cameras of the gallery, numbered in their order
 	cameraOf       []int32        // number of the camera, by column
@@ -25,7 +25,7 @@ type protocol struct {
 // the gallery starts and ends with: sorted by file name, all junk is in front.
 func newProtocol(query, gallery []Label, zeroIsIdentity, trim bool) *protocol {
 	p := &protocol{query: query, gallery: gallery, zeroIsIdentity: zeroIsIdentity, hi: len(gallery),
-		persons: make(map[ID][]int32), cameras: make(map[ID]int32)}
+		people: make(map[ID][]int32), cameras: make(map[ID]int32)}
 	for trim && p.lo < p.hi && gallery[p.lo].PID == Junk {
 		p.lo++
 	}
@@ -48,8 +48,8 @@ func newProtocol(query, gallery []Label, zeroIsIdentity, trim bool) *protocol {
 			p.junk = append(p.junk, int32(j))
 		case l.PID == Unknown:
 		case p.person(l.PID):
-			p.persons[l.PID] = append(p.persons[l.PID], int32(j))
-			p.most = max(p.most, len(p.persons[l.PID]))
+			p.people[l.PID] = append(p.people[l.PID], int32(j))
+			p.most = max(p.most, len(p.people[l.PID]))
 		default:
 			p.distractors++
 		}
@@ -67,7 +67,7 @@ func (p *protocol) person(pid ID) bool {
 // same returns the columns of a query's identity, good and junk.
 func (p *protocol) same(query int) []int32 {
 	if pid := p.query[query].PID; p.person(pid) {
-		return p.persons[pid]
+		return p.people[pid]
 	}
 	return nil
 }
@@ -112,10 +112,10 @@ func (p *protocol) cameraLists() [][]cameraAP {
 
 // explain says why no query has a match.
 func (p *protocol) explain(queryName, galleryName string) error {
-	persons, known := 0, 0
+	people, known := 0, 0
 	for i, l := range p.query {
 		if p.person(l.PID) {
-			persons++
+			people++
 		}
 		if len(p.same(i)) > 0 {
 			known++
@@ -123,10 +123,10 @@ func (p *protocol) explain(queryName, galleryName string) error {
 	}
 	queryName, galleryName = cmp.Or(queryName, "query"), cmp.Or(galleryName, "gallery")
 	switch {
-	case persons == 0:
+	case people == 0:
 		return fmt.Errorf("%w: all %d rows of %s are junk or distractors; check its identities", ErrNoMatch, len(p.query), queryName)
 	case known == 0:
-		return fmt.Errorf("%w: none of the %d images of people in %s has its identity in %s; check that both are of the same split and numbering", ErrNoMatch, persons, queryName, galleryName)
+		return fmt.Errorf("%w: none of the %d images of people in %s has its identity in %s; check that both are of the same split and numbering", ErrNoMatch, people, queryName, galleryName)
 	default:
 		return fmt.Errorf("%w: %d rows of %s have their identity in %s, but seen by the query's own camera alone, which does not count; check the cameras", ErrNoMatch, known, queryName, galleryName)
 	}

@@ -12,7 +12,7 @@ type Result struct {
 	// Pooling names the images that MultiQuery took the mean of: that of
 	// Options.Pool, or "query and gallery".
 	Pooling string `json:"pooling,omitempty"`
-	Metric  Metric `json:"metric"`
+	Metric  Metric `json:"metric"` // "" for distances that were computed elsewhere
 	// Expand is Options.Expand.
 	Expand int `json:"expand,omitempty"`
 
@@ -70,11 +70,12 @@ type CameraPair struct {
 }
 
 // QueryResult is the result of a query. Of one that is not valid only Best is
-// set.
+// set. The package's documentation says what AP, trapezoidal AP and INP, n/r_n,
+// are.
 type QueryResult struct {
-	Valid         bool
-	Matches       int // good images in the gallery
-	First         int // rank of the first match, from 1
+	Valid         bool // it has a match
+	Matches       int  // good images in the gallery
+	First         int  // rank of the first match, from 1
 	AP            float64
 	APTrapezoidal float64
 	INP           float64
@@ -83,11 +84,12 @@ type QueryResult struct {
 	Best []Match
 }
 
-// Match is an image of the gallery.
+// Match is an image of the gallery that is near a query; whether it is a match, Good
+// says.
 type Match struct {
-	Gallery  int // row
-	Distance float64
-	Good     bool
+	Gallery  int     // row of the set, from 0
+	Distance float64 // by the metric; in Result.Rerank that of re-ranking
+	Good     bool    // it shows the query's person, by another camera
 	// SameCamera says that the image shows the query's person but was taken by
 	// its own camera, so it takes no rank. See Options.BestSameCamera.
 	SameCamera bool

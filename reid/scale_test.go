@@ -9,7 +9,7 @@ import (
 )
 
 // marketLabels returns labels distributed as in Market-1501: junk in front, as
-// by file name, then distractors, then 750 persons seen by 6 cameras.
+// by file name, then distractors, then 750 people seen by 6 cameras.
 func marketLabels(r *rand.Rand, queries, gallery int) (q, g []Label) {
 	for i := range queries {
 		q = append(q, Label{Number(1 + i%750), Number(i / 750 % 6)})

@@ -11,7 +11,7 @@ import (
 // Label says who is seen in an image, and which camera took it.
 type Label struct {
 	PID    ID // the person, Junk, Distractor or Unknown
-	Camera ID // or Unknown
+	Camera ID // a camera, or Unknown
 }
 
 // Set is images by their features and labels.
@@ -42,9 +42,10 @@ var (
 	ErrFingerprint = errors.New("features of another model or preprocessing")
 )
 
-// RowError says which row of a set, counting from 0, is bad.
+// RowError says which row of a set, counting from 0, is bad; or of images to add,
+// or of queries. Err wraps one of the package's errors.
 type RowError struct {
-	Set string
+	Set string // its name
 	Row int
 	Err error
 }

@@ -1,4 +1,4 @@
-// Package embedder opens ONNX files as what makes features of persons: models of
+// Package embedder opens ONNX files as what makes features of people: models of
 // package infer together with the fingerprint of their features, by which
 // galleries, thresholds and folders of features refuse those of other models.
 //

@@ -17,7 +17,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer e.Close()
-	gallery, err := reid.OpenGallery("persons", e.Fingerprint())
+	gallery, err := reid.OpenGallery("people", e.Fingerprint())
 	if err != nil {
 		log.Fatal(err)
 	}

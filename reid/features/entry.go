@@ -15,8 +15,8 @@ var layouts = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04
 // ParseTime reads a time: as of RFC 3339 ("2026-05-01T12:00:00Z"), with a space
 // for the T, without a zone (then it is UTC), a day alone, or a number of
 // seconds since 1970 (or since whenever the times of a data set start), whole or
-// not. The first moment of the year 1 is none: other programs write it for an
-// unknown time, and as a bound of time it would be none.
+// not. The first moment of the year 1 is refused: other programs write it for an
+// unknown time, and as a bound of time it would not be one.
 func ParseTime(text string) (time.Time, error) {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, text); err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/deepmutual/dml/reid"
 )
 
-// ExtractOptions of Extract, and of Load. The zero value is ready.
+// ExtractOptions of Extract, and of Load. The zero value is ready to use.
 type ExtractOptions struct {
 	// Batch is how many images are decoded and embedded together. Two batches of
 	// decoded images are in memory at a time. Default: 64.
@@ -33,8 +33,9 @@ type ExtractOptions struct {
 	// Unusable reports an error of the Embedder that is an image's own fault, which
 	// is then skipped. Default: none is.
 	Unusable func(error) bool
-	// Progress is called, if set, before the first batch and after each one: so
-	// many of all images are done, those of an interrupted extraction included.
+	// Progress is called, if set, before the first batch and after each one, with
+	// how many images are done, those of an interrupted extraction included, and
+	// how many there are.
 	Progress func(done, total int)
 }
 

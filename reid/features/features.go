@@ -1,10 +1,12 @@
 // Package features makes, keeps and loads features of people's images for
 // re-identification.
 //
-// Load takes them from any of three places, which a Source names: a folder that
-// Extract made, bare NumPy files with labels as CSV, or images, of which an
-// Embedder makes them there and then. What it returns, a Set, is what
-// reid.Evaluate, reid.Rank, reid.Calibrate and galleries take.
+// To make a folder of features, OpenImages lists the images, package embedder opens
+// the models, and Extract does the work. To use features, Load takes them from any
+// of three places, which a Source names: a folder that Extract made, bare NumPy
+// files with labels as CSV, or images, of which an Embedder makes them there and
+// then. It returns a Set, whose parts are what reid.Evaluate, reid.Rank and
+// reid.Calibrate take, and by SetPart.Entries what a gallery takes.
 //
 // A folder of features has the files
 //
@@ -17,6 +19,9 @@
 // DIR/.partial, batch by batch, and an extraction that was interrupted, however
 // hard, goes on after the last whole batch. Its files are equal, bit by bit, to
 // those of one that was not, because the batches are the same.
+//
+// A file that was changed, re-sorted labels included, is refused by its checksum in
+// features.json (ErrChecksum), by Load and by Extract.
 //
 // A Recipe is how features were made, and its Fingerprint identifies them: sets of
 // different fingerprints are not compared. A Threshold tells one person from two

@@ -245,7 +245,7 @@ func TestDecodeLabels(t *testing.T) {
 	}
 }
 
-// TestReadList reads rows of persons that are not known.
+// TestReadList reads rows of people who are not known.
 func TestReadList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l.csv")
 	if err := os.WriteFile(path, []byte("path,pid,camid,track\na.jpg,,,t1\nb.jpg,anna,,\nc.jpg,,2,\n"), 0o644); err != nil {

@@ -46,13 +46,17 @@ var (
 	ErrTrack = errors.New("no tracks")
 )
 
-// OpenImages lists the images at path: of a folder in one of the layouts of package
-// market1501 its queries, gallery and further images; of a folder of images
-// that is not divided into these, all of them as the gallery; of a CSV file (see
-// ReadList), whose paths are relative to its folder, the rows whose
-// split is query, gallery or multi_query, leaving out train and val, or all as
-// the gallery where no row has a split. Parts without images are errors, other
-// than parts that are not there.
+// OpenImages lists the images at path, which is one of
+//
+//   - a folder in one of the layouts of package identities: its queries, gallery and
+//     further images;
+//   - a folder of images that is not divided into these: all of them are the
+//     gallery;
+//   - a CSV file (see ReadList), whose paths are relative to its folder: the rows
+//     whose split is query, gallery or multi_query, leaving out train and val, or
+//     all as the gallery where no row has a split.
+//
+// A part may be absent; one that is there without images is an error.
 func OpenImages(path string, opts ImagesOptions) (*Images, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -217,8 +221,9 @@ func (s *Images) checksums(d *Data) (listing []byte, err error) {
 	return text.Bytes(), errors.Join(err, out.Error())
 }
 
-// ImageFiles are image files as queries of one's own: by their paths, with labels
-// by a pattern of their names where one fits, else unknown. The pattern may be nil.
+// ImageFiles returns image files, given by their paths, as queries. Their labels are
+// read from their names where the pattern, which may be nil, fits; else they are
+// unknown.
 func ImageFiles(paths []string, pattern *identities.Pattern) *Images {
 	rows := make([]Row, len(paths))
 	for i, path := range paths {

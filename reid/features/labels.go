@@ -15,7 +15,7 @@ import (
 	"github.com/deepmutual/dml/reid"
 )
 
-// Row is the label of an image.
+// Row is an image by its name and label, such as a row of a CSV file.
 type Row struct {
 	Name string // of the image, or its path
 	reid.Label

@@ -15,7 +15,7 @@ import (
 	"github.com/deepmutual/dml/reid"
 )
 
-// LoadOptions of Load. The zero value is ready.
+// LoadOptions of Load. The zero value is ready to use.
 type LoadOptions struct {
 	// Parts that are needed; others are neither read nor made. Default: Query and
 	// Gallery, and MultiQuery where it is there.
@@ -25,7 +25,7 @@ type LoadOptions struct {
 	// Float64 keeps features of files in float64 as they are. Default: they are
 	// rounded to float32.
 	Float64 bool
-	// MapFrom maps files of so many bytes or more into memory, where the system
+	// MapFrom maps files of at least this many bytes into memory, where the system
 	// can, instead of reading them. Nobody may shorten them before Close. Default
 	// 0: none.
 	MapFrom int64
@@ -40,7 +40,8 @@ var (
 )
 
 // Load loads features. Close the set after use. A part that is needed and not
-// there is a reid.ErrEmpty, a file that is not as it was written an ErrChecksum;
+// there is a reid.ErrEmpty, a file of a folder that is not as it was written an
+// ErrChecksum, content that cannot be read an ErrManifest, an ErrNPY or a *RowError;
 // counts that do not fit wrap reid.ErrCount or reid.ErrDimension, queries and a
 // gallery of other recipes are a *MismatchError. That the numbers are usable is
 // for package reid to check.

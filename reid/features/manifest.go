@@ -52,11 +52,11 @@ type Data struct {
 	// SHA256 of the listing: parts, file names, sizes and labels in their order.
 	SHA256 string `json:"sha256"`
 	// ImagesSHA256 is of the images' sizes and times of change, which images.csv
-	// lists; "" in folders of before.
+	// lists; "" in older folders.
 	ImagesSHA256 string `json:"images_sha256,omitempty"`
 	// Pattern of the file names, where these gave the labels.
 	Pattern string `json:"pattern,omitempty"`
-	// ZeroIsIdentity says that identity 0 is a person and no distractor.
+	// ZeroIsIdentity says that identity 0 is a person, not a distractor.
 	ZeroIsIdentity bool `json:"zero_is_identity,omitempty"`
 	// Undivided says that the data named neither queries nor a gallery: all of
 	// it is the gallery, and each image of it may serve as a query.
@@ -69,7 +69,7 @@ type Part struct {
 	Images  int    `json:"images"` // listed
 	Skipped int    `json:"skipped"`
 	Rows    int    `json:"rows"` // written
-	// The checksums of PART.npy and PART.csv; "" in folders of before.
+	// The checksums of PART.npy and PART.csv; "" in older folders.
 	FeaturesSHA256 string `json:"npy_sha256,omitempty"`
 	LabelsSHA256   string `json:"csv_sha256,omitempty"`
 }

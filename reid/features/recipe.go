@@ -36,7 +36,7 @@ const L2 = "l2"
 type Model struct {
 	File     string `json:"file"` // its name, without folders; for people
 	SHA256   string `json:"sha256"`
-	Features int    `json:"features,omitempty"` // of an image; 0 where it is not known
+	Features int    `json:"features,omitempty"` // how many, of an image; 0 where it is not known
 }
 
 // Preprocessing is what happens to an image before the models see it.
@@ -148,7 +148,7 @@ func (r Recipe) Validate() error {
 	}
 	for i, m := range r.Models {
 		if sum, err := hex.DecodeString(m.SHA256); err != nil || len(sum) != sha256.Size || strings.ToLower(m.SHA256) != m.SHA256 {
-			fault("models: number %d has the SHA-256 %.80q, which is none", i+1, m.SHA256)
+			fault("models: number %d has the SHA-256 %.80q, which is not one", i+1, m.SHA256)
 		}
 		if m.Features < 0 {
 			fault("models: number %d has %d features", i+1, m.Features)

@@ -48,7 +48,7 @@ func (t SearchThreshold) Validate() error {
 		fault("kind is %.40q, want %q: a threshold of pairs is far too large for searches; make one with dml reid calibrate --search", t.Kind, searchKind)
 	}
 	if !slices.Contains(reid.Metrics(), t.Metric) {
-		fault("the metric %.40q is none of %q", t.Metric, reid.Metrics())
+		fault("the metric %.40q is not one of %q", t.Metric, reid.Metrics())
 	}
 	if !(t.Threshold > 0 && t.Threshold < 1e18) || t.Metric == reid.Cosine && t.Threshold > 2 {
 		fault("the threshold is %v", t.Threshold)

@@ -34,7 +34,7 @@ func TestThreshold(t *testing.T) {
 		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}
 	if !got.Same(.3124) || got.Same(.3125) {
-		t.Error("the threshold itself is the nearest distance of two persons")
+		t.Error("the threshold itself is the nearest distance of two people")
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
