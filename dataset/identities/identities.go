@@ -2,7 +2,7 @@
 // Market-1501 (Zheng et al., ICCV 2015), whose file names tell who is seen by
 // which camera, and those with names of their own: MSMT17, CUHK03-NP, PKU-Reid.
 //
-//	DIR/bounding_box_train/*   persons to train on
+//	DIR/bounding_box_train/*   people to train on
 //	DIR/query/*                the queries of the test
 //	DIR/bounding_box_test/*    the gallery they are looked for in
 //	DIR/gt_bbox/*              further images of the queries' people
@@ -31,7 +31,7 @@ const (
 	Train      Part = "train"
 	Query      Part = "query"
 	Gallery    Part = "gallery"
-	MultiQuery Part = "multi_query" // all images of the queries' persons
+	MultiQuery Part = "multi_query" // all images of the queries' people
 )
 
 // Folder is that of the part's images in Market-1501's layout.
