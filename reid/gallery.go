@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,82 +61,6 @@ func (e *FingerprintError) Error() string {
 }
 
 func (e *FingerprintError) Unwrap() error { return ErrFingerprint }
-
-// Entry is an image of a gallery.
-type Entry struct {
-	// Name of the image, or its path; no two images of a gallery have the same.
-	Name string
-	// Label; Unknown ones are fine.
-	Label
-	// Track that the image is of, or "".
-	Track string
-	// Time when it was taken, from 1678 to 2261. The zero time is unknown.
-	Time time.Time
-}
-
-// unknownTime is the zero time on disk.
-const unknownTime = math.MinInt64
-
-// The numbers of what is unknown on disk.
-const (
-	unknownPID    = -2
-	unknownCamera = -1
-)
-
-// idOf is an ID as a gallery stores it.
-func idOf(k store.Key, unknown int32) ID {
-	switch {
-	case k.Text != "":
-		return ID(k.Text)
-	case k.Number == unknown:
-		return Unknown
-	}
-	return Number(int(k.Number))
-}
-
-func (id ID) key(unknown int32) store.Key {
-	if id == Unknown {
-		return store.Key{Number: unknown}
-	}
-	if n, ok := id.Number(); ok {
-		return store.Key{Number: int32(n)}
-	}
-	return store.Key{Text: string(id)}
-}
-
-func entryOf(r store.Row) Entry {
-	e := Entry{Name: r.Name, Label: Label{PID: idOf(r.PID, unknownPID), Camera: idOf(r.Camera, unknownCamera)}, Track: r.Track}
-	if r.Time != unknownTime {
-		e.Time = time.Unix(0, r.Time).UTC()
-	}
-	return e
-}
-
-// nanoseconds of a time since 1970, if they can be told.
-func nanoseconds(t time.Time) (int64, bool) {
-	ns := t.UnixNano()
-	return ns, time.Unix(0, ns).Equal(t) && ns != unknownTime
-}
-
-func (e Entry) row() (store.Row, error) {
-	r := store.Row{Name: e.Name, Track: e.Track, PID: e.PID.key(unknownPID), Camera: e.Camera.key(unknownCamera), Time: unknownTime}
-	switch {
-	case e.Name == "" || len(e.Name) > store.LongestText:
-		return r, fmt.Errorf("%w: a name of %d bytes; it must have 1 to %d", ErrLabel, len(e.Name), store.LongestText)
-	case len(e.Track) > store.LongestText:
-		return r, fmt.Errorf("%w: %.40q: a track of %d bytes; it may have %d", ErrLabel, e.Name, len(e.Track), store.LongestText)
-	}
-	if err := e.check(true); err != nil {
-		return r, fmt.Errorf("%.80q: %w", e.Name, err)
-	}
-	if !e.Time.IsZero() {
-		var ok bool
-		if r.Time, ok = nanoseconds(e.Time); !ok {
-			return r, fmt.Errorf("%w: %.80q: the time %v is not of the years 1678 to 2261", ErrLabel, e.Name, e.Time)
-		}
-	}
-	return r, nil
-}
 
 // Gallery is images on disk that can be searched for those of a person. Their
 // features are mapped into memory, so opening is fast, and processes share them.
@@ -219,27 +141,6 @@ func (g *Gallery) Close() error {
 		return nil
 	}
 	return g.store.Close()
-}
-
-// Dim is the number of features of an image.
-func (g *Gallery) Dim() int { return g.store.Header().Dim }
-
-// Fingerprint is that of what makes the features.
-func (g *Gallery) Fingerprint() string { return g.store.Header().Fingerprint }
-
-// Len is the number of images.
-func (g *Gallery) Len() int { return g.store.View().Live }
-
-// Names returns the names of all images, in the order in which they were added.
-func (g *Gallery) Names() []string {
-	v := g.store.View()
-	out := make([]string, 0, v.Live)
-	for i, name := range v.Names {
-		if !v.IsRemoved(i) {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // Refresh shows what another process has changed since the gallery was opened.
@@ -333,74 +234,4 @@ func eachBlock(ctx context.Context, workers, blocks int, v *store.View, f func(w
 		}
 	})
 	return fault(cmp.Or(first, ctx.Err()))
-}
-
-// GalleryInfo describes a gallery.
-type GalleryInfo struct {
-	Path        string `json:"path"`
-	Fingerprint string `json:"fingerprint"`
-	Dim         int    `json:"dim"`
-	Images      int    `json:"images"` // without removed ones
-	// Removed images, whose room Compact gives back.
-	Removed    int `json:"removed"`
-	Identities int `json:"identities"` // people: without junk, distractors and unknown ones
-	// Cameras in ascending order, without unknown ones.
-	Cameras []ID `json:"cameras"`
-	// First and Last of the known times; zero if there are none.
-	First time.Time `json:"first,omitzero"`
-	Last  time.Time `json:"last,omitzero"`
-	// Note is that of SetNote.
-	Note []byte `json:"-"`
-	// Bytes on disk, by the lengths of the files.
-	Bytes int64 `json:"bytes"`
-}
-
-// ReadGalleryInfo describes a gallery of any fingerprint.
-func ReadGalleryInfo(path string) (GalleryInfo, error) {
-	s, err := store.Open(path)
-	if err != nil {
-		return GalleryInfo{}, fault(err)
-	}
-	g := &Gallery{path: path, store: s}
-	info, err := g.Info()
-	return info, errors.Join(err, g.Close())
-}
-
-// Info describes the gallery.
-func (g *Gallery) Info() (GalleryInfo, error) {
-	if err := g.enter(); err != nil {
-		return GalleryInfo{}, err
-	}
-	defer g.leave()
-	v := g.store.View()
-	info := GalleryInfo{Path: g.path, Fingerprint: g.Fingerprint(), Dim: g.Dim(), Images: v.Live, Removed: v.Rows() - v.Live, Note: v.Note, Cameras: []ID{}}
-	people, cameras := make(map[int32]bool), make(map[int32]bool)
-	for i := range v.Rows() {
-		if v.IsRemoved(i) {
-			continue
-		}
-		people[v.PIDs[i]], cameras[v.Cameras[i]] = true, true
-		if t := entryOf(v.Row(i)).Time; !t.IsZero() {
-			if info.First.IsZero() || t.Before(info.First) {
-				info.First = t
-			}
-			if t.After(info.Last) {
-				info.Last = t
-			}
-		}
-	}
-	for code := range people {
-		if idOf(v.Key(code), unknownPID).Person() {
-			info.Identities++
-		}
-	}
-	for code := range cameras {
-		if id := idOf(v.Key(code), unknownCamera); id != Unknown {
-			info.Cameras = append(info.Cameras, id)
-		}
-	}
-	slices.SortFunc(info.Cameras, ID.Compare)
-	var err error
-	info.Bytes, err = g.store.Bytes()
-	return info, err
 }

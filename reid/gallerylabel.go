@@ -2,7 +2,6 @@ package reid
 
 import (
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/deepmutual/dml/reid/internal/store"
@@ -68,73 +67,4 @@ func (to NewLabel) apply(e *Entry) {
 	if to.Time != nil {
 		e.Time = *to.Time
 	}
-}
-
-// changing takes g.write and the gallery's lock, and finds the rows that a filter
-// matches. On an error g.write is free.
-func (g *Gallery) changing(f Filter, what string) (rows []int, err error) {
-	m, err := f.compile()
-	if err != nil {
-		return nil, err
-	}
-	if m.all() {
-		return nil, fmt.Errorf("%w: nothing says which images to %s", ErrOptions, what)
-	}
-	g.write.Lock()
-	if err := g.lock(); err != nil {
-		g.write.Unlock()
-		return nil, err
-	}
-	v := g.store.View()
-	m.bind(v)
-	for i := range v.Rows() {
-		if !v.IsRemoved(i) && m.matches(v, i) {
-			rows = append(rows, i)
-		}
-	}
-	return rows, nil
-}
-
-// Images iterates over the rows of the images that the filter matches, and what
-// is known of them, as they were when it was called, in the order in which they
-// were added. The gallery may be changed meanwhile.
-func (g *Gallery) Images(f Filter) (iter.Seq2[int, Entry], error) {
-	if err := g.enter(); err != nil {
-		return nil, err
-	}
-	defer g.leave()
-	m, err := f.compile()
-	if err != nil {
-		return nil, err
-	}
-	v := g.store.View()
-	m.bind(v)
-	return func(yield func(int, Entry) bool) {
-		for i := range v.Rows() {
-			if !v.IsRemoved(i) && m.matches(v, i) && !yield(i, entryOf(v.Row(i))) {
-				return
-			}
-		}
-	}, nil
-}
-
-// Note is what SetNote kept last, or nil. It is the caller's; dml keeps there
-// which files make the features.
-func (g *Gallery) Note() []byte { return append([]byte(nil), g.store.View().Note...) }
-
-// SetNote keeps a note of up to 1 MiB in the gallery, durably.
-func (g *Gallery) SetNote(note []byte) error {
-	if err := g.enter(); err != nil {
-		return err
-	}
-	defer g.leave()
-	if len(note) > store.LongestNote {
-		return fmt.Errorf("%w: a note of %d bytes; it may have %d", ErrOptions, len(note), store.LongestNote)
-	}
-	g.write.Lock()
-	defer g.write.Unlock()
-	if err := g.lock(); err != nil {
-		return err
-	}
-	return fault(g.store.Append(store.Change{Note: append([]byte{}, note...)}))
 }
