@@ -248,7 +248,7 @@ func (l *loader) read(npy, csv string, p Part) (*SetPart, error) {
 		if err != nil {
 			return nil, err
 		}
-		if own := strings.TrimSuffix(npy, ".npy") + ".csv"; csv == own && p.LabelsSHA256 != "" && sha256Of(data) != p.LabelsSHA256 {
+		if own := strings.TrimSuffix(npy, ".npy") + ".csv"; filepath.Clean(csv) == filepath.Clean(own) && p.LabelsSHA256 != "" && sha256Of(data) != p.LabelsSHA256 {
 			return nil, fmt.Errorf("%s: %w", csv, ErrChecksum)
 		}
 		if rows, err = decodeLabels(data, csv, l.opts.Labelled); err != nil {

@@ -213,9 +213,10 @@ func TestLoadChanged(t *testing.T) {
 	for name, text := range map[string][]byte{"gallery.npy": zeroed, "gallery.csv": []byte(resorted)} {
 		before := read(name)
 		write(t, filepath.Join(dir, name), text)
-		for what, src := range map[string]Source{"the folder": {Folder: dir}, "a bare file": {Files: map[string]File{Gallery: {NPY: filepath.Join(dir, "gallery.npy")}}}} {
+		for what, src := range map[string]Source{"the folder": {Folder: dir}, "a bare file": {Files: map[string]File{Gallery: {NPY: filepath.Join(dir, "gallery.npy")}}},
+			"labels by another path": {Files: map[string]File{Gallery: {NPY: filepath.Join(dir, "gallery.npy"), CSV: dir + "/./gallery.csv"}}}} {
 			for _, from := range []int64{0, 1} {
-				if _, err := Load(t.Context(), src, LoadOptions{Parts: []string{Gallery}, MapFrom: from}); !errors.Is(err, ErrChecksum) || !strings.Contains(err.Error(), filepath.Join(dir, name)) {
+				if _, err := Load(t.Context(), src, LoadOptions{Parts: []string{Gallery}, MapFrom: from}); !errors.Is(err, ErrChecksum) || !strings.Contains(err.Error(), name) {
 					t.Errorf("%s changed, %s: %v", name, what, err)
 				}
 			}
