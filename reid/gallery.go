@@ -15,7 +15,7 @@ import (
 
 // Errors of galleries; test with errors.Is.
 var (
-	// ErrGalleryExists says that there is something where a gallery shall be made.
+	// ErrGalleryExists says that there is something where a gallery is to be made.
 	ErrGalleryExists = store.ErrExists
 	// ErrGalleryLocked says that another process writes the gallery.
 	ErrGalleryLocked = store.ErrLocked
@@ -62,7 +62,7 @@ func (e *FingerprintError) Error() string {
 
 func (e *FingerprintError) Unwrap() error { return ErrFingerprint }
 
-// Gallery is images on disk that can be searched for those of a person. Their
+// Gallery is a folder of images that can be searched for those of a person. Their
 // features are mapped into memory, so opening is fast, and processes share them.
 //
 // A Gallery is safe for concurrent use, and searches run while images are added
