@@ -70,8 +70,8 @@ type CameraPair struct {
 }
 
 // QueryResult is the result of a query. Of one that is not valid only Best is
-// set. The package's documentation says what AP, trapezoidal AP and INP, n/r_n,
-// are.
+// set. For AP, APTrapezoidal and INP, which is n/r_n, see the package's
+// documentation.
 type QueryResult struct {
 	Valid         bool // it has a match
 	Matches       int  // good images in the gallery
@@ -84,8 +84,8 @@ type QueryResult struct {
 	Best []Match
 }
 
-// Match is an image of the gallery that is near a query; whether it is a match, Good
-// says.
+// Match is an image of the gallery that is near a query. Good says whether it is a
+// match.
 type Match struct {
 	Gallery  int     // row of the set, from 0
 	Distance float64 // by the metric; in Result.Rerank that of re-ranking
