@@ -14,7 +14,7 @@ import (
 	"github.com/deepmutual/dml/reid/features"
 )
 
-// The size of Market-1501. Its gallery has 13,115 images of persons, the others
+// The size of Market-1501. Its gallery has 13,115 images of people, the others
 // are distractors, and junk: here distractors all, since torchreid leaves junk out
 // when it reads a data set, and package reid would when it ranks.
 const (
@@ -39,7 +39,7 @@ func reidLabels(rng *rand.Rand) (query, gallery []reid.Label) {
 }
 
 // reidFeatures are random: a centre for each person, noise for each image, so
-// much that persons are found in part. Distractors are persons of one image. Vectors have length 1.
+// much that people are found in part. Distractors are people of one image. Vectors have length 1.
 func reidFeatures(rng *rand.Rand, labels []reid.Label, centres []float32, dim int) features.Matrix {
 	noise := math.Sqrt(math.Sqrt(float64(dim))/3 - 1)
 	m := features.Matrix{Data: make([]float32, len(labels)*dim), Rows: len(labels), Dim: dim}

@@ -139,7 +139,7 @@ func serveTraining(work Work, backend kernel.Backend, o *orders) error {
 			o.done()
 			await()
 		},
-		Epoch: func(train.EpochReport) { o.begin = time.Now() }, // evaluation is no step
+		Epoch: func(train.EpochReport) { o.begin = time.Now() }, // evaluation is not a step
 	})
 	return errors.Join(err, context.Cause(ctx))
 }

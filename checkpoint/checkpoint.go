@@ -39,7 +39,7 @@ const (
 
 // Errors of Read; test with errors.Is.
 var (
-	// ErrFormat says that the file is no checkpoint.
+	// ErrFormat says that the file is not a checkpoint.
 	ErrFormat = errors.New("not a checkpoint file")
 	// ErrVersion says that a newer version of this program wrote the file.
 	ErrVersion = errors.New("unsupported checkpoint version")

@@ -83,7 +83,7 @@ func TestAugmentOutcomes(t *testing.T) {
 					out := a.Apply(buf, m, dataset.SampleKey{Seed: 1, Epoch: i / 100, Index: i % 100})
 					key := string(out.Pix)
 					if _, ok := count[key]; !ok {
-						t.Fatalf("sample %d became %v, which is no crop of the padded image", i, out.Pix)
+						t.Fatalf("sample %d became %v, which is not a crop of the padded image", i, out.Pix)
 					}
 					count[key]++
 				}

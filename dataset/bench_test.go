@@ -104,11 +104,11 @@ func BenchmarkLoaderPhotos(b *testing.B) {
 	b.Run("cached", func(b *testing.B) { benchmark(b, splits.Train, opts) })
 }
 
-// BenchmarkLoaderReal prepares the real images of persons.
+// BenchmarkLoaderReal prepares the real images of people.
 func BenchmarkLoaderReal(b *testing.B) {
 	fsys := make(fstest.MapFS)
 	for name, file := range datatest.SharedTar(b, "market1501-mini.tar") {
-		if name, found := strings.CutPrefix(name, "market1501-mini/bounding_box_train/00"); found { // 00xx: some persons
+		if name, found := strings.CutPrefix(name, "market1501-mini/bounding_box_train/00"); found { // 00xx: some people
 			fsys["bounding_box_train/00"+name] = file
 		}
 	}

@@ -315,7 +315,7 @@ func TestLoaderSteadyState(t *testing.T) {
 	}
 }
 
-// mislabelled gives one sample a label that is no class.
+// mislabelled gives one sample a label that is not a class.
 type mislabelled struct{ dataset.Dataset }
 
 func (m mislabelled) Label(i int) int {

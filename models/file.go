@@ -218,7 +218,7 @@ func decodeLayer(raw json.RawMessage, previous string) (Layer, error) {
 	return l, nil
 }
 
-// checkPairs refuses a kernel, stride or dilation that is no pair: decoding
+// checkPairs refuses a kernel, stride or dilation that is not a pair: decoding
 // into an array drops what is too much and fills up what is missing.
 func checkPairs(raw json.RawMessage) error {
 	type window struct{ Kernel, Stride, Dilation *[]int }

@@ -196,7 +196,7 @@ func FuzzParseArchitecture(f *testing.F) {
 		a, err := ParseArchitecture("fuzzed", data)
 		if err != nil {
 			if !errors.Is(err, ErrFile) {
-				t.Errorf("%v is no fault of a file", err)
+				t.Errorf("%v is not a fault of a file", err)
 			}
 			return
 		}

@@ -49,7 +49,7 @@ func TestExportLeavesNoUnverifiedFile(t *testing.T) {
 	bad := ramp(2 * 144)
 	bad[150] = float32(math.NaN())
 	if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: bad, Samples: 2}); !errors.Is(err, verify.ErrMismatch) {
-		t.Errorf("logits that are no numbers passed: %v", err)
+		t.Errorf("logits that are not finite passed: %v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file was left: %v", err)
@@ -63,7 +63,7 @@ func TestExportLeavesNoUnverifiedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ExportStudent(t.Context(), path, st, FileOptions{Inputs: bad, Samples: 2}); err == nil {
-		t.Error("logits that are no numbers passed")
+		t.Error("logits that are not finite passed")
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the earlier file was changed (%v)", err)

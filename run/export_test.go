@@ -71,7 +71,7 @@ func TestCohortLeavesNoUnverifiedFile(t *testing.T) {
 	bad := slices.Clone(opts.Inputs)
 	bad[150] = float32(math.NaN())
 	if _, err := ExportCohort(t.Context(), path, states, FileOptions{Inputs: bad, Samples: 3}); !errors.Is(err, verify.ErrMismatch) {
-		t.Errorf("outputs that are no numbers passed: %v", err)
+		t.Errorf("outputs that are not finite passed: %v", err)
 	}
 	if _, err := ExportCohort(t.Context(), path, nil, opts); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("a cohort of none: %v", err)

@@ -82,7 +82,7 @@ func BenchmarkEpoch(b *testing.B) {
 	}
 }
 
-// market is persons in JPEG files, as Market-1501 holds them.
+// market is people in JPEG files, as Market-1501 holds them.
 func market(b *testing.B) dataset.Dataset {
 	fsys := make(fstest.MapFS)
 	for i := range 256 {

@@ -71,4 +71,3 @@ func ExampleStudent_network() {
 	fmt.Println(result.Students[1].Name, "has", result.Students[1].Parameters, "parameters")
 	// Output: own-2 has 1198 parameters
 }
-

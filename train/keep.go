@@ -46,7 +46,7 @@ type Result struct {
 }
 
 // Fit trains a cohort in memory: it is New, Run without a store, and Close. A
-// context that ends it early is no error: Result.Stopped tells.
+// context that ends it early is not an error: Result.Stopped tells.
 func Fit(ctx context.Context, cfg Config, data dataset.Splits, opts Options, events Events) (Result, error) {
 	s, err := New(cfg, data, opts)
 	if err != nil {

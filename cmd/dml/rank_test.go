@@ -179,7 +179,7 @@ func TestRankQueries(t *testing.T) {
 		t.Errorf("%v, %v, in the ranking %v", err, pair.Distance, first.Distance)
 	}
 
-	// An image of one's own: of a name like the data's, and of another.
+	// An image of your own: of a name like the data's, and of another.
 	dir := t.TempDir()
 	data := must(os.ReadFile(filepath.Join(l.data, filepath.FromSlash(names[4]))))
 	mine, named := filepath.Join(dir, "me.jpg"), filepath.Join(dir, filepath.Base(names[4]))

@@ -8,7 +8,7 @@
 //	DIR/gt_bbox/*              further images of the queries' people
 //
 // VeRi-776's image_train, image_query and image_test are read likewise.
-// Images may lie in folders below these. MSMT17's list_train.txt and its like
+// Images may lie in folders below these. MSMT17's list_train.txt and similar lists
 // stand for the folders where they are there.
 package identities
 
@@ -98,7 +98,7 @@ type Listing struct {
 }
 
 // Present tells whether fsys is laid out as this package reads: it has one of
-// the parts, or holds images of persons itself.
+// the parts, or holds images of people itself.
 func Present(fsys fs.FS) bool {
 	if Divided(fsys) {
 		return true

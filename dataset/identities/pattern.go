@@ -14,7 +14,7 @@ import (
 // Name is what the name of a re-identification image says. A field that the
 // name says nothing of is None.
 type Name struct {
-	// PID is the person's identity; Junk for what is no usable image of one.
+	// PID is the person's identity; Junk for what is not a usable image of one.
 	PID int
 	// Camera that took the image.
 	Camera int
@@ -22,7 +22,7 @@ type Name struct {
 	Sequence int
 	// Frame of the sequence. PKU-Reid: the orientation, 1 to 8.
 	Frame int
-	// Box of the frame's persons, or the image's number where that is all the
+	// Box of the frame's people, or the image's number where that is all the
 	// name says.
 	Box int
 }

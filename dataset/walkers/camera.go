@@ -50,7 +50,7 @@ func newCamera(r *random, d effects) *camera {
 	return c
 }
 
-// place paints what is behind the persons; they walk along it, so that each
+// place paints what is behind the people; they walk along it, so that each
 // picture shows another part, from scroll on.
 func (c *camera) place(scroll float64) paint {
 	horizon := c.horizon * Height

@@ -13,7 +13,7 @@ type effects struct {
 	sensor float64 // blur and noise
 	box    float64 // error of the detector's boxes, as a fraction of their size
 	hidden float64 // probability that something is in front of the person
-	turned float64 // how far persons turn from the direction they walk in
+	turned float64 // how far people turn from the direction they walk in
 }
 
 var difficulties = map[Difficulty]effects{
@@ -56,9 +56,9 @@ func (s *Set) Draw(m Image) *image.RGBA {
 func (s *Set) walker(m Image, random func(stream) *random) *person {
 	switch {
 	case m.PID > 0:
-		return s.persons[m.PID-1]
+		return s.people[m.PID-1]
 	case m.PID == identities.Junk: // a bad box around a person of the test
-		return s.persons[s.opts.TrainPersons+random(streamJunk).IntN(s.opts.TestPersons)]
+		return s.people[s.opts.TrainIdentities+random(streamJunk).IntN(s.opts.TestIdentities)]
 	}
 	r := random(streamStranger)
 	if r.chance(0.4) {

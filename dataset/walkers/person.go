@@ -1,6 +1,6 @@
 package walkers
 
-// The kinds of what persons wear and carry.
+// The kinds of what people wear and carry.
 const (
 	plainUpper = iota
 	bandedUpper

@@ -1,11 +1,11 @@
 // Package walkers draws a re-identification data set in the layout of
-// Market-1501: persons who walk past cameras. The pictures are made up, so that
+// Market-1501: people who walk past cameras. The pictures are made up, so that
 // anybody may have them: to try commands on, and to test with.
 //
 // Each identity has clothes, a bag, a build and hair of its own; each camera a
 // place, a height, light and a sensor; each image a pose, a box as a detector
 // would draw it, and at times something in front. Colours alone do not tell who
-// is seen, as lights differ; many persons wear the same ones.
+// is seen, as lights differ; many people wear the same ones.
 package walkers
 
 import (
@@ -32,14 +32,14 @@ func Difficulties() []Difficulty { return []Difficulty{Easy, Medium, Hard} }
 
 // Options of a set. The zero value of a field means its default.
 type Options struct {
-	Seed         uint64     // decides everything; default 1
-	TrainPersons int        // identities to train on; default 60
-	TestPersons  int        // other identities, to query; default 30
-	Cameras      int        // at least 2; default 4
-	Images       int        // of each person by each camera, for training and in the gallery; default 4
-	Difficulty   Difficulty // default Medium
+	Seed            uint64     // decides everything; default 1
+	TrainIdentities int        // identities to train on; default 60
+	TestIdentities  int        // other identities, to query; default 30
+	Cameras         int        // at least 2; default 4
+	Images          int        // of each person by each camera, for training and in the gallery; default 4
+	Difficulty      Difficulty // default Medium
 	// Distractors and Junk are images added to the gallery, for every labelled
-	// image of it: of persons without a query and of no person; and of boxes
+	// image of it: of people without a query and of no person; and of boxes
 	// that miss the person. Default: none of them.
 	Distractors, Junk float64
 }
@@ -58,8 +58,8 @@ var ErrOptions = errors.New("bad options")
 // WithDefaults returns the options with defaults in place of zeros.
 func (o Options) WithDefaults() Options {
 	o.Seed = cmp.Or(o.Seed, 1)
-	o.TrainPersons = cmp.Or(o.TrainPersons, 60)
-	o.TestPersons = cmp.Or(o.TestPersons, 30)
+	o.TrainIdentities = cmp.Or(o.TrainIdentities, 60)
+	o.TestIdentities = cmp.Or(o.TestIdentities, 30)
 	o.Cameras = cmp.Or(o.Cameras, 4)
 	o.Images = cmp.Or(o.Images, 4)
 	o.Difficulty = cmp.Or(o.Difficulty, Medium)
@@ -76,10 +76,10 @@ func (o Options) Validate() error {
 		}
 	}
 	// Two, as one tells nobody apart.
-	fault(o.TrainPersons < 2, "%d identities to train on; at least 2", o.TrainPersons)
-	fault(o.TestPersons < 2, "%d identities to test with; at least 2", o.TestPersons)
+	fault(o.TrainIdentities < 2, "%d identities to train on; at least 2", o.TrainIdentities)
+	fault(o.TestIdentities < 2, "%d identities to test with; at least 2", o.TestIdentities)
 	// Not their sum, which can be past the largest int.
-	fault(max(o.TrainPersons, o.TestPersons) > MaxPersons || o.TrainPersons > MaxPersons-o.TestPersons, "%d identities to train on and %d to test with; at most %d in all", o.TrainPersons, o.TestPersons, MaxPersons)
+	fault(max(o.TrainIdentities, o.TestIdentities) > MaxPersons || o.TrainIdentities > MaxPersons-o.TestIdentities, "%d identities to train on and %d to test with; at most %d in all", o.TrainIdentities, o.TestIdentities, MaxPersons)
 	fault(o.Cameras < 2 || o.Cameras > MaxCameras, "%d cameras; 2 to %d, as a match is by another camera", o.Cameras, MaxCameras)
 	fault(o.Images < 1 || o.Images > MaxImages, "%d images of each person by each camera; 1 to %d", o.Images, MaxImages)
 	fault(!(o.Distractors >= 0 && o.Distractors <= MaxShare), "a share of distractors of %v; 0 to %d", o.Distractors, MaxShare)
@@ -108,7 +108,7 @@ func (m Image) File() string {
 type Set struct {
 	opts    Options
 	effects effects
-	persons []*person // by identity - 1: those to train on first
+	people  []*person // by identity - 1: those to train on first
 	cameras []*camera // by number - 1
 	images  []Image
 }
@@ -120,8 +120,8 @@ func New(opts Options) (*Set, error) {
 		return nil, err
 	}
 	s := &Set{opts: opts, effects: difficulties[opts.Difficulty]}
-	for i := range opts.TrainPersons + opts.TestPersons {
-		s.persons = append(s.persons, newPerson(newRandom(opts.Seed, streamPerson, i)))
+	for i := range opts.TrainIdentities + opts.TestIdentities {
+		s.people = append(s.people, newPerson(newRandom(opts.Seed, streamPerson, i)))
 	}
 	for i := range opts.Cameras {
 		s.cameras = append(s.cameras, newCamera(newRandom(opts.Seed, streamCamera, i), s.effects))
@@ -155,18 +155,18 @@ func (s *Set) plan() {
 			}
 		}
 	}
-	each(0, o.TrainPersons, func(pid, camera int) {
+	each(0, o.TrainIdentities, func(pid, camera int) {
 		for k := range o.Images {
 			add(identities.Train, pid, camera, k, 1)
 		}
 	})
-	each(o.TrainPersons, o.TestPersons, func(pid, camera int) { add(identities.Query, pid, camera, 0, 0) })
-	each(o.TrainPersons, o.TestPersons, func(pid, camera int) {
+	each(o.TrainIdentities, o.TestIdentities, func(pid, camera int) { add(identities.Query, pid, camera, 0, 0) })
+	each(o.TrainIdentities, o.TestIdentities, func(pid, camera int) {
 		for k := range o.Images {
 			add(identities.Gallery, pid, camera, k+1, 1)
 		}
 	})
-	labelled := o.TestPersons * o.Cameras * o.Images
+	labelled := o.TestIdentities * o.Cameras * o.Images
 	extra := func(pid int, share float64, box int) {
 		for i := range int(share*float64(labelled) + 0.5) {
 			add(identities.Gallery, pid, 1+i%o.Cameras, i/o.Cameras, box)
@@ -174,7 +174,7 @@ func (s *Set) plan() {
 	}
 	extra(identities.Distractor, o.Distractors, 1)
 	extra(identities.Junk, o.Junk, 2)
-	each(o.TrainPersons, o.TestPersons, func(pid, camera int) {
+	each(o.TrainIdentities, o.TestIdentities, func(pid, camera int) {
 		for k := range o.Images + 1 {
 			add(identities.MultiQuery, pid, camera, k, 0)
 		}

@@ -29,7 +29,7 @@ func newSet(t testing.TB, opts walkers.Options) *walkers.Set {
 	return s
 }
 
-var small = walkers.Options{TrainPersons: 3, TestPersons: 2, Cameras: 3, Images: 2, Distractors: 0.5, Junk: 0.25}
+var small = walkers.Options{TrainIdentities: 3, TestIdentities: 2, Cameras: 3, Images: 2, Distractors: 0.5, Junk: 0.25}
 
 // TestGolden holds the pixels of a small set of each difficulty. A change means
 // that a seed gives other pictures than before: say so in the changelog.
@@ -246,7 +246,7 @@ func TestHolds(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	_, err := walkers.New(walkers.Options{TrainPersons: 1, TestPersons: -1, Cameras: 1, Images: -2, Distractors: -1, Junk: 11, Difficulty: "mean"})
+	_, err := walkers.New(walkers.Options{TrainIdentities: 1, TestIdentities: -1, Cameras: 1, Images: -2, Distractors: -1, Junk: 11, Difficulty: "mean"})
 	if !errors.Is(err, walkers.ErrOptions) {
 		t.Fatal(err)
 	}
@@ -255,23 +255,23 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%q does not say %q", err, says)
 		}
 	}
-	for _, o := range []walkers.Options{{TrainPersons: math.MaxInt}, {TestPersons: math.MaxInt}, {TrainPersons: math.MaxInt, TestPersons: math.MaxInt}} {
+	for _, o := range []walkers.Options{{TrainIdentities: math.MaxInt}, {TestIdentities: math.MaxInt}, {TrainIdentities: math.MaxInt, TestIdentities: math.MaxInt}} {
 		if err := o.WithDefaults().Validate(); !errors.Is(err, walkers.ErrOptions) || !strings.Contains(err.Error(), "at most") {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
-	if _, err := walkers.New(walkers.Options{TrainPersons: 9000, TestPersons: 1000}); !errors.Is(err, walkers.ErrOptions) {
-		t.Errorf("too many persons: %v", err)
+	if _, err := walkers.New(walkers.Options{TrainIdentities: 9000, TestIdentities: 1000}); !errors.Is(err, walkers.ErrOptions) {
+		t.Errorf("too many people: %v", err)
 	}
 }
 
 // TestAlike compares the middles of the pictures, where clothes are: two of a
 // person by different cameras are nearer on average than two of different
-// persons by different cameras, and less clearly so where it is harder.
+// people by different cameras, and less clearly so where it is harder.
 func TestAlike(t *testing.T) {
 	last := 0.0
 	for _, difficulty := range walkers.Difficulties() {
-		s := newSet(t, walkers.Options{TrainPersons: 2, TestPersons: 20, Images: 1, Difficulty: difficulty})
+		s := newSet(t, walkers.Options{TrainIdentities: 2, TestIdentities: 20, Images: 1, Difficulty: difficulty})
 		type seen struct {
 			walkers.Image
 			mean []float64
@@ -302,7 +302,7 @@ func TestAlike(t *testing.T) {
 		}
 		ratio := (sum[1] / n[1]) / (sum[0] / n[0])
 		if !(ratio > last && ratio < 0.95) {
-			t.Errorf("%s: distances within a person are %.3f of those between persons", difficulty, ratio)
+			t.Errorf("%s: distances within a person are %.3f of those between people", difficulty, ratio)
 		}
 		last = ratio
 	}

@@ -167,7 +167,7 @@ func vacant(dir string) (string, error) {
 
 func (s *Set) note() string {
 	o, n := s.opts, s.Counts()
-	return fmt.Sprintf(`Synthetic walkers: pictures of persons who do not exist, drawn by a program
+	return fmt.Sprintf(`Synthetic walkers: pictures of people who do not exist, drawn by a program
 (dml reid synth) in the layout of Market-1501. They may be used for any purpose.
 
 seed %d, difficulty %s, %d cameras
@@ -175,7 +175,7 @@ bounding_box_train  %d images of %d identities
 query               %d images of %d other identities
 bounding_box_test   %d images, of them %d distractors (0000) and %d junk (-1)
 gt_bbox             %d images, for multiple queries
-`, o.Seed, o.Difficulty, o.Cameras, n.Train, o.TrainPersons, n.Query, o.TestPersons, n.Gallery, n.Distractors, n.Junk, n.MultiQuery)
+`, o.Seed, o.Difficulty, o.Cameras, n.Train, o.TrainIdentities, n.Query, o.TestIdentities, n.Gallery, n.Distractors, n.Junk, n.MultiQuery)
 }
 
 func (s *Set) writeImages(ctx context.Context, dir string, opts WriteOptions) error {

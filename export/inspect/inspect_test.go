@@ -151,7 +151,7 @@ func TestOtherModels(t *testing.T) {
 			}
 		}, No, false, "no float32 output", nil},
 		"newer operators": {plain, func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = proto.Int64(ortlib.NewestOpset + 1) }, No, false, "newer than", nil},
-		"newer format": {plain, func(m *onnxpb.ModelProto) { m.IrVersion = proto.Int64(99) }, No, false, "version 99 of the file format is newer than 13", nil},
+		"newer format":    {plain, func(m *onnxpb.ModelProto) { m.IrVersion = proto.Int64(99) }, No, false, "version 99 of the file format is newer than 13", nil},
 		"huge batch": {plain, func(m *onnxpb.ModelProto) {
 			m.Graph.Input[0].Type.GetTensorType().Shape.Dim[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 1e9}
 		}, No, false, "fixed batch of 1000000000 samples", nil},

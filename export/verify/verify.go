@@ -71,7 +71,7 @@ func (r Report) Relative() float64 {
 	return r.MaxDiff / r.Scale
 }
 
-// passed is false for differences that are no numbers too.
+// passed is false for differences that are not finite too.
 func (r Report) passed() bool { return r.Relative() <= r.Tolerance }
 
 // MismatchError says by how much a model is off. It wraps ErrMismatch.
@@ -193,7 +193,7 @@ func (r Reference) validate() error {
 	return nil
 }
 
-// measure finds the largest difference; one that is no number counts as
+// measure finds the largest difference; one that is not a number counts as
 // infinite.
 func measure(got, want []float32, samples int) Report {
 	r := Report{Samples: samples, MaxDiff: -1}

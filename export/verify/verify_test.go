@@ -283,7 +283,7 @@ func TestMismatch(t *testing.T) {
 
 	ref.Outputs[export.Logits][7] = float32(math.NaN())
 	if _, err := File(context.Background(), path, ref, Options{}); !errors.Is(err, ErrMismatch) {
-		t.Errorf("a reference that is no number: %v", err)
+		t.Errorf("a reference that is not a number: %v", err)
 	}
 	for name, bad := range map[string]Reference{
 		"none":         {},

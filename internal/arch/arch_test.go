@@ -37,7 +37,7 @@ const (
 // anything lets a package import every other: the command wires them all.
 const anything = "*"
 
-// words are the entries of ARCHITECTURE.md's table that are no package of this
+// words are the entries of ARCHITECTURE.md's table that are not a package of this
 // module.
 var words = map[string]string{
 	"Gorgonia": gorgonia, "tensor": tensor, "hm": hm, "protobuf": protobuf, "onnxruntime_go": ortGo,
@@ -110,7 +110,7 @@ func names(t *testing.T, cell string) []string {
 		word, after, _ := strings.Cut(rest, ",")
 		module, known := words[strings.TrimSpace(word)]
 		if !known {
-			t.Fatalf("%q in ARCHITECTURE.md's table is no known module", word)
+			t.Fatalf("%q in ARCHITECTURE.md's table is not a known module", word)
 		}
 		out, rest = append(out, module), after
 	}

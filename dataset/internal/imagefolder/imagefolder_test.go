@@ -166,7 +166,7 @@ func TestSymlinks(t *testing.T) {
 	}
 }
 
-// TestSpecialFiles: what is no regular file could block for ever when opened.
+// TestSpecialFiles: what is not a regular file could block for ever when opened.
 func TestSpecialFiles(t *testing.T) {
 	image := &fstest.MapFile{Data: picture(t, "png", 9)}
 	fsys := fstest.MapFS{"a/1.png": image, "b/1.png": image,

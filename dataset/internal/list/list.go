@@ -9,7 +9,7 @@
 // path are left out. Labels are names of
 // classes, splits are train (also for an empty cell), val and test.
 //
-// A list of persons, path,pid,camid[,split,track,time], has a class for each
+// A list of people, path,pid,camid[,split,track,time], has a class for each
 // identity, named as by package market1501. Its rows of junk (pid -1), and those
 // of the splits query, gallery and multi_query, are left out.
 package list
@@ -75,7 +75,7 @@ func Read(r io.Reader, fsys fs.FS, file string) (raw.Data, error) {
 }
 
 // consistent reports a file that is listed with two labels or, which would
-// spoil every figure, in two splits. Twice the same is no fault: such a file
+// spoil every figure, in two splits. Twice the same is not a fault: such a file
 // counts twice.
 func consistent(rows []row, file string) error {
 	first := make(map[string]row, len(rows))

@@ -65,8 +65,8 @@ func TestClassOrder(t *testing.T) {
 	}
 }
 
-// TestPersons: a list of persons, as dml reid takes it, is one to train on, too.
-func TestPersons(t *testing.T) {
+// TestIdentities: a list of people, as dml reid takes it, is one to train on, too.
+func TestIdentities(t *testing.T) {
 	const text = "path,pid,camid,split,track,time\n" +
 		"a.png,12,1,train,,\nb.png,3,2,,t1,5\nc.png,-1,1,train,,\nd.png,3,1,val,,\n" +
 		"e.png,900,1,query,,\ne.png,900,1,gallery,,\nf.png,,,gallery,,\n"

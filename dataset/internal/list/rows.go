@@ -19,8 +19,8 @@ type row struct {
 	who                string // identity and camera as they stand in a list of people
 }
 
-// retrieval tells whether a row of persons is for the test of
-// re-identification, whose persons are others than those to train on.
+// retrieval tells whether a row of people is for the test of
+// re-identification, whose people are others than those to train on.
 func (r row) retrieval() bool {
 	return r.split == "query" || r.split == "gallery" || r.split == "multi_query"
 }

@@ -13,7 +13,7 @@ const maxValues = 1 << 26
 
 // CheckShapes follows the shapes through a graph of one input and one output,
 // none of whose operators are Lacking, and returns the first fault: a weight
-// that does not fit, or is no float32 tensor with as many values as its shape
+// that does not fit, or is not a float32 tensor with as many values as its shape
 // says, a tensor that is read before it is there, or an output of another shape
 // than the graph declares. onnx-go computes what is left.
 func CheckShapes(g *onnxpb.GraphProto) error {

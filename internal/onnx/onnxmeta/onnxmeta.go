@@ -5,7 +5,7 @@
 // Version 1 of the format: the graph's input is a float32 tensor [batch,
 // channels, height, width] of pixels normalised as (x/255 - mean) / std, x in
 // 0..255, channels in the order R, G, B (or one of grey). Other numbers of channels
-// are for tensors that are no images. Where the graph normalises itself
+// are for tensors that are not images. Where the graph normalises itself
 // (KeyNormalised), its input is a uint8 tensor [batch, height, width, channels]
 // of the pixels x, and mean and std only tell what the graph does.
 //

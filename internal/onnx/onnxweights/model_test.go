@@ -168,7 +168,7 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// TestSharedModels counts the layers of networks of other origins.
+// TestSharedModels counts the layers of third-party networks.
 func TestSharedModels(t *testing.T) {
 	for name, want := range map[string][3]int{ // convolutions, dense, batch norms
 		"pretrained/resnet20-cifar10.onnx":           {19, 1, 19},

@@ -142,7 +142,7 @@ func (f finder) find(path string) (Library, error) {
 	for _, pattern := range f.system {
 		matches, err := filepath.Glob(pattern)
 		if err != nil {
-			continue // a folder name that is no pattern
+			continue // a folder name that is not a pattern
 		}
 		for _, match := range matches {
 			if lib, ok := look(match, "system"); ok {

@@ -28,7 +28,7 @@ const NewestIR = 13
 // binding was built for. ONNX Runtime keeps older APIs, so newer ones serve.
 const MinMinor = 29
 
-// ErrNotLibrary is wrapped where a file is no shared library of this system.
+// ErrNotLibrary is wrapped where a file is not a shared library of this system.
 var ErrNotLibrary = errors.New("not a shared library")
 
 // ReadVersion returns the release a library file says it is, such as

@@ -62,11 +62,11 @@ const (
 func RunPeople(ctx context.Context, opts Options) (People, error) {
 	opts.Epochs = cmp.Or(opts.Epochs, PeopleEpochs)
 	opts = opts.withDefaults()
-	set, err := walkers.New(walkers.Options{Seed: opts.Seed, TrainPersons: 60, TestPersons: 20, Distractors: 0.2, Junk: 0.1})
+	set, err := walkers.New(walkers.Options{Seed: opts.Seed, TrainIdentities: 60, TestIdentities: 20, Distractors: 0.2, Junk: 0.1})
 	if err != nil {
 		return People{}, err
 	}
-	result := People{Data: filepath.Join(opts.Out, "walkers"), Images: set.Counts(), Identities: set.Options().TrainPersons}
+	result := People{Data: filepath.Join(opts.Out, "walkers"), Images: set.Counts(), Identities: set.Options().TrainIdentities}
 	opts.Stage("drawing pedestrians who walk past cameras", nil)
 	if err := drawn(ctx, set, result.Data); err != nil {
 		return People{}, err

@@ -34,7 +34,7 @@ func TestPeople(t *testing.T) {
 	pixels := r.Rows[0].MAP
 	t.Logf("mAP of pixels %.4f, students %.4f and %.4f, both %.4f", pixels, r.Rows[1].MAP, r.Rows[2].MAP, r.Rows[3].MAP)
 	if !(pixels > 0.05 && pixels < 0.4) {
-		t.Errorf("mAP of pixels is %.4f: the data is no task to learn", pixels)
+		t.Errorf("mAP of pixels is %.4f: the data is not a task to learn", pixels)
 	}
 	for _, row := range r.Rows[1:] {
 		if !(row.MAP > 1.5*pixels && row.CMC[1] > r.Rows[0].CMC[1]) {

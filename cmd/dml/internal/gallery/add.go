@@ -74,7 +74,7 @@ func galleryAdd(c *console.Console, ctx *cli.Context) (err error) {
 		if !source.Alone() || ctx.IsSet("part") {
 			return console.Usagef("reid gallery add takes images that are arguments, or others, not both")
 		}
-		part = features.Query // as which images of one's own are read
+		part = features.Query // as which images of your own are read
 	}
 	if !slices.Contains(features.Parts(), part) {
 		return console.Usagef("--part: %q is unknown; use %s", part, strings.Join(features.Parts(), ", "))

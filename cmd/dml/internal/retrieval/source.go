@@ -30,7 +30,7 @@ const SourceHelp = "Features come from one of three places:\n" +
 	"                                       a row for each: name,pid,camid, as in 0002_c1.jpg,2,1\n" +
 	"  MODEL.onnx... --data DIR|LIST.csv    images, of which the models make features there and then\n"
 
-// OwnHelp says how queries of one's own are given.
+// OwnHelp says how queries of your own are given.
 const OwnHelp = "Queries of your own: --query Q.npy, or with MODEL.onnx... image files, or folders of them.\n"
 
 // SourceFlags name features; see SourceHelp.
@@ -67,7 +67,7 @@ func (o *once) String() string { return o.text }
 
 // SourceOptions say what a command takes.
 type SourceOptions struct {
-	// Own says that it takes queries of one's own, as arguments, too.
+	// Own says that it takes queries of your own, as arguments, too.
 	Own bool
 	// Part says that it needs one part alone.
 	Part bool
@@ -169,7 +169,7 @@ func (s *Source) check(name string, opts SourceOptions) error {
 	return console.CheckThreads(s.ctx)
 }
 
-// Alone reports whether queries of one's own are all that there is.
+// Alone reports whether queries of your own are all that there is.
 func (s *Source) Alone() bool { return s.form == "--query" }
 
 // Own reports whether the queries are images of the user.
@@ -254,7 +254,7 @@ func (s *Source) Open() (o *Opened, err error) {
 	return o, nil
 }
 
-// pattern is that of the names of images of one's own: as that of the data.
+// pattern is that of the names of images of your own: as that of the data.
 func (s *Source) pattern(o *Opened) (*identities.Pattern, error) {
 	text := s.ctx.String("pattern")
 	if text == "" && o.Images != nil {

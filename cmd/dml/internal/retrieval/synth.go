@@ -27,8 +27,8 @@ func synthCommand(c *console.Console) *cli.Command {
 			"  dml reid synth walkers --train 200 --test 100 --cameras 6 --difficulty hard\n" +
 			"  dml train --data walkers --size 32x16 --student resnet8 --student resnet8 --batch 32 --epochs 24 --flip",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "train", Value: usual.TrainPersons, Usage: "`N` identities to train on"},
-			&cli.IntFlag{Name: "test", Value: usual.TestPersons, Usage: "`N` other identities, to query"},
+			&cli.IntFlag{Name: "train", Value: usual.TrainIdentities, Usage: "`N` identities to train on"},
+			&cli.IntFlag{Name: "test", Value: usual.TestIdentities, Usage: "`N` other identities, to query"},
 			&cli.IntFlag{Name: "cameras", Value: usual.Cameras, Usage: "`N` cameras, each of which sees everybody"},
 			&cli.IntFlag{Name: "images", Value: usual.Images, Usage: "`N` images of each person by each camera, to train on and in the gallery"},
 			&cli.Float64Flag{Name: "distractors", Value: 0.2, Usage: "add `SHARE` of the gallery: strangers, and false alarms of the detector (pid 0)"},
@@ -74,7 +74,7 @@ func runSynth(c *console.Console, ctx *cli.Context) error {
 		return console.Usagef("--seed cannot be 0; leave it out for the default")
 	}
 	set, err := walkers.New(walkers.Options{
-		Seed: ctx.Uint64("seed"), TrainPersons: ctx.Int("train"), TestPersons: ctx.Int("test"), Cameras: ctx.Int("cameras"), Images: ctx.Int("images"),
+		Seed: ctx.Uint64("seed"), TrainIdentities: ctx.Int("train"), TestIdentities: ctx.Int("test"), Cameras: ctx.Int("cameras"), Images: ctx.Int("images"),
 		Distractors: ctx.Float64("distractors"), Junk: ctx.Float64("junk"), Difficulty: walkers.Difficulty(ctx.String("difficulty")),
 	})
 	if errors.Is(err, walkers.ErrOptions) {
@@ -92,12 +92,12 @@ func runSynth(c *console.Console, ctx *cli.Context) error {
 	}
 	o, n := set.Options(), set.Counts()
 	if ctx.Bool("json") {
-		return console.WriteJSON(c.Stdout, synthesised{dir, o.Seed, o.Difficulty, o.Cameras, identityCounts{o.TrainPersons, o.TestPersons}, n})
+		return console.WriteJSON(c.Stdout, synthesised{dir, o.Seed, o.Difficulty, o.Cameras, identityCounts{o.TrainIdentities, o.TestIdentities}, n})
 	}
 	if err := console.Table(c.Stdout, [][]string{
 		{"PART", "FOLDER", "IMAGES", "IDENTITIES"},
-		{"training", "bounding_box_train", console.Grouped(n.Train), console.Grouped(o.TrainPersons)},
-		{"query", "query", console.Grouped(n.Query), console.Grouped(o.TestPersons) + ", others"},
+		{"training", "bounding_box_train", console.Grouped(n.Train), console.Grouped(o.TrainIdentities)},
+		{"query", "query", console.Grouped(n.Query), console.Grouped(o.TestIdentities) + ", others"},
 		{"gallery", "bounding_box_test", console.Grouped(n.Gallery), fmt.Sprintf("the same; %s, %s junk", console.Count(n.Distractors, "distractor"), console.Grouped(n.Junk))},
 		{"multiple queries", "gt_bbox", console.Grouped(n.MultiQuery), "the same"},
 	}); err != nil {

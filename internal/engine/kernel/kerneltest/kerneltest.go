@@ -158,7 +158,7 @@ func (s *suite) testEngine(t *testing.T) {
 			t.Errorf("Alloc(%d) has %d values", n, len(v))
 		}
 		if n > 0 && address(v)%64 != 0 {
-			t.Errorf("Alloc(%d) is at %#x, which is no multiple of 64", n, address(v))
+			t.Errorf("Alloc(%d) is at %#x, which is not a multiple of 64", n, address(v))
 		}
 		for i := range v {
 			if v[i] != 0 {

@@ -184,7 +184,7 @@ func cutShort(t *testing.T) string {
 
 func TestUnusableLibrary(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "libdnnl.so.3")
-	if err := os.WriteFile(text, []byte("this is no library\n"), 0o600); err != nil {
+	if err := os.WriteFile(text, []byte("this is not a library\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct{ name, path, want string }{
