@@ -70,8 +70,8 @@ func TestEvalOfMarketFeatures(t *testing.T) {
 }
 
 // TestOSNet evaluates a third-party network on the images of real people, from
-// the JPEG files. Another program's figures are met up to what JPEG decoders
-// differ by.
+// the JPEG files. The figures are those of features by Pillow 13.0 and ONNX
+// Runtime from Python, met but for one query of the 452.
 func TestOSNet(t *testing.T) {
 	needRuntime(t)
 	archive, err := os.Open(filepath.Join(shared, "market1501-mini.tar"))
@@ -98,10 +98,10 @@ func TestOSNet(t *testing.T) {
 	for _, tc := range []struct {
 		flag                    string
 		mAP, trapezoidal, first float64
-	}{{"--multi-query=false", 0.5989, 0.5810, 0.7124}, {"--multi-query", 0.6639, 0.6491, 0.8164}} {
+	}{{"--multi-query=false", 0.5974, 0.5798, 0.7102}, {"--multi-query", 0.6626, 0.6477, 0.8031}} {
 		s := evaluated(t, "--features", out, tc.flag)
 		t.Logf("%s: mAP %.4f, by trapezoids %.4f, rank 1 %.4f", tc.flag, s.MAP, s.Trapezoidal, s.CMC["1"])
-		if math.Abs(s.MAP-tc.mAP) > 0.005 || math.Abs(s.Trapezoidal-tc.trapezoidal) > 0.005 || math.Abs(s.CMC["1"]-tc.first) > 0.01 ||
+		if math.Abs(s.MAP-tc.mAP) > 0.001 || math.Abs(s.Trapezoidal-tc.trapezoidal) > 0.001 || math.Abs(s.CMC["1"]-tc.first) > 0.003 ||
 			s.Queries != 453 || s.Valid != 452 || s.Gallery != 1026 {
 			t.Errorf("%+v, want %+v", s, tc)
 		}
