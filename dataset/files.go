@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -42,6 +43,6 @@ func (f *files) decode(name string) (pixels.Image, error) {
 	if err != nil {
 		return pixels.Image{}, err
 	}
-	defer file.Close() // opened for reading: nothing is lost if this fails
-	return pixels.DecodeFrom(file)
+	defer file.Close()                                   // opened for reading: nothing is lost if this fails
+	return pixels.DecodeFrom(context.Background(), file) // bounded by the limits on what is decoded
 }

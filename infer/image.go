@@ -61,13 +61,17 @@ func (g *group) load(ctx context.Context, m Image) (pixels.Image, error) {
 	if ctx.Err() != nil {
 		return pixels.Image{}, cancelled(ctx)
 	}
-	return m.load(g.opts.maxPixels())
+	img, err := m.load(ctx, g.opts.maxPixels())
+	if err != nil && ctx.Err() != nil {
+		err = cancelled(ctx)
+	}
+	return img, err
 }
 
 // load returns the pixels, which as the decoder holds them must not take more than
 // so many bytes. The error wraps ErrImage, except that of a file that cannot be
 // opened or read.
-func (m Image) load(most int) (pixels.Image, error) {
+func (m Image) load(ctx context.Context, most int) (pixels.Image, error) {
 	switch {
 	case m.decoded != nil:
 		size := m.decoded.Bounds().Size()
@@ -77,7 +81,7 @@ func (m Image) load(most int) (pixels.Image, error) {
 		}
 		return pixels.FromImage(m.decoded), nil
 	case m.encoded != nil:
-		img, err := decode(m.encoded, most)
+		img, err := decode(ctx, m.encoded, most)
 		if err != nil {
 			return img, fmt.Errorf("%w: %w", ErrImage, err)
 		}
@@ -86,7 +90,7 @@ func (m Image) load(most int) (pixels.Image, error) {
 		data, err := read(m.path)
 		var img pixels.Image
 		if err == nil {
-			img, err = decode(data, most)
+			img, err = decode(ctx, data, most)
 		}
 		if errors.Is(err, pixels.ErrFormat) || errors.Is(err, pixels.ErrTooLarge) || errors.Is(err, pixels.ErrCorrupt) {
 			err = fmt.Errorf("%w: %s: %w", ErrImage, m.path, err)
@@ -96,11 +100,11 @@ func (m Image) load(most int) (pixels.Image, error) {
 	return pixels.Image{}, fmt.Errorf("%w: it is empty", ErrImage)
 }
 
-func decode(data []byte, most int) (pixels.Image, error) {
+func decode(ctx context.Context, data []byte, most int) (pixels.Image, error) {
 	if size := pixels.DecodedBytes(data); size > most {
 		return pixels.Image{}, fmt.Errorf("%w: %d bytes once decoded; the limit is %d (Options.MaxPixels)", pixels.ErrTooLarge, size, most)
 	}
-	return pixels.Decode(data)
+	return pixels.Decode(ctx, data)
 }
 
 // read returns the bytes of an image's file.

@@ -37,7 +37,7 @@ func TestDecode(t *testing.T) {
 	}
 	given := image.NewGray(image.Rect(0, 0, 4, 4))
 	for name, m := range map[string]Image{"bytes": FromBytes(data), "file": FromFile(saved(t, "a.png", data)), "image": FromImage(given)} {
-		want, err := m.load(1 << 30)
+		want, err := m.load(t.Context(), 1<<30)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -358,7 +358,7 @@ func TestCheckModelTruncated(t *testing.T) {
 // TestFolderForAFile gives folders where files are needed.
 func TestFolderForAFile(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := FromFile(dir).load(1 << 30); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), dir) {
+	if _, err := FromFile(dir).load(t.Context(), 1<<30); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("image: %v", err)
 	}
 	if _, err := Open(Options{}, dir); !errors.Is(err, ErrNotONNX) || !strings.Contains(err.Error(), dir) {

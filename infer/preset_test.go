@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"errors"
 	"hash/crc32"
 	"reflect"
@@ -54,7 +55,7 @@ func TestCentralCrop(t *testing.T) {
 
 // sampleOf prepares one image.
 func sampleOf(prep *preparer, dst Input, m Image) error {
-	img, err := m.load(1 << 30)
+	img, err := m.load(context.Background(), 1<<30)
 	if err != nil {
 		return err
 	}

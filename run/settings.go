@@ -18,7 +18,7 @@ func Settings() []Setting {
 		{Key: "data.validation", Flag: "validation", Help: "`FRACTION` of the training images to validate on, where the data has no such part", nonzero: true, check: checkValidation,
 			Default: "0.1", Meaning: "fraction of the training images to choose the best checkpoint by, where the data has no validation part"},
 		{Key: "data.height", Flag: "size", Help: "scale images to `HxW` pixels", read: readSize,
-			Default: "the first image's", Meaning: "height that images are scaled to; with `data.width` or not at all"},
+			Default: "the images' own", Meaning: "height that images are scaled to; with `data.width` or not at all"},
 		{Key: "data.width", Flag: "size",
 			Default: "the first image's", Meaning: "width that images are scaled to"},
 		{Key: "data.cache", Flag: "cache", Help: "keep decoded images in `N` MiB of memory; 0 keeps none", check: checkCache,

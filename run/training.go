@@ -39,6 +39,11 @@ func (c Config) Training(data dataset.Splits) (train.Config, train.Options, erro
 	if err != nil {
 		return v, opts, err
 	}
+	if c.Data.Height == 0 {
+		if err := dataset.CheckSizes(data.Train); err != nil {
+			return v, opts, &train.SettingError{Key: "data.height", Err: err}
+		}
+	}
 	input := models.Shape{C: shape.Channels, H: shape.Height, W: shape.Width}
 	if c.Data.Height > 0 {
 		input.H, input.W = c.Data.Height, c.Data.Width

@@ -134,7 +134,11 @@ func (s *Session) prepare(data dataset.Splits) (dataset.Shape, error) {
 	if err != nil {
 		return shape, err
 	}
-	if s.cfg.Height > 0 {
+	if s.cfg.Height == 0 {
+		if err := dataset.CheckSizes(data.Train); err != nil {
+			return shape, fmt.Errorf("Config.Height and Width: %w", err)
+		}
+	} else {
 		shape.Height, shape.Width = s.cfg.Height, s.cfg.Width
 	}
 	s.norm, err = dataset.MeanStd(data.Train, shape.Channels, normSample)

@@ -58,7 +58,7 @@ func TestDecode(t *testing.T) {
 	src := gradient(20, 12)
 	want := FromImage(src)
 
-	got, err := Decode(pngOf(t, src))
+	got, err := Decode(t.Context(), pngOf(t, src))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestDecode(t *testing.T) {
 		t.Error("PNG did not decode to the pixels encoded")
 	}
 
-	got, err = DecodeFrom(bytes.NewReader(jpegOf(t, src)))
+	got, err = DecodeFrom(t.Context(), bytes.NewReader(jpegOf(t, src)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestDecode(t *testing.T) {
 
 	gray := image.NewGray(image.Rect(0, 0, 4, 4))
 	for _, data := range [][]byte{pngOf(t, gray), jpegOf(t, gray)} {
-		if got, err := Decode(data); err != nil || got.Channels != 1 {
+		if got, err := Decode(t.Context(), data); err != nil || got.Channels != 1 {
 			t.Errorf("grey %s: %d channels, error %v", Sniff(data), got.Channels, err)
 		}
 	}
@@ -109,13 +109,13 @@ func TestDecodeErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Decode(tt.data); !errors.Is(err, tt.want) {
+			if _, err := Decode(t.Context(), tt.data); !errors.Is(err, tt.want) {
 				t.Errorf("got error %v, want %v", err, tt.want)
 			}
 		})
 	}
 
-	if _, err := DecodeFrom(iotest.ErrReader(io.ErrClosedPipe)); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := DecodeFrom(t.Context(), iotest.ErrReader(io.ErrClosedPipe)); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("reader's error became %v", err)
 	}
 }
@@ -133,7 +133,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(read(name + "/file"))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := Decode(data)
+		m, err := Decode(t.Context(), data)
 		if err != nil {
 			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrCorrupt) {
 				t.Errorf("untyped error %v", err)

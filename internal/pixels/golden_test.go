@@ -2,6 +2,7 @@ package pixels
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -58,12 +59,12 @@ func TestPillow(t *testing.T) {
 	read := golden(t)
 	for name, limit := range goldenFiles() {
 		data, want := read(name+"/file"), read(name+"/pixels")
-		m, err := Decode(data)
+		m, err := Decode(t.Context(), data)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if src, err := DecodeStandard(data); err != nil || !slices.Equal(FromImage(src).Pix, m.Pix) || FromImage(src).Width != m.Width {
+		if src, err := DecodeStandard(t.Context(), data); err != nil || !slices.Equal(FromImage(src).Pix, m.Pix) || FromImage(src).Width != m.Width {
 			t.Errorf("%s: DecodeStandard is of other pixels, %v", name, err)
 		}
 		if len(m.Pix) != len(want) {
@@ -160,7 +161,7 @@ func TestManyScans(t *testing.T) {
 	scan := data[last : len(data)-2]
 	for scans, refused := range map[int]bool{1: false, 50: false, 1000: true} {
 		many := slices.Concat(data[:last], bytes.Repeat(scan, scans), data[len(data)-2:])
-		if _, err := Decode(many); errors.Is(err, ErrTooLarge) != refused {
+		if _, err := Decode(t.Context(), many); errors.Is(err, ErrTooLarge) != refused {
 			t.Errorf("%d scans more: %v", scans, err)
 		}
 	}
@@ -209,4 +210,43 @@ func TestSniff(t *testing.T) {
 			t.Errorf("%q is %q", text, got)
 		}
 	}
+}
+
+// TestContextEndsDecoding ends it after some reads of a file that is bigger than
+// what is read at once.
+func TestContextEndsDecoding(t *testing.T) {
+	for name, data := range map[string][]byte{"jpeg": jpegOf(t, speckled(400, 400)), "png": pngOf(t, speckled(400, 400))} {
+		ctx, cancel := context.WithCancel(t.Context())
+		reads := &cancelling{Context: ctx, cancel: cancel, left: 4}
+		if _, err := Decode(reads, data); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if m, err := Decode(t.Context(), data); err != nil || m.Width != 400 {
+			t.Errorf("%s, not ended: %v", name, err)
+		}
+	}
+}
+
+// cancelling ends when it has been asked a few times.
+type cancelling struct {
+	context.Context
+	cancel func()
+	left   int
+}
+
+func (c *cancelling) Err() error {
+	if c.left--; c.left == 0 {
+		c.cancel()
+	}
+	return c.Context.Err()
+}
+
+func speckled(width, height int) image.Image {
+	m := image.NewNRGBA(image.Rect(0, 0, width, height))
+	state := uint32(1)
+	for i := range m.Pix {
+		state = state*1664525 + 1013904223
+		m.Pix[i] = uint8(state >> 24)
+	}
+	return m
 }

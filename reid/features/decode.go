@@ -26,7 +26,7 @@ type batch struct {
 // goroutine.
 type decoder struct{ buf bytes.Buffer }
 
-func (d *decoder) decode(path string) (image.Image, error) {
+func (d *decoder) decode(ctx context.Context, path string) (image.Image, error) {
 	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (d *decoder) decode(path string) (image.Image, error) {
 	if err := pixels.ReadEncoded(&d.buf, f); err != nil {
 		return nil, err
 	}
-	return pixels.DecodeStandard(d.buf.Bytes())
+	return pixels.DecodeStandard(ctx, d.buf.Bytes())
 }
 
 // own are errors that are an image's own: of what its file holds, or of what its
@@ -80,7 +80,7 @@ func decodeBatches(ctx context.Context, files func(i int) string, first, n, size
 			for w := range decoders {
 				wg.Go(func() {
 					for i := int(next.Add(1)) - 1; i < count && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-						b.images[i], b.errs[i] = decoders[w].decode(files(first + i))
+						b.images[i], b.errs[i] = decoders[w].decode(ctx, files(first+i))
 					}
 				})
 			}

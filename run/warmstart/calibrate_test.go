@@ -157,7 +157,7 @@ func people(t *testing.T, folder string, choose func(names []string) []string) [
 	slices.Sort(names)
 	var out []person
 	for _, name := range choose(names) {
-		img, err := pixels.Decode(fsys[name].Data)
+		img, err := pixels.Decode(t.Context(), fsys[name].Data)
 		if err != nil {
 			t.Fatal(err)
 		}

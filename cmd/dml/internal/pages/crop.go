@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/jpeg"
 
@@ -38,7 +39,7 @@ func (m Image) read() ([]byte, pixels.Image, error) {
 	if err := pixels.ReadEncoded(&data, f); err != nil {
 		return fail(err)
 	}
-	decoded, err := pixels.Decode(data.Bytes())
+	decoded, err := pixels.Decode(context.Background(), data.Bytes())
 	if err != nil {
 		return fail(err)
 	}

@@ -141,7 +141,7 @@ func TestHTML(t *testing.T) {
 			if err != nil || kind != "data:image/png" && kind != "data:image/jpeg" {
 				t.Fatalf("%s: %v", kind, err)
 			}
-			m, err := pixels.Decode(file)
+			m, err := pixels.Decode(t.Context(), file)
 			if err != nil || fmt.Sprint(m.Width, m.Height) != e.attributes["width"]+" "+e.attributes["height"] {
 				t.Errorf("%v: %dx%d pixels in %v", err, m.Width, m.Height, e.attributes)
 			}
@@ -191,7 +191,7 @@ func TestLargeImagesShrink(t *testing.T) {
 	if c.width != 192 || c.height != 320 || c.kind != "jpeg" || len(c.data) > file.Len()/5 {
 		t.Errorf("%dx%d %s in %d bytes", c.width, c.height, c.kind, len(c.data))
 	}
-	if decoded, err := pixels.Decode(c.data); err != nil || decoded.Width != 192 || decoded.Height != 320 {
+	if decoded, err := pixels.Decode(t.Context(), c.data); err != nil || decoded.Width != 192 || decoded.Height != 320 {
 		t.Errorf("%v: %dx%d", err, decoded.Width, decoded.Height)
 	}
 	small, err := drawn("small", 64, 128, color.White).embed()
