@@ -47,8 +47,7 @@ func photos() (images, runs string) {
 func Example() {
 	images, runs := photos()
 	r, err := run.Start(context.Background(), run.Config{
-		Data:     run.DataConfig{Path: images},
-		Students: []run.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}, Epochs: 3, Batch: 8,
+		Data: run.DataConfig{Path: images}, Students: []run.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}, Epochs: 3, Batch: 8,
 	}, run.Options{Folder: runs})
 	check(err)
 	_, err = r.Train(context.Background(), train.Events{})
@@ -68,8 +67,7 @@ func Example() {
 func trained() string {
 	images, runs := photos()
 	r, err := run.Start(context.Background(), run.Config{
-		Data:     run.DataConfig{Path: images},
-		Students: []run.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}, Epochs: 3, Batch: 8,
+		Data: run.DataConfig{Path: images}, Students: []run.StudentConfig{{Arch: "convnet"}, {Arch: "convnet"}}, Epochs: 3, Batch: 8,
 	}, run.Options{Folder: runs})
 	check(err)
 	_, err = r.Train(context.Background(), train.Events{})
