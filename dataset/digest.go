@@ -13,7 +13,7 @@ import (
 // Digest tells a data set from others, wherever it lies: it is made of the
 // classes and, of every sample in order, the label and the name and size of its
 // file, or the pixels of an image in memory. No image file is read. Of a Dataset
-// of another package's the labels alone count.
+// that another package implements, classes and labels alone count.
 func Digest(ds Dataset) (string, error) {
 	sum := sha256.New()
 	w := bufio.NewWriter(sum) // whose errors would be the hash's, which has none

@@ -58,10 +58,9 @@ type DataConfig struct {
 type StudentConfig struct {
 	Name string `yaml:"name"`
 	Arch string `yaml:"arch"`
-	// Network is an architecture of a Go program's own, made for the images and
-	// classes of the data, in place of Arch. Such a run can be evaluated and
-	// exported by anyone, since checkpoints hold the network; that program alone
-	// can continue it.
+	// Network is an architecture that a Go program has made, for the images and
+	// classes of the data, in place of Arch. Anyone can evaluate and export such
+	// a run, since checkpoints hold the network; only that program can resume it.
 	Network    *models.Network  `yaml:"-"`
 	Seed       uint64           `yaml:"seed,omitempty"`
 	Init       string           `yaml:"init,omitempty"`

@@ -44,7 +44,7 @@
 //	NAME/config.yaml            the configuration, defaults written out
 //	NAME/metrics.jsonl          one line an epoch
 //	NAME/results.csv            one row a student, then the ensemble
-//	NAME/events.jsonl           what befell the run: stops, refused checkpoints
+//	NAME/events.jsonl           what happened to the run: stops, refused checkpoints
 //	NAME/reference.ckpt         preprocessed samples that exports are verified on
 //	NAME/progress.json          how far the newest states of all students are
 //	NAME/STUDENT/best.ckpt      the state of the best validation accuracy

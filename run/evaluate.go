@@ -20,7 +20,8 @@ const SplitAll = "all"
 // EvaluateOptions says on what students are evaluated, and how. The zero value
 // is usable for a run.
 type EvaluateOptions struct {
-	// Data is a folder, CSV list or CIFAR file; default: that of the run.
+	// Data is a folder, CSV list or CIFAR file; default: that of the run. One that
+	// was given its data in Options.Data has none: give Images.
 	Data string
 	// Images, all of them, in place of Data.
 	Images dataset.Dataset

@@ -17,12 +17,12 @@ type Recovery struct {
 	// Epoch and Step are the finished epochs, and the finished steps of the epoch
 	// under way.
 	Epoch, Step int
-	// Refused says of each checkpoint that is damaged or of another run why; it
-	// was renamed, with ".refused" added. Where it was one of the newest, the run
-	// goes on from the last good state before.
+	// Refused holds an error for each checkpoint that is damaged or belongs to
+	// another run; the file was renamed, with ".refused" added. Where it was one
+	// of the newest, the run goes on from the last good state before.
 	Refused []error
-	// Drift says in what the run now computes otherwise than before, where
-	// Options.AllowDrift let it; it wraps train.ErrDrift.
+	// Drift says what differs from how the run computed before, where
+	// Options.AllowDrift let it go on; it wraps train.ErrDrift. Nil: nothing does.
 	Drift error
 }
 

@@ -130,7 +130,7 @@ func (r *Run) Metrics() ([]train.EpochReport, error) {
 	return readLines[train.EpochReport](filepath.Join(r.Path(), folder.MetricsFile))
 }
 
-// Event is something that befell a run.
+// Event is something that happened to a run.
 type Event struct {
 	Event  string `json:"event"` // resumed, refused, drift, stopped or diverged
 	Epoch  int    `json:"epoch"` // finished epochs
@@ -138,7 +138,7 @@ type Event struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Events reads what befell the run, in order.
+// Events reads what happened to the run, in order.
 func (r *Run) Events() ([]Event, error) {
 	return readLines[Event](filepath.Join(r.Path(), folder.EventsFile))
 }

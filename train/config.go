@@ -17,7 +17,8 @@ type Config struct {
 	Order   Order   // of updates; default OrderSimultaneous
 	Views   Views   // default ViewsShared
 	Mimicry Mimicry // how students learn from the posteriors of others
-	// LabelSmoothing is the part of each label that is spread over all classes.
+	// LabelSmoothing is the part of each label that is spread over all classes,
+	// from 0, the default, to below 1.
 	LabelSmoothing float64
 	Students       []Student
 	// Height and Width of the students' input, to which images are scaled;

@@ -19,8 +19,8 @@ import (
 var ErrOtherRun = errors.New("the state belongs to a run with other settings or data")
 
 // identity is what must be the same when a run goes on, by name: all settings
-// but those that may change between parts of a run, what the data looked like,
-// and what the caller adds. Zero settings are left out, so that a run goes on
+// but those that may change between parts of a run, what the data looked like
+// (by dataset.Digest, so that exchanged labels are found), and what the caller adds. Zero settings are left out, so that a run goes on
 // where a new program knows more settings than that which began it.
 func (s *Session) identity(data dataset.Splits, teacher Teacher, more map[string]string) (json.RawMessage, error) {
 	cfg := s.cfg

@@ -28,9 +28,9 @@ func (m Memory) Total() int64 {
 }
 
 // PlanMemory returns the memory of a student of a network that learns from
-// mini-batches of that size; a nil optimizer is the default. Nothing is allocated: the plan that training
-// would follow is made and measured. It depends on the backend, which chooses
-// the layouts.
+// mini-batches of so many samples; a nil optimizer is the default. Nothing is
+// allocated: the plan that training would follow is made and measured. It depends
+// on the backend, which chooses the layouts and must be given.
 func PlanMemory(net *models.Network, batch int, optimizer optim.Optimizer, backend *Backend) (Memory, error) {
 	engine, err := backend.kernels.NewEngine(kernel.EngineOptions{})
 	if err != nil {

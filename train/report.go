@@ -16,7 +16,7 @@ type StepReport struct {
 	ImagesPerSecond float64 // each image counted once, however many students
 }
 
-// StudentStep holds a student's means over the epoch so far.
+// StudentStep holds a student's means over the epoch so far; losses are in nats.
 type StudentStep struct {
 	Name                        string
 	Loss, CrossEntropy, Mimicry float64
@@ -34,7 +34,8 @@ type EpochReport struct {
 	ImagesPerSecond float64        `json:"images_per_second"` // of training
 }
 
-// StudentEpoch holds a student's means over an epoch.
+// StudentEpoch holds a student's means over an epoch; losses are in nats. Mimicry
+// is the mimicry loss before its weight.
 type StudentEpoch struct {
 	Name          string  `json:"name"`
 	LearningRate  float64 `json:"learning_rate"` // of the epoch's last step

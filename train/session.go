@@ -184,11 +184,11 @@ func (s *Session) Reference(ctx context.Context, n int) ([]float32, int, error) 
 
 // Run trains to the configured number of epochs. A nil store keeps each
 // student's best state in memory, see Best. When ctx ends or the configuration's
-// Stop says so, it stops after the step under way, saves
-// the state and returns a Summary that gives the reason. It saves the state, too,
-// before it returns an error of the data or of the evaluation; after any other
-// error the states saved before are in place. It never saves weights that are
-// not finite: that error wraps ErrDiverged and names student and step.
+// Stop says so, it stops after the step under way, saves the state and returns a
+// Summary that gives the reason. It saves the state, too, before it returns an
+// error of the data or of the evaluation; after any other error the states saved
+// before are in place. It never saves non-finite weights: that error is a
+// *DivergedError, which names student and step.
 func (s *Session) Run(ctx context.Context, store Store, events Events) (Summary, error) {
 	if store == nil {
 		store = &s.kept

@@ -23,7 +23,8 @@ type Progress struct {
 	Sums Sums `json:"sums,omitzero"`
 }
 
-// Sums are what an epoch's training means are made of.
+// Sums are what an epoch's training means are made of: counts, and the losses of
+// the steps added up, in nats.
 type Sums struct {
 	Steps        int     `json:"steps"`
 	Samples      int     `json:"samples"`

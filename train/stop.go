@@ -40,11 +40,11 @@ const (
 // ErrDiverged is what a DivergedError is, to errors.Is.
 var ErrDiverged = errors.New("training diverged")
 
-// DivergedError says that numbers are no longer finite.
+// DivergedError says that numbers have become non-finite: NaN or infinite.
 type DivergedError struct {
 	Student     string
 	Epoch, Step int    // of the run, from 1; the step of that epoch
-	What        string // is not finite
+	What        string // says in words which numbers
 }
 
 func (e *DivergedError) Error() string {

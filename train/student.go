@@ -128,7 +128,7 @@ func (s *student) mimic() {
 	s.objective.weight[0] = float32(s.weight)
 }
 
-// diverged reports a loss that is not finite.
+// diverged reports a non-finite loss.
 func (s *student) diverged() error {
 	if loss := float64(s.objective.total[0]); !finite(loss) {
 		return &DivergedError{Student: s.name, What: fmt.Sprintf("the loss is %g", loss)}

@@ -184,8 +184,8 @@ func softmaxOf(logits []float32, n int) []float32 {
 	return out
 }
 
-// distance is the L2 norm of a difference, relative to that of want. Values that
-// are not finite are infinitely far.
+// distance is the L2 norm of a difference, relative to that of want. Non-finite
+// values are infinitely far.
 func distance(got, want []float32) float64 {
 	var diff, norm float64
 	for i, w := range want {
