@@ -13,7 +13,7 @@ var errReader = errors.New("the run was opened to read; Start and Resume give on
 // Train trains a run that Start or Resume has given, to its end or until ctx is
 // done or the configuration stops it, which the Summary tells; the state is
 // saved, so that it can be resumed. It keeps states, metrics, results and what
-// befell the run in the folder. An error that wraps train.ErrDiverged cannot be
+// happened to the run in the folder. An error that wraps train.ErrDiverged cannot be
 // mended by resuming.
 func (r *Run) Train(ctx context.Context, events train.Events) (train.Summary, error) {
 	if r.job == nil || r.job.session == nil {
