@@ -92,7 +92,7 @@ func bestCheckpoint(path string) (string, error) {
 		}
 		best := states[0]
 		for _, st := range states[1:] {
-			if st.Best.Accuracy > best.Best.Accuracy {
+			if st.Best.Better(best.Best) {
 				best = st
 			}
 		}

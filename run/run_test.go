@@ -328,7 +328,7 @@ func TestStartFromARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	best := states[0]
-	if states[1].Best.Accuracy > best.Best.Accuracy {
+	if states[1].Best.Better(best.Best) {
 		best = states[1]
 	}
 	for path, want := range map[string]train.State{

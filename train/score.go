@@ -17,7 +17,8 @@ type Scores struct {
 }
 
 // Better tells whether s is better than other: more accurate or, as a few
-// validation images often tie, as accurate at a lower NLL.
+// validation images often tie, as accurate at a lower NLL. What is called best,
+// an epoch, a checkpoint or a student, is best by it.
 func (s Scores) Better(other Scores) bool {
 	if s.Accuracy != other.Accuracy {
 		return s.Accuracy > other.Accuracy

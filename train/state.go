@@ -54,9 +54,9 @@ type State struct {
 	Run json.RawMessage
 	// Machine is how it was computed. Restore compares that, too.
 	Machine Machine
-	// BestEpoch is the epoch (1-based) of the best validation accuracy so
-	// far, of equal ones that of the lowest NLL; Best and Last are that epoch's
-	// scores and the newest.
+	// BestEpoch is the epoch (from 1) of the best validation scores so far, by
+	// Scores.Better; 0 before the first has been finished. Best and Last are that
+	// epoch's scores and the newest.
 	BestEpoch  int
 	Best, Last Scores
 	Ensemble   Scores // of the newest epoch, of all students

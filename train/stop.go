@@ -13,8 +13,8 @@ type Stop struct {
 	// Time is how long a call of Run may train; the step under way is finished. 0
 	// is no limit.
 	Time time.Duration
-	// Patience is the number of epochs in which no student has a better
-	// validation accuracy than before; 0 is no limit.
+	// Patience is the number of epochs in which no student's validation scores
+	// get better, by Scores.Better; 0 is no limit.
 	Patience int
 	// MaxSteps is the number of steps of the whole training; 0 is no limit.
 	MaxSteps int
