@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/deepmutual/dml/dataset"
 	"github.com/deepmutual/dml/models"
-	"github.com/deepmutual/dml/run/internal/folder"
 	"github.com/deepmutual/dml/run/warmstart"
 	"github.com/deepmutual/dml/train"
 )
@@ -154,33 +152,4 @@ func (s sources) match(ctx context.Context, cfg train.Config, data dataset.Split
 		out = append(out, Initial{st.Name, st.Network, report})
 	}
 	return out, nil
-}
-
-// trainedStudent reads a checkpoint, or the best one of a student whose folder,
-// or the folder of whose run, is given.
-func trainedStudent(path string) (train.State, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return train.State{}, err
-	}
-	if !info.IsDir() {
-		return folder.ReadState(path)
-	}
-	if !isRun(path) {
-		r, student, err := openStudent(path)
-		if err != nil {
-			return train.State{}, err
-		}
-		return r.State(student, Best)
-	}
-	r, err := Open(path)
-	if err != nil {
-		return train.State{}, err
-	}
-	students := r.Students()
-	if len(students) > 1 {
-		return train.State{}, fmt.Errorf("the run %s has several students; name one of %s", path,
-			filepath.Join(path, "{"+strings.Join(students, ",")+"}"))
-	}
-	return r.State(students[0], Best)
 }

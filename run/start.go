@@ -95,7 +95,7 @@ func prepare(ctx context.Context, cfg Config, opts Options, sources sources) (_ 
 	}
 	options.Backend, options.AllowDrift, options.Teacher = j.backend, opts.AllowDrift, opts.Teacher
 	if opts.Teacher == nil && cfg.Mode == train.ModeDistill {
-		own, err := openTeacher(cfg, j.backend)
+		own, err := cfg.openTeacher(j.backend)
 		if err != nil {
 			return nil, err
 		}

@@ -17,10 +17,15 @@ import (
 	"github.com/deepmutual/dml/train"
 )
 
+// What the output of a teacher's file holds, for TeacherOptions.Output.
+const (
+	OutputLogits        = "logits"
+	OutputProbabilities = "probabilities"
+)
+
 // TeacherOptions says what an ONNX file does not.
 type TeacherOptions struct {
-	// Output is OutputLogits or OutputProbabilities; default:
-	// recognised.
+	// Output is OutputLogits or OutputProbabilities; default: recognised.
 	Output string
 	// Norm is the normalisation of a file without the toolkit's metadata, which
 	// needs one, and of no other. One value stands for all channels.
@@ -140,7 +145,7 @@ func (t *Teacher) probe(output string) error {
 	}
 	switch {
 	case out.Logits != nil && output != OutputProbabilities:
-		// A file of foreign make may call its probabilities anything.
+		// A third-party file may call its probabilities anything.
 		t.logarithm = output == "" && t.model.Info().Foreign && areDistributions(out.Logits, n)
 	case out.Probabilities != nil && output != OutputLogits:
 		t.named, t.logarithm = true, true
@@ -262,9 +267,3 @@ func (t *Teacher) take(dst []float32, out infer.Outputs, values int) error {
 func (t *Teacher) Close() error { return t.model.Close() }
 
 var _ train.Teacher = (*Teacher)(nil)
-
-// What the output of a teacher's file holds.
-const (
-	OutputLogits        = "logits"
-	OutputProbabilities = "probabilities"
-)
