@@ -1,6 +1,7 @@
 // Package train trains cohorts of students by deep mutual learning (Zhang,
 // Xiang, Hospedales, Lu: Deep Mutual Learning, CVPR 2018, arXiv 1706.00384) and
-// by what it is compared with.
+// by what it is compared with. Begin with [Fit], or with package run, which keeps
+// a training in a folder.
 //
 // Let z_k be the logits of student k of K, p_k = softmax(z_k) its posterior and
 // q_k = softmax(z_k / T) that at the temperature T. Over each mini-batch, whose
