@@ -78,7 +78,8 @@ func (s StudentConfig) architecture() string {
 	return strings.TrimPrefix(models.NameOf(s.Arch), goArch)
 }
 
-// MimicryConfig is train.Mimicry in a file.
+// MimicryConfig is train.Mimicry in a file: the same fields in the same order,
+// since each is converted to the other.
 type MimicryConfig struct {
 	Weight      *float64 `yaml:"weight,omitempty"`
 	Warmup      float64  `yaml:"warmup,omitempty"`

@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +159,28 @@ func TestMimicryRamp(t *testing.T) {
 			if got := r.at(step); math.Abs(got-want) > 1e-12 {
 				t.Errorf("%+v, step %d: %g, want %g", tc.cfg, step, got, want)
 			}
+		}
+	}
+}
+
+// TestIndependentRefusesMimicry: no setting of the mimicry loss is ignored in
+// silence, a new one included.
+func TestIndependentRefusesMimicry(t *testing.T) {
+	for i := range reflect.TypeFor[Mimicry]().NumField() {
+		cfg := tinyConfig()
+		cfg.Mode = ModeIndependent
+		v := reflect.ValueOf(&cfg.Mimicry).Elem().Field(i)
+		switch v.Kind() {
+		case reflect.Pointer:
+			v.Set(reflect.ValueOf(new(2.0)))
+		case reflect.Int:
+			v.SetInt(2)
+		default:
+			v.SetFloat(2)
+		}
+		field := reflect.TypeFor[Mimicry]().Field(i).Name
+		if err := cfg.WithDefaults().Validate(); err == nil || !strings.Contains(err.Error(), "mimicry."+key(field)+": ") {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 }
