@@ -209,6 +209,16 @@ func scoresOf(t *testing.T, ds dataset.Dataset, paths ...string) (train.Evaluati
 	return evaluateFiles(t.Context(), cohort, paths, ds, 8)
 }
 
+// TestExportNeedsSamples: without any there is nothing to verify on.
+func TestExportNeedsSamples(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "student.onnx")
+	for _, opts := range []FileOptions{{}, {Samples: 2}, {Inputs: []float32{1}}} {
+		if _, err := ExportStudent(t.Context(), path, train.State{Name: "one"}, opts); err == nil || !strings.Contains(err.Error(), "FileOptions.Inputs") {
+			t.Errorf("%+v: %v", opts, err)
+		}
+	}
+}
+
 // TestPixels: what asPixels takes back, the graph's normalisation restores.
 func TestPixels(t *testing.T) {
 	norm := dataset.Norm{Mean: []float32{.5, .4, .3}, Std: []float32{.2, .3, .4}}

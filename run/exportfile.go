@@ -22,7 +22,9 @@ const HalfTolerance = 2e-2
 
 // FileOptions configures ExportStudent and ExportCohort.
 type FileOptions struct {
-	// Inputs holds Samples preprocessed samples to verify on.
+	// Inputs holds the preprocessed samples to verify on, [Samples, C, H, W] of
+	// the student's input, and must be given; Session.Reference of package train
+	// and Run.Reference return some.
 	Inputs  []float32
 	Samples int
 	// Evaluate says how the training code computes.
@@ -89,6 +91,9 @@ type reference func(states []train.State, inputs []float32, n int, format export
 
 // write marshals, verifies and writes a file of these students.
 func write(ctx context.Context, path, name string, states []train.State, marshal func(export.Options) ([]byte, error), refer reference, opts FileOptions) (ExportReport, error) {
+	if opts.Samples < 1 || len(opts.Inputs) == 0 {
+		return ExportReport{}, errors.New("FileOptions.Inputs and Samples give no samples to verify it on")
+	}
 	format, err := describe(states, opts.Format)
 	if err != nil {
 		return ExportReport{}, err
